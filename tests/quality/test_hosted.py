@@ -1,5 +1,6 @@
 """The files by which a host of repositories checks changes, makes releases and asks who reports an error."""
 
+import fnmatch
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 FORMS = sorted(path for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
 TARGETS = set(re.findall(r"^([a-z][\w-]*)(?=[ a-z-]*:(?!=))", (ROOT / "Makefile").read_text(), re.M))
+RELEASE = ROOT / ".github/workflows/release.yml"
 CHART = "deploy/helm/pilothouse/Chart.yaml"
 KNOWN = {"markdown", "textarea", "input", "dropdown", "checkboxes"}
 
@@ -43,7 +45,7 @@ def test_workflows_can_run(path: pathlib.Path) -> None:
     for name, job in jobs.items():
         assert job["runs-on"], name
         needed = job.get("needs", [])
-        assert {needed} if isinstance(needed, str) else set(needed) <= set(jobs), name
+        assert ({needed} if isinstance(needed, str) else set(needed)) <= set(jobs), name
         for step in job["steps"]:
             assert ("run" in step) != ("uses" in step), (name, step)
             if step.get("uses", "").startswith("actions/checkout@"):
@@ -100,7 +102,7 @@ def test_a_tag_is_released_once_the_tree_is_prepared(tmp_path: pathlib.Path) -> 
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "changelog.d", tmp_path / "changelog.d")
     (tmp_path / "changelog.d/later.md").write_text("### Fixed\n\n- A mistake.\n")
-    steps = read(ROOT / ".github/workflows/release.yml")["jobs"]["prepared"]["steps"]
+    steps = read(RELEASE)["jobs"]["prepared"]["steps"]
     [check] = [step["run"] for step in steps if "CHANGELOG.md" in step.get("run", "")]
 
     def prepared(tag: str) -> bool:
@@ -114,3 +116,65 @@ def test_a_tag_is_released_once_the_tree_is_prepared(tmp_path: pathlib.Path) -> 
     assert prepared("v7.8.9") and not prepared("v7.8.8")
     assert "### Fixed\n\n- A mistake.\n" in (tmp_path / "CHANGELOG.md").read_text()
     assert "registry.example/pilothouse:7.8.9\n" in (tmp_path / "docs/install.md").read_text()
+    [notes] = [line for line in commands(RELEASE) if line.startswith("scriv print ")]
+    tagged = {
+        **os.environ,
+        "VERSION": "7.8.9",
+        "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    subprocess.run(["bash", "-ec", notes], cwd=tmp_path, env=tagged, check=True)
+    assert "- A mistake.\n" in (tmp_path / "notes.md").read_text()
+
+
+def steps_with(job: dict[str, Any], action: str) -> list[dict[str, Any]]:
+    """The inputs of the steps of a job that use an action."""
+    return [step["with"] for step in job["steps"] if step.get("uses", "").startswith(f"{action}@")]
+
+
+def test_a_release_publishes_what_its_jobs_have_made() -> None:
+    """The folder for the package index has distributions only, and each artifact is downloaded."""
+    jobs = read(RELEASE)["jobs"]
+    publish = jobs["publish"]
+    made = {
+        name: re.sub(r"\$\{\{.*?\}\}", "x", upload["name"])
+        for name in publish["needs"]
+        for upload in steps_with(jobs[name], "actions/upload-artifact")
+    }
+    assert set(made) == {"sdist", "wheels", "chart"}
+    folders = {
+        folder["path"]: [
+            job
+            for job, name in made.items()
+            if fnmatch.fnmatch(name, folder.get("pattern") or folder["name"])
+        ]
+        for folder in steps_with(publish, "actions/download-artifact")
+    }
+    assert folders == {"dist": ["sdist", "wheels"], "chart": ["chart"]}
+    attested = [steps_with(jobs[name], "actions/attest-build-provenance") for name in ("image", "publish")]
+    assert all(attested), "each file and the image have provenance"
+
+
+def test_a_release_has_checksums_of_all_its_files(tmp_path: pathlib.Path) -> None:
+    for name in ("dist/a.whl", "dist/a.tar.gz", "chart/a.tgz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    [gather] = [
+        step["run"]
+        for step in read(RELEASE)["jobs"]["publish"]["steps"]
+        if "SHA256SUMS" in step.get("run", "")
+    ]
+    subprocess.run(["bash", "-ec", gather], cwd=tmp_path, check=True)
+    release = tmp_path / "release"
+    assert {file.name for file in release.iterdir()} == {"a.whl", "a.tar.gz", "a.tgz", "SHA256SUMS"}
+    sums = (release / "SHA256SUMS").read_text()
+    assert [line.split()[1] for line in sums.splitlines()] == ["a.tar.gz", "a.tgz", "a.whl"]
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=release, check=True)
+
+
+def test_a_released_chart_names_the_released_image(tmp_path: pathlib.Path) -> None:
+    shutil.copytree(ROOT / "deploy/helm/pilothouse", tmp_path / "deploy/helm/pilothouse")
+    [name] = [line for line in commands(RELEASE) if line.startswith("sed ")]
+    environment = {**os.environ, "GITHUB_REPOSITORY": "Owner/Pilothouse"}
+    subprocess.run(["bash", "-ec", name], cwd=tmp_path, env=environment, check=True)
+    values = read(tmp_path / "deploy/helm/pilothouse/values.yaml")
+    assert values["image"]["repository"] == "ghcr.io/owner/pilothouse"

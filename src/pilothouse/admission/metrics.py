@@ -34,14 +34,14 @@ class AdmissionMetrics(Group):
         )
         self.plugin_failures = Counter(
             "pilothouse_admission_plugin_failures_total",
-            "[ALPHA] Calls of plugins of installed packages that took too long or raised what is no refusal.",
+            "[ALPHA] Calls of installed plugins that took too long or raised an error that is not a refusal.",
             ("name", "reason", "type"),
         )
         self._declare_webhooks()
         request = ("request_operation", "resource", "subresource")
         self.pod_security_evaluations = Counter(
             "pod_security_evaluations_total",
-            "[ALPHA] Pods and pod templates that were held against a policy.",
+            "[ALPHA] Pods and pod templates that a policy judged.",
             ("decision", "mode", "policy_level", "policy_version", *request),
         )
         self.pod_security_exemptions = Counter(
@@ -49,7 +49,7 @@ class AdmissionMetrics(Group):
         )
         self.pod_security_errors = Counter(
             "pod_security_errors_total",
-            "[ALPHA] Requests whose policy could not be had or read.",
+            "[ALPHA] Requests whose policy the server could not get or read.",
             ("fatal", *request),
         )
 
@@ -111,7 +111,7 @@ class AdmissionMetrics(Group):
         )
         self.webhook_fail_open = Counter(
             f"{prefix}_webhook_fail_open_count",
-            "[ALPHA] Requests that went on though the call of a webhook has failed.",
+            "[ALPHA] Requests that continued although the call of a webhook failed.",
             ("name", "type"),
         )
         self.webhook_skipped = Counter(

@@ -32,8 +32,7 @@ class UpkeepMetrics(Group):
         )
         self.expiry = Gauge(
             "pilothouse_certificate_expiry_timestamp_seconds",
-            "[ALPHA] When the first certificate in a file expires that the server uses, in seconds since the"
-            " epoch.",
+            "[ALPHA] When the first certificate of a file in use expires, in seconds since the epoch.",
             ("path",),
             self._expiry,
             joined=min,

@@ -169,7 +169,7 @@ class CertificateMetrics(Group):
     def __init__(self) -> None:
         self.remaining = Histogram(
             "apiserver_client_certificate_expiration_seconds",
-            "[ALPHA] Seconds until the certificate expires with which a request was authenticated.",
+            "[ALPHA] Seconds until the certificate of an authenticated request expires.",
             (),
             CERTIFICATE_SECONDS,
         )
@@ -249,7 +249,9 @@ class SignerMetrics(Group):
         self.last_fetch = Gauge(
             f"{name}fetch_keys_success_timestamp", "[ALPHA] Time of the last fetch of keys."
         )
-        self.data_time = Gauge(f"{name}fetch_keys_data_timestamp", "[ALPHA] Time that the keys are of.")
+        self.data_time = Gauge(
+            f"{name}fetch_keys_data_timestamp", "[ALPHA] Time of the keys, as the signer gives it."
+        )
         self.fetches = Counter(f"{name}fetch_keys_request_total", "[ALPHA] Fetches of keys.", ("code",))
         self.signed = Counter(
             f"{name}sign_request_total", "[ALPHA] Tokens that were to be signed.", ("code",)

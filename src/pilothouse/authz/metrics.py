@@ -62,8 +62,7 @@ class AuthorizationMetrics(ReloadMetrics, Group):
         )
         self.conditions_excluded = Counter(
             "apiserver_authorization_match_condition_exclusions_total",
-            "[ALPHA] Requests of which an authorization webhook was not asked because of its match"
-            " conditions.",
+            "[ALPHA] Requests that the match conditions of an authorization webhook excluded.",
             matched,
         )
         self.conditions_seconds = Histogram(

@@ -55,7 +55,7 @@ class RepairMetrics(Group):
     def __init__(self) -> None:
         self.ports = Counter(
             "apiserver_nodeport_repair_port_errors_total",
-            "[ALPHA] Node ports that were wrong, by what was.",
+            "[ALPHA] Wrong node ports, by the error.",
             ("type",),
         )
         self.port_failures = Counter(
@@ -64,7 +64,7 @@ class RepairMetrics(Group):
         )
         self.addresses = Counter(
             "apiserver_clusterip_repair_ip_errors_total",
-            "[ALPHA] Service addresses that were wrong, by what was.",
+            "[ALPHA] Wrong service addresses, by the error.",
             ("type",),
         )
         self.address_failures = Counter(

@@ -85,7 +85,7 @@ COUNTS = {
 
 WIDTHS = {
     "request_queue_length_after_enqueue": ("[ALPHA] Length of the queue of a new request.", "lengths"),
-    "watch_count_samples": ("[ALPHA] Watchers that a write is told to.", "watchers"),
+    "watch_count_samples": ("[ALPHA] Watchers that get the event of a write.", "watchers"),
     "work_estimated_seats": ("[ALPHA] Seats that requests need.", "estimates"),
 }
 _WIDTH_BUCKETS = ("lengths", "watchers", "estimates")

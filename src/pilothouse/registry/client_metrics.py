@@ -71,7 +71,7 @@ class ClientMetrics(Group):
         )
         self.longest = Gauge(
             "workqueue_longest_running_processor_seconds",
-            "[BETA] Seconds since the key was begun that has been handled for longest.",
+            "[BETA] Seconds that the longest running key has been handled.",
             name,
             lambda: self._each(lambda queue: max(queue.ages(), default=0)),
         )
@@ -86,7 +86,7 @@ class ClientMetrics(Group):
         )
         self.unfinished = Gauge(
             "workqueue_unfinished_work_seconds",
-            "[BETA] Seconds for which the keys that are being handled have been so, together.",
+            "[BETA] Seconds that all running keys have been handled, added up.",
             name,
             lambda: self._each(lambda queue: sum(queue.ages())),
         )

@@ -63,8 +63,7 @@ class ConnectionMetrics(Group):
         )
         self.faults = Counter(
             "pilothouse_http2_faults_total",
-            "[ALPHA] HTTP/2 connections that were ended for what their peers did, by the error of the"
-            " GOAWAY.",
+            "[ALPHA] HTTP/2 connections that errors of their peers ended, by the error of the GOAWAY.",
             ("error",),
             lambda: {(name,): count for name, count in shared.faults.items()},
         )
@@ -72,7 +71,7 @@ class ConnectionMetrics(Group):
     def _declare_requests(self, service: Service) -> None:
         self.requests = _counter(
             "pilothouse_http_requests_total",
-            "[ALPHA] HTTP requests that came whole.",
+            "[ALPHA] HTTP requests that arrived completely.",
             lambda: service.requests,
         )
         self.received = _counter(
@@ -83,8 +82,7 @@ class ConnectionMetrics(Group):
         )
         self.bodies = Counter(
             "pilothouse_http_refused_requests_total",
-            "[ALPHA] Requests that were refused before they came whole, by the budget that they were too much"
-            " for.",
+            "[ALPHA] Requests that were refused before they were complete, by the budget that they exceeded.",
             ("budget",),
             lambda: _positive(
                 {("bodies",): service.bodies.refused, ("unfinished",): service.unfinished.refused}

@@ -121,7 +121,7 @@ class WatchCacheMetrics(Group):
         )  # a cache offers a change to its watches at once
         self.stored_events = Counter(
             "apiserver_storage_events_received_total",
-            "[BETA] Changes that the store has told of.",
+            "[BETA] Changes that the store has reported.",
             KIND,
             received,
         )
@@ -139,7 +139,7 @@ class WatchCacheMetrics(Group):
         )
         self.initial = Counter(
             "apiserver_init_events_total",
-            "[ALPHA] Events by which watches were told of what was there at their start.",
+            "[ALPHA] Events for objects that existed when a watch began.",
             KIND,
             self._happened(lambda cache: cache.initial_events),
         )
@@ -166,7 +166,7 @@ class WatchCacheMetrics(Group):
         )
         self.bookmarks = Counter(
             "etcd_bookmark_total",
-            "[ALPHA] Times that the store told how far it is though nothing had changed.",
+            "[ALPHA] Reports of the store's revision without a change.",
             KIND,
             self._happened(lambda cache: cacher.progress),
         )
@@ -216,7 +216,7 @@ class WatchCacheMetrics(Group):
         )
         self.store_evaluated = Counter(
             f"{name}_evaluated_objects_total",
-            "[ALPHA] Objects from the store that a list's selector was held against.",
+            "[ALPHA] Objects from the store that a list's selector was applied to.",
             KIND,
             self._happened(lambda cache: cache.from_store[2]),
         )

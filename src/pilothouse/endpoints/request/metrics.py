@@ -51,7 +51,7 @@ class RequestMetrics(Group):
         timed = ("component", "dry_run", *SORT[1:])
         counted = ("code", *timed[:-2], "system_client", *timed[-2:])
         self.total = Counter(
-            f"{PREFIX}_total", "[STABLE] Requests by sort and status code.", counted, each=self._totals
+            f"{PREFIX}_total", "[STABLE] Requests by kind and status code.", counted, each=self._totals
         )
         self._declare_durations(timed)
         self.deprecated = Gauge(
@@ -220,7 +220,7 @@ class FilterMetrics(Group):
     def __init__(self) -> None:
         self.seconds = Histogram(
             "apiserver_request_filter_duration_seconds",
-            "[ALPHA] Seconds of each stage before the verb; of flow control those that were waited.",
+            "[ALPHA] Seconds of each stage before the verb; for flow control the wait.",
             ("filter",),
             FILTER_DURATION,
         )
@@ -254,7 +254,7 @@ class WatchMetrics(Group):
         )
         self.lists = Histogram(
             "apiserver_watch_list_duration_seconds",
-            "[BETA] Seconds until a watch was sent what was there at its start.",
+            "[BETA] Seconds until a watch had the objects that existed at its start.",
             ("group", "resource", "scope", "version"),
             WATCH_LIST_DURATION,
         )
@@ -275,7 +275,7 @@ class StreamMetrics(Group):
         )
         self._tunnelled = Counter(
             "apiserver_stream_tunnel_requests_total",
-            "[ALPHA] WebSockets of port-forward out of which SPDY was taken.",
+            "[ALPHA] WebSockets of port-forward that carried SPDY.",
             ("code",),
         )
         self._websockets = Counter(

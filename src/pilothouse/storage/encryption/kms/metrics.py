@@ -45,7 +45,7 @@ class EnvelopeMetrics(Group):
         )
         self.sources = Gauge(
             f"{prefix}dek_source_cache_size",
-            "[ALPHA] Seeds and keys that are known, by which values can be read without the plugin.",
+            "[ALPHA] Known seeds and keys, with which the server reads values without the plugin.",
             ("provider_name",),
             joined=max,
         )
