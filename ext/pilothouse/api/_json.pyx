@@ -226,6 +226,13 @@ cdef bytes revised(bytes served, Py_ssize_t head, long long revision):
     return out
 
 
+def holds(bytes value not None, bytes text not None):
+    """Whether a text is in a value; faster than `in` for JSON, in which most letters of a text are frequent."""
+    return memmem(
+        PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)
+    ) != NULL
+
+
 def splice(bytes value not None, long long revision):
     """The served bytes of a stored value; raises ValueError if it is not an object."""
     cdef Py_ssize_t head

@@ -337,6 +337,19 @@ def test_items_are_found_as_a_search_would_find_them(live: Any, change: Any) -> 
     assert sorted(map(str, out["containers"][0].get("env", []))) == sorted(map(str, wanted))
 
 
+@given(names=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True), at=st.integers(0, 5))
+def test_one_item_of_a_patch_stays_where_it_is(names: list[str], at: int) -> None:
+    """As $setElementOrder puts it where all items have their old places."""
+    live = {"containers": [{"name": "c", "env": [{"name": name, "value": "old"} for name in names]}]}
+    change = {"name": names[at % len(names)], "value": "new"}
+    order = {"$setElementOrder/env": named(*names)}
+    short, long = (
+        apply(live, {"containers": [{"name": "c", "env": [change], **more}]}) for more in ({}, order)
+    )
+    assert short == long
+    assert [one["name"] for one in short["containers"][0]["env"]] == names
+
+
 def big(n: Any) -> list[Any]:
     return [{"name": f"e{i}", "value": "x"} for i in range(n)]
 

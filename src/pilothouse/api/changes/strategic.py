@@ -12,7 +12,7 @@ from typing import Any
 from pilothouse import errors, gotext
 from pilothouse.api import codec
 from pilothouse.api._schema import DecodeError
-from pilothouse.api.changes.patch import PANIC, copy, decode_object
+from pilothouse.api.changes.patch import PANIC, decode_object
 from pilothouse.api.types.schema import Field, Type
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Errors, Object
@@ -38,10 +38,7 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
         raise errors.BadRequest(str(err)) from None
     patched = apply(live, patch or {}, type)
     try:
-        for name, member in _members(type):
-            value = patched.get(name)
-            if value is not live.get(name):  # shared parts keep their valid form
-                check_shape(value, member.type)
+        check_shape(patched, type, live)
     except ValueError as err:
         errs = Errors()
         errs.invalid("patch", shown(body), str(err))
@@ -57,17 +54,16 @@ def shown(body: bytes) -> str:
 def apply(live: Object, patch: Object, type: Type) -> Object:
     """Merge `patch`, which is consumed, into `live` by the patch strategies of `type`; a new object.
 
-    Members of `live` that the patch does not contain are shared with it.
+    Parts of `live` that the patch does not change are shared with it.
     """
-    named = {name.rpartition("/")[2] for name in patch}
-    original = {name: copy(value) if name in named else value for name, value in live.items()}
-    return _merge_map(original, patch, type)
+    return _merge_map(live, patch, type)
 
 
-def _merge_map(original: Object, patch: Object, type: Type) -> Object:
-    """Merge `patch` into `original`; both are consumed."""
+def _merge_map(live: Object, patch: Object, type: Type) -> Object:
+    """Merge `patch`, which is consumed, into `live`; Go's dynamic types must be equal for values to merge."""
     if _PATCH in patch:
         return _replaced_map(patch)
+    original = live.copy()
     _retain_keys(original, patch)
     _merge_ordered_lists(original, patch, type)
     for name, value in patch.items():
@@ -76,21 +72,26 @@ def _merge_map(original: Object, patch: Object, type: Type) -> Object:
             name = _field_of(name, _DELETE, _BAD_DELETE)
         if value is None:
             original.pop(name, None)
-        elif name not in original or _kind(original[name]) is not _kind(value):
+            continue
+        before, kind = original.get(name, _ABSENT), value.__class__
+        if before.__class__ is not kind:
             if not deleting:
                 _put(original, name, _without_nulls(value))
-        elif isinstance(value, dict):
+        elif kind is dict:
             strategy, _, inner = _lookup(type, name)
-            original[name] = value if strategy == "replace" else _merge_map(original[name], value, inner)
-        elif isinstance(value, list):
+            original[name] = value if strategy == "replace" else _merge_map(before, value, inner)
+        elif kind is list:
             strategy, key, inner = _lookup_list(type, name)
             if strategy == "merge" or deleting:
-                original[name] = _merge_list(original[name], value, inner, key, deleting)
+                original[name] = _merge_list(before, value, inner, key, deleting)
             else:
                 original[name] = value
         else:
             original[name] = value
     return original
+
+
+_ABSENT = object()
 
 
 def _replaced_map(patch: Object) -> Object:
@@ -188,6 +189,8 @@ def _merge_list(original: List, patch: List, type: Type, key: str, deleting: boo
         merged[at] = _merge_map(merged[at], item, type)
         if key not in merged[at]:  # the patch's item has the key, so it can be removed but not changed
             found.popleft()
+    if len(patch) == 1 and len(places) == len(merged) == len(original) and key in merged[at]:
+        return merged  # PERF: each item has a key of its own, and is where it belongs
     return _in_order(merged, patch, original, key, kind)
 
 
@@ -271,30 +274,37 @@ def _sorted(items: List, where: dict[Any, int], key: str) -> List:
 # Conditions for decoding the patched object into its type (runtime unstructured converter).
 
 
-def check_shape(value: Any, type: Type | None) -> None:
-    """Raise ValueError with upstream's message for the first value that does not fit its type."""
-    if value is None or type is None:
+def check_shape(value: Any, type: Type | None, live: Any = None) -> None:
+    """Raise ValueError with upstream's message for the first value that does not fit its type.
+
+    Parts that the value has in common with `live`, which fits, are passed over.
+    """
+    if value is None or type is None or value is live:
         return
     kind = type.kind
     if kind == "struct":
         if not isinstance(value, dict):
             raise ValueError(f"cannot restore struct from: {_reflect_kind(value)}")
+        before = live if isinstance(live, dict) else {}
         for name, member in _members(type):
             inner = value.get(name)
-            if inner is not None:
-                check_shape(inner, member.type)
+            if inner is not None and inner is not (same := before.get(name)):
+                check_shape(inner, member.type, same)
     elif kind == "bytes":
         _check_bytes(value)
     elif kind == "map":
         if not isinstance(value, dict):
             raise ValueError(f"cannot restore map from {_reflect_kind(value)}")
-        for item in value.values():
-            check_shape(item, type.items)
+        before = live if isinstance(live, dict) else {}
+        for name, item in value.items():
+            check_shape(item, type.items, before.get(name))
     elif kind == "list":
         if not isinstance(value, list):
             raise ValueError(f"cannot restore slice from {_reflect_kind(value)}")
+        shared = set(map(id, live)) if isinstance(live, list) else ()
         for item in value:
-            check_shape(item, type.items)
+            if id(item) not in shared:
+                check_shape(item, type.items)
     elif kind in _SCALARS:
         if value.__class__ is not _USUAL[kind]:
             _check_scalar(value, type)
@@ -353,19 +363,31 @@ def _reflect_kind(value: Any) -> str:
 
 def _lookup(type: Type, name: str) -> tuple[str, str, Type]:
     """Patch strategy, merge key and type of a member."""
+    found = _strategies(type).get(name)
+    if found is not None:
+        return found
     if type.kind != "struct" and not type.fields and type.kind != "any":
         raise errors.Unknown(
             f"merging an object in json but data type is not struct, instead is: {_go_kind(type)}"
         )
-    field = type.fields.get(name)
-    if field is None:
-        folded = name.casefold()
-        field = next((one for one in type.fields.values() if one.name.casefold() == folded), None)
-    if field is None:
-        struct = type.name.rpartition(".")[2]
-        raise errors.Unknown(f"unable to find api field in struct {struct} for the json field {quote(name)}")
-    strategies = [text for text in field.patch_strategy.split(",") if text != "retainKeys"]
-    return strategies[0] if strategies else "", field.patch_merge_key, field.type
+    folded = name.casefold()
+    for known, strategy in _strategies(type).items():
+        if known.casefold() == folded:
+            return strategy
+    struct = type.name.rpartition(".")[2]
+    raise errors.Unknown(f"unable to find api field in struct {struct} for the json field {quote(name)}")
+
+
+@cache
+def _strategies(type: Type) -> dict[str, tuple[str, str, Type]]:
+    """What _lookup() says of each member that has its name."""
+    return {
+        name: (_strategy(field), field.patch_merge_key, field.type) for name, field in type.fields.items()
+    }
+
+
+def _strategy(field: Field) -> str:
+    return next((text for text in field.patch_strategy.split(",") if text != "retainKeys"), "")
 
 
 def _lookup_list(type: Type, name: str) -> tuple[str, str, Type]:
@@ -415,11 +437,6 @@ def _without_directives(value: Any) -> Any:
 
 def _special(value: Any) -> bool:
     return isinstance(value, dict) and _PATCH in value
-
-
-def _kind(value: Any) -> type:
-    """Go's dynamic type, which must be equal for two values to be merged."""
-    return type(value)
 
 
 def _element_kind(*lists: List) -> type:
