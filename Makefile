@@ -3,6 +3,8 @@
 # Without compiled modules of Python in the tree, each server that a test starts compiles them anew, three times as long.
 export PYTHONDONTWRITEBYTECODE =
 PYTHON ?= python3
+# Where compiled modules are kept, for clones with the same sources; empty: nowhere.
+export PILOTHOUSE_BUILD_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pilothouse
 VENV ?= .venv
 BIN := $(VENV)/bin
 DATA ?= var

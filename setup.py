@@ -5,6 +5,7 @@ optimization. PILOTHOUSE_SANITIZE=1 builds for AddressSanitizer and UndefinedBeh
 test-asan`, `make fuzz-decoders`), from the same C as a build for use. PILOTHOUSE_TRACE=1 builds modules
 whose lines coverage can count (`make coverage`).
 PILOTHOUSE_ONLY=_http1,_json builds just these modules (for work on one of them).
+PILOTHOUSE_BUILD_CACHE names a folder in which compiled modules are kept (tools/build_cache.py).
 A build also lays the descriptions of the built-in types beside the package (tools/gen_descriptions.py).
 """
 
@@ -13,7 +14,7 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
@@ -23,6 +24,7 @@ from setuptools.command.build_ext import build_ext
 HERE = Path(__file__).parent
 sys.path.append(str(HERE / "tools"))
 
+import build_cache  # noqa: E402
 import gen_descriptions  # noqa: E402
 
 DEBUG = os.environ.get("PILOTHOUSE_DEBUG") == "1"
@@ -74,6 +76,19 @@ extensions = [
 """A module belongs to the package of its folder: `ext/pilothouse/api/_json.pyx` is `pilothouse.api._json`."""
 
 
+KEPT = build_cache.folder(HERE, (MODE, *FLAGS))
+"""Where compiled modules are kept, None where none are."""
+
+
+def kept(name: str) -> Path | None:
+    """Where the compiled module of this name is kept."""
+    return KEPT and KEPT / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
+COMPLETE = all((path := kept(one.name)) is not None and path.is_file() for one in extensions)
+"""Whether all that would be compiled is kept."""
+
+
 class BuildDescriptions(Command):
     """Lays the descriptions of the built-in types beside the package: into src/ or a wheel.
 
@@ -111,7 +126,10 @@ class BuildDescriptions(Command):
 
 
 class Build(build_ext):
-    """Compiles on all processors, and says in one sentence what is missing where there is no C compiler."""
+    """Compiles on all processors, and says in one sentence what is missing where there is no C compiler.
+
+    Modules that were compiled before are taken from where they are kept.
+    """
 
     def finalize_options(self) -> None:
         """Set what the command line leaves open."""
@@ -129,15 +147,29 @@ class Build(build_ext):
             )
         super().run()
 
+    def build_extension(self, ext: Extension) -> None:
+        """Compile a module, or take the one that is kept."""
+        module, path = Path(self.get_ext_fullpath(ext.name)), kept(ext.name)
+        if COMPLETE and path is not None:
+            build_cache.use(path, module)
+            return
+        super().build_extension(ext)
+        if path is not None:
+            build_cache.keep(module, path)
+
 
 build.sub_commands.append(("build_descriptions", None))
 
-compiled = cythonize(
-    extensions,
-    include_path=["ext"],
-    build_dir=os.path.join("build", "cython", MODE),
-    compiler_directives=DIRECTIVES,
-    nthreads=os.cpu_count() or 1,
+compiled: list[Any] = (
+    extensions
+    if COMPLETE
+    else cythonize(
+        extensions,
+        include_path=["ext"],
+        build_dir=os.path.join("build", "cython", MODE),
+        compiler_directives=DIRECTIVES,
+        nthreads=os.cpu_count() or 1,
+    )
 )
 # The longest C comes first, so that no processor waits at the end while another compiles it.
 compiled.sort(key=lambda extension: -os.path.getsize(extension.sources[0]))
