@@ -50,7 +50,7 @@ def digest(root: Path, flags: Iterable[str]) -> str:
 
 
 def _compiler() -> str:
-    """What the C compiler says of itself, "" when there is none."""
+    """The version that the C compiler tells, "" when there is none."""
     command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
     try:
         return subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout

@@ -36,6 +36,7 @@ FROM_THE_RELEASE = {
     "api/protobuf/reader.py:table",
     "api/protobuf/writer.py:_plan",
     "api/changes/strategic.py:_members",
+    "api/changes/strategic.py:_strategies",
     "api/validate/shown.py:_order",
     "api/types/schema.py:_package",
     "api/types/schema.py:_scalars",

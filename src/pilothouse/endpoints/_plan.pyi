@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.authn.authenticator import Recognition, Remembered
@@ -11,6 +12,8 @@ from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
 from pilothouse.storage._entry import Entry
 from pilothouse.storage._watchcache import ResourceCache
+
+_T = TypeVar("_T")
 
 class Plan:
     user: User
@@ -71,3 +74,8 @@ class Plans:
         clock: Callable[[], float] | None = ...,
     ) -> None: ...
     def answer(self, request: Request) -> Response | None: ...
+
+def verdict_of(
+    known: Mapping[tuple[str | bytes, str, str, str, str | None, str | None, str | None], _T | None],
+    request: Request,
+) -> tuple[_T, RequestInfo] | None: ...

@@ -170,6 +170,7 @@ class Dispatcher:
             return subresources.virtual(self.actions, ctx, resource)
         if resource.strategy.claim is not None and method != "GET":
             return self._retried(found[1], ctx, resource)
+        ctx.handler = found[1]
         return found[1](self.verbs, ctx, resource)
 
     async def _retried(self, handler: Handler, ctx: Context, resource: Resource) -> Response:
@@ -203,7 +204,8 @@ class Dispatcher:
         negotiation_for(ctx, resource, tables=sub.strategy is not None)
         if sub.strategy is None:
             return subresources.handle(self.actions, ctx, resource, sub)
-        return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
+        ctx.handler = handler = OBJECT[ctx.request.method][1]
+        return handler(self.verbs, ctx, resource)
 
 
 async def _at_once(response: Response) -> Response:

@@ -36,6 +36,7 @@ from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.edges import Edges
 from pilothouse.endpoints.request.params import Query, first
 from pilothouse.endpoints.request.permitted import Finder, told
+from pilothouse.endpoints.verdict import Verdict
 from pilothouse.flowcontrol._seats import Flow, Ticket
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
@@ -101,6 +102,9 @@ class Pipeline:
             planned = self.planner.answer(request)
             if planned is not None:
                 return planned
+            begun = self.planner.verdicts.begin(request)
+            if begun is not None:
+                return self._start(begun[0], self._carry_out(*begun))
         return self._run(request, self._serve)
 
     def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
@@ -130,14 +134,17 @@ class Pipeline:
             file = self._console.answer(request)
             if file is not None:
                 return self._finish(ctx, file)
-        coro = serve(ctx)
-        self._serving.audit_id = audit_id
+        return self._start(ctx, serve(ctx))
+
+    def _start(self, ctx: Context, coro: Coroutine[Any, Any, Answer]) -> Answer | Awaitable[Answer]:
+        """Run the stages up to their first wait; what is left of them is a task."""
+        self._serving.audit_id = ctx.audit_id
         try:
             awaited = coro.send(None)
             context = copy_context()
         except StopIteration as done:
             answer: Answer = done.value
-            if self.planner is not None and info.verb == "get" and answer is not None:
+            if self.planner is not None and ctx.info.verb == "get" and answer is not None:
                 self.planner.learn(ctx, answer)
             return answer
         finally:
@@ -149,10 +156,10 @@ class Pipeline:
         context.run(self._tell_task, ctx)
         task = waiting.as_task(coro, awaited, context)
         metrics, timer = self.stages.observer.metrics, self._limit(task, ctx)
-        metrics.enter(info)
+        metrics.enter(ctx.info)
 
         def left(_: asyncio.Task[Answer]) -> None:
-            metrics.leave(info)
+            metrics.leave(ctx.info)
             if timer is not None:
                 timer.cancel()
 
@@ -169,7 +176,8 @@ class Pipeline:
     async def _serve(self, ctx: Context) -> Response:
         """Lead a request through its stages."""
         stages, request, observer = self.stages, ctx.request, self.stages.observer
-        begun = False
+        begun, planner = False, self.planner
+        epoch = planner.verdicts.epoch if planner is not None else 0
         try:
             # deadline: the one that the client asks for
             if "timeout" in ctx.query and not runs_long(ctx.info):
@@ -217,12 +225,47 @@ class Pipeline:
             if request.method not in READS:
                 ctx.work = Work(stages.offload, ctx.user.name)
             response = await stages.dispatcher.dispatch(ctx)
-        except errors.StatusError as err:
-            response = self._refused(ctx, err, begun)
-        except asyncio.CancelledError as err:
-            response = self._timed_out(ctx, err)
-        except Exception as err:
-            response = self._failed(ctx, err)
+            if planner is not None and ctx.handler is not None and response.status < 300:
+                planner.verdicts.learn(ctx, ctx.handler, epoch)
+        except BaseException as err:
+            response = self._ended(ctx, err, begun)
+        finally:
+            ctx.work.leave()
+        return self._finish(ctx, response)
+
+    async def _carry_out(self, ctx: Context, verdict: Verdict) -> Response:
+        """Lead a request to its handler, of which the verdicts of all stages are known; those that may have
+        changed while it had to wait judge it once more."""
+        stages, request, observer = self.stages, ctx.request, self.stages.observer
+        try:
+            observer.recognised(ctx)
+            known, stands = ctx.recognised, True
+            if stages.memory is not None and (need := self._memory_for(ctx, stages.memory)):
+                await self._charge(ctx, need)
+                stands = False
+            size = len(request.body)
+            ctx.flow = stages.gate.enter(verdict.flow, ctx.user, ctx.info, ctx.query, size)
+            if not ctx.flow.running:
+                await self._stand_in_line(ctx, ctx.flow)
+                stands = False
+            if stands:
+                decision = verdict.decision
+                if verdict.allowed is not None:
+                    verdict.allowed[0] += 1
+            else:
+                known, attributes = time.perf_counter(), attributes_of(ctx)
+                decision = await stages.authorizer.authorize(attributes)
+            observer.authorized(ctx, decision, known)
+            if not decision.allowed:
+                raise refused(attributes, decision)
+            if request.method not in READS:
+                ctx.work = Work(stages.offload, ctx.user.name)
+            if stands:
+                response = await verdict.handler(stages.dispatcher.verbs, ctx, verdict.resource)
+            else:
+                response = await stages.dispatcher.dispatch(ctx)
+        except BaseException as err:
+            response = self._ended(ctx, err, recorded=False)
         finally:
             ctx.work.leave()
         return self._finish(ctx, response)
@@ -259,12 +302,8 @@ class Pipeline:
             if decision.allowed:
                 return None
             raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
-        except errors.StatusError as err:
-            response = self._refused(ctx, err, begun)
-        except asyncio.CancelledError as err:
-            response = self._timed_out(ctx, err)
-        except Exception as err:
-            response = self._failed(ctx, err)
+        except BaseException as err:
+            response = self._ended(ctx, err, begun)
         if ctx.audit is not None:
             ctx.audit.refused()
         return self._finish(ctx, response)
@@ -341,6 +380,17 @@ class Pipeline:
             return decision
         ctx.warn(told(attributes, found.namespaces))
         return Decision(allowed=True, reason=f"allowed in {len(found.namespaces.ordered)} namespaces")
+
+    def _ended(self, ctx: Context, err: BaseException, recorded: bool) -> Response:
+        """The answer to a request that an exception has ended; raises what is not the request's own.
+        `recorded`: audit knows of the request."""
+        if isinstance(err, errors.StatusError):
+            return self._refused(ctx, err, recorded)
+        if isinstance(err, asyncio.CancelledError):
+            return self._timed_out(ctx, err)
+        if isinstance(err, Exception):
+            return self._failed(ctx, err)
+        raise err
 
     def _refused(self, ctx: Context, err: errors.StatusError, recorded: bool) -> Response:
         """The answer that tells an error; one of authentication is counted.

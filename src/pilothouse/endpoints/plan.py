@@ -1,8 +1,9 @@
 """Makes plans of reads: the verdicts that a request has met in the stages, for those that are like it.
 
-`Plans` (ext) answers a request by a plan; without one the pipeline leads it through the stages. A plan is
-made when nothing in an answer has depended on the object's name or on the moment. All plans are forgotten
-when roles or bindings, flow schemas or priority levels, methods of authentication, or resources change.
+`Plans` (ext) answers a request by a plan; without one verdicts may lead it to its handler (verdict.py), or
+the pipeline leads it through the stages. A plan is made when nothing in an answer has depended on the
+object's name or on the moment. All plans are forgotten when roles or bindings, flow schemas or priority
+levels, methods of authentication, or resources change.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from pilothouse.endpoints.answers.response import Responder
 from pilothouse.endpoints.observer import Observer
 from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
+from pilothouse.endpoints.verdict import Verdicts
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics._requestmetrics import system_client_of
 from pilothouse.registry.catalog import Catalog
@@ -45,14 +47,17 @@ class Planner:
         store: Store,
         budget: CacheBudget | None = None,
     ) -> None:
+        budget = budget or CacheBudget()
         self._authenticator, self._authorizer = authenticator, authorizer
         self._responder, self._store = responder, store
         self.known: Cache[Key, Plan] = Cache(
             "plans",
-            budget or CacheBudget(),
+            budget,
             largest=8 * PLAN,
             weigh=lambda key, plan: weight(key) + PLAN + len(plan.shown),
         )
+        self.verdicts = Verdicts(authenticator, authorizer, budget)
+        """Verdicts on requests that have no plan."""
         self._journal = observer.journal
         clock = authenticator.clock
         self.answer: Callable[[Request], Response | None] = Plans(
@@ -72,7 +77,11 @@ class Planner:
 
     def follow(self, classifier: Classifier, catalog: Catalog) -> None:
         """Forget all plans when one of the stages may judge otherwise than before."""
-        forget = self.known.clear
+
+        def forget() -> None:
+            self.known.clear()
+            self.verdicts.forget()
+
         for stage in (self._authenticator, self._authorizer, classifier):
             stage.listeners.append(forget)
         for method in self._authenticator.methods:

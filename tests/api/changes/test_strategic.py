@@ -339,7 +339,7 @@ def test_items_are_found_as_a_search_would_find_them(live: Any, change: Any) -> 
 
 @given(names=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True), at=st.integers(0, 5))
 def test_one_item_of_a_patch_stays_where_it_is(names: list[str], at: int) -> None:
-    """As $setElementOrder puts it where all items have their old places."""
+    """The result equals that of a $setElementOrder with the old order."""
     live = {"containers": [{"name": "c", "env": [{"name": name, "value": "old"} for name in names]}]}
     change = {"name": names[at % len(names)], "value": "new"}
     order = {"$setElementOrder/env": named(*names)}

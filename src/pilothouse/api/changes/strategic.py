@@ -380,7 +380,7 @@ def _lookup(type: Type, name: str) -> tuple[str, str, Type]:
 
 @cache
 def _strategies(type: Type) -> dict[str, tuple[str, str, Type]]:
-    """What _lookup() says of each member that has its name."""
+    """The answers of _lookup() for the members, by their names."""
     return {
         name: (_strategy(field), field.patch_merge_key, field.type) for name, field in type.fields.items()
     }

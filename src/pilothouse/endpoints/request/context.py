@@ -77,7 +77,8 @@ class Context:
     uid, priority level uid) pair of the answer's headers. flow: its seats, and how long it has waited for
     them; None where it needs none. charge: has it wait for so many bytes of memory; None where nothing counts
     them. warnings: texts of Warning headers, None without any. resource and subresource are set once the
-    request is routed to one. media: the negotiated answer form.
+    request is routed to one. media: the negotiated answer form. handler: what carries the request out, where
+    it is a verb on an object or a collection.
     work: where the request's long steps run.
     admission: what plugins judge of a write, None for other requests.
     audit: what is recorded of it, None when nothing is.
@@ -112,6 +113,7 @@ class Context:
         "ended",
         "expired",
         "flow",
+        "handler",
         "info",
         "media",
         "permitted",
@@ -146,6 +148,7 @@ class Context:
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None
         self.media: Any = None
+        self.handler: Any = None
         self.permitted: Permitted | None = None
         self.behind = False
         self.work: Work | Inline = INLINE_WORK
