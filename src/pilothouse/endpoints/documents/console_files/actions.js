@@ -6,11 +6,14 @@
 // applies(kind, object): whether it can be done with this object.
 // open(subject): the elements that its dialog shows, or a promise of them. A subject has
 //   kind: group, version, resource, kind, namespaced, verbs, subresources; namespace, name, object; path: of the object;
-//   context: announce(text), go(view, settings), close() the dialog, signal, which is aborted once the dialog is closed.
+//   leave(): goes to the view; context: announce(text), close() goes one step back, signal: aborted once the dialog is closed.
 
 import { may, readOnly } from "./api.js";
+import { apply, edit } from "./edit.js";
+import { remove } from "./remove.js";
+import { restart, scale } from "./workloads.js";
 
-export const actions = [];
+export const actions = [edit, apply, scale, restart, remove];
 
 // Those that apply to an object, and that its user may take.
 export async function actionsFor({ kind, namespace, name, object }) {

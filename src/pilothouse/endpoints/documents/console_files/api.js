@@ -73,10 +73,6 @@ export async function getTable(path, options) {
   return (await send(path, { accept: TABLE, ...options })).json();
 }
 
-export async function getYAML(path, options) {
-  return (await send(path, { accept: "application/yaml", ...options })).text();
-}
-
 // Who the server takes the user for (KEP-3325); Refusal for anonymous users.
 export async function whoAmI() {
   const review = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };

@@ -1,11 +1,15 @@
 // A dialog about one object: what can be done with it, its YAML, its owners and dependents, its events.
 
 import { actions, actionsFor } from "./actions.js";
-import { getJSON, getYAML, kindsOf, pathOf, Refusal } from "./api.js";
-import { h, refused } from "./dom.js";
+import { getJSON, groupResource, kindsOf, pathOf, readOnly, Refusal } from "./api.js";
+import { h, refused, Table } from "./dom.js";
+import { since } from "./format.js";
+import { dependents, fill, listed, owners } from "./relatives.js";
+import { seen } from "./view_events.js";
+import { fold, yamlOf } from "./yaml.js";
 
-const NOT_ACCEPTABLE = 406;
 const APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
+const EVENTS = 500;
 
 // What a dialog shows of an object, which is named as NAMESPACE/NAME, or of an action: NAMESPACE/NAME/ACTION.
 export async function open(value, settings, context) {
@@ -15,10 +19,12 @@ export async function open(value, settings, context) {
   try {
     const [object, all] = await Promise.all([getJSON(path), kindsOf(group, version)]);
     const kind = all.find((one) => one.resource === resource);
-    const subject = { kind, namespace, name, object, path, context };
-    const action = actions.find((one) => one.name === doing);
+    const leave = () => context.go("objects", Object.fromEntries(settings));
+    const subject = { kind, namespace, name, object, path, leave, context };
+    const action = actions.find((one) => one.name === doing && !(one.writes && readOnly));
     if (action) return [`${action.title}: ${object.kind} ${name}`, await action.open(subject)];
-    return [`${object.kind} ${name}`, toolbar(subject, value), await text(subject)];
+    return [`${object.kind} ${name}`, toolbar(subject, value), await facts(subject), await text(subject),
+      related(subject), events(subject)];
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return [`${resource} ${name}`, refused(error)];
@@ -33,18 +39,27 @@ function toolbar(subject, value) {
   return place;
 }
 
+async function facts(subject) {
+  const { kind, namespace, object: { metadata } } = subject;
+  const resource = groupResource(kind);
+  const belongs = (await owners(subject)).flatMap((one, at) => (at ? [", ", one] : [one]));
+  const waits = (metadata.finalizers || []).join(", ");
+  const rows = [
+    ["Created", `${since(metadata.creationTimestamp)} ago`],
+    ["Owned by", belongs],
+    ["Being deleted", metadata.deletionTimestamp && `for ${since(metadata.deletionTimestamp)}${waits && `; it waits for ${waits}`}`],
+    ["Requests", h("a", { href: `#/requests?${new URLSearchParams({ resource, ...(namespace && { namespace }) })}` },
+      `refused and slow ones for ${resource}${namespace && ` in ${namespace}`}`)],
+  ];
+  return h("dl", { class: "facts" }, rows.filter(([, shown]) => shown && shown.length !== 0).map(([label, shown]) => [h("dt", {}, label), h("dd", {}, shown)]));
+}
+
 // The object as YAML, its field managers folded; of a Secret only how much there is.
 async function text({ kind, object, path }) {
   if (kind.resource === "secrets" && !kind.group) return whole(JSON.stringify(hidden(object), null, 2));
-  let yaml;
-  try {
-    yaml = await getYAML(path);
-  } catch (error) {
-    if (error.status !== NOT_ACCEPTABLE) throw error;  // an aggregated server need not speak it
-    return whole(JSON.stringify(object, null, 2));
-  }
+  const yaml = await yamlOf(path);
   const [before, managed, after] = fold(yaml);
-  const pre = h("pre", { tabindex: "0" }, before + after);
+  const pre = whole(before + after);
   const toggle = h("button", {
     type: "button", "aria-pressed": "false",
     onclick: () => {
@@ -53,25 +68,11 @@ async function text({ kind, object, path }) {
       pre.textContent = pressed ? yaml : before + after;
     },
   }, "Managed fields");
-  return [managed && h("p", {}, toggle), pre];
+  return h("section", {}, h("h3", {}, "YAML"), managed && h("p", {}, toggle), pre);
 }
 
 function whole(shown) {
   return h("pre", { tabindex: "0" }, shown);
-}
-
-// An object's YAML in three parts: before its managed fields, these, and what follows. Only lines of the object itself
-// start in the first column, only members of its metadata in the third of those that follow.
-export function fold(yaml) {
-  const lines = yaml.split("\n");
-  const metadata = lines.indexOf("metadata:");
-  const within = (at) => at < lines.length && lines[at].startsWith("  ");
-  let from = metadata + 1;
-  while (within(from) && lines[from] !== "  managedFields:") from += 1;
-  if (metadata < 0 || !within(from)) return [yaml, "", ""];
-  let to = from + 1;
-  while (within(to) && /^ {2}[ -]/.test(lines[to])) to += 1;
-  return [lines.slice(0, from), lines.slice(from, to), lines.slice(to)].map((part, at) => part.join("\n") + (at < 2 ? "\n" : ""));
 }
 
 function hidden(object) {
@@ -79,4 +80,39 @@ function hidden(object) {
   for (const [key, value] of Object.entries(object.data || {})) object.data[key] = `${atob(value).length} bytes, not shown`;
   if (object.metadata.annotations) delete object.metadata.annotations[APPLIED];
   return object;
+}
+
+// Dependents are looked for when somebody asks, as all kinds have to be looked through.
+function related(subject) {
+  const place = h("div", {}, h("button", {
+    type: "button", onclick: () => fill(place, async () => listed(await dependents(subject), "There is none.")),
+  }, "Look through all kinds"));
+  return h("section", {}, h("h3", {}, "Dependents"), place);
+}
+
+function events({ object, namespace, name, context: { signal } }) {
+  const place = h("div", {}, h("p", { class: "soft" }, "Asking for events …"));
+  const show = async () => {
+    const escaped = name.replace(/[\\,=]/g, "\\$&");
+    const query = new URLSearchParams({ fieldSelector: `involvedObject.kind=${object.kind},involvedObject.name=${escaped}`, limit: EVENTS });
+    const path = pathOf({ group: "", version: "v1", resource: "events" }, namespace);
+    const { items } = await getJSON(`${path}?${query}`, { signal });
+    const table = new Table({
+      label: "Events", key: (row) => row.metadata.uid, empty: "None is kept.", sort: "Ago",
+      columns: [
+        { title: "Reason", show: (row) => row.reason || "" },
+        { title: "Message", wide: true, show: (row) => row.message || "" },
+        { title: "Type", show: (row) => row.type || "", tone: (row) => (row.type === "Warning" ? "warn" : "") },
+        { title: "Times", show: (row) => (row.series && row.series.count) || row.count || 1, numeric: true },
+        { title: "Ago", show: (row) => since(seen(row)), of: (row) => -Date.parse(seen(row)), numeric: true },
+      ],
+    });
+    table.update(items);
+    place.replaceChildren(table.root);
+  };
+  show().catch((error) => {
+    if (error instanceof Refusal) place.replaceChildren(refused(error));
+    else if (error.name !== "AbortError") throw error;
+  });
+  return h("section", {}, h("h3", {}, "Events"), place);
 }
