@@ -81,6 +81,10 @@ def exists(api: Api, path: str) -> bool:
     return True
 
 
+def gone(api: Api, path: str) -> None:
+    eventually(lambda: not exists(api, path), f"{path} is gone")
+
+
 def check(page: Any) -> None:
     found = axe.Axe().run(page).response["violations"]
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
@@ -144,7 +148,7 @@ def test_a_delete_lists_what_goes_with_it(console: Consoles, api: Api) -> None:
     expect(dialog).to_have_count(0)
     expect(page).not_to_have_url(re.compile("open="))
     for name in ("top", "first", "second"):
-        eventually(lambda name=name: not exists(api, f"{MAPS}/{name}"), f"{name} is gone")
+        gone(api, f"{MAPS}/{name}")
     assert exists(api, f"{MAPS}/between")
 
 
@@ -154,7 +158,7 @@ def test_dependents_may_stay(console: Consoles, api: Api) -> None:
     page.get_by_label("Orphan").check()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    eventually(lambda: not exists(api, f"{MAPS}/leaves"), "the owner is gone")
+    gone(api, f"{MAPS}/leaves")
     assert "ownerReferences" not in api.call("GET", f"{MAPS}/stays")["metadata"]
 
 
@@ -185,7 +189,7 @@ def test_a_namespace_is_deleted_by_its_name(console: Consoles, api: Api) -> None
     check(page)
     delete.click()
     expect(dialog).to_have_count(0)
-    eventually(lambda: not exists(api, f"{NAMESPACES}/tenant"), "the namespace is gone")
+    gone(api, f"{NAMESPACES}/tenant")
 
 
 def test_scale_and_restart(console: Consoles, api: Api) -> None:

@@ -168,6 +168,18 @@ def test_refusals_tell_their_causes(console: Consoles, api: Api) -> None:
     assert api.call("GET", f"{DEPLOYMENTS}/bad")["spec"]["replicas"] == 1
 
 
+def test_warnings_of_the_server_are_shown(console: Consoles, api: Api) -> None:
+    api.call("POST", DEPLOYMENTS, {"metadata": {"name": "warned"}, "spec": DEPLOYMENT})
+    page = console("for-root", view("warned", "edit", "apps/v1/deployments"))
+    variables = "".join(f"        - name: A\n          value: {value}\n" for value in "pq")
+    edited(page, ("      - image: i\n", f"      - env:\n{variables}        image: i\n"))
+    expect(page.locator("dialog [data-tone=warn]")).to_have_text(
+        [
+            'spec.template.spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply'
+        ]
+    )
+
+
 def test_a_text_outlives_its_dialog(console: Consoles, api: Api) -> None:
     api.call("POST", MAPS, {"metadata": {"name": "kept"}, "data": {"a": "b"}})
     page = console("for-root", view("kept"))

@@ -1,4 +1,4 @@
-// The lines in which two texts differ (E. W. Myers, An O(ND) Difference Algorithm and Its Variations).
+// The lines in which two texts differ, by the shortest edit script (Myers 1986).
 
 const MOST = 1000;  // lines of difference; texts that differ in more are shown as replaced
 const AROUND = 3;

@@ -4,9 +4,10 @@ import { Refusal } from "./api.js";
 import { h, refused } from "./dom.js";
 
 // act(): sends the request; a promise of what to announce. ready(): whether it can be sent, which is asked at every input.
-export function doing({ label, act, done, context, ready = () => true }, ...children) {
+// tone: a class of the button.
+export function doing({ label, tone = "", act, done, context, ready = () => true }, ...children) {
   const place = h("div");
-  const button = h("button", { class: "primary", disabled: !ready() }, label);
+  const button = h("button", { class: `primary ${tone}`, disabled: !ready() }, label);
   const check = () => (button.disabled = !ready());
   const submit = async (event) => {
     event.preventDefault();

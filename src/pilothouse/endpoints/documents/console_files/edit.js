@@ -56,6 +56,12 @@ async function read({ path }, left = READINGS) {
 
 const lineOf = (version) => `resourceVersion: "${version}"`;
 
+// What the server warns of, for the user: 299 - "TEXT" (RFC 7234).
+function warningsOf(answer) {
+  const found = (answer.headers.get("Warning") || "").matchAll(/299 \S+ "((?:[^"\\]|\\.)*)"/g);
+  return [...found].map(([, text]) => text.replace(/\\(.)/g, "$1"));
+}
+
 async function editor(subject, way) {
   const { path, name, object: { kind }, context } = subject;
   const key = `${token()} ${way.name} ${path}`;
@@ -64,7 +70,7 @@ async function editor(subject, way) {
   let force = false;
   const area = h("textarea", { rows: 18, spellcheck: "false", autocomplete: "off", autocapitalize: "off", wrap: "off", autofocus: true });
   area.value = draft ? draft.text : way.text(base);
-  const place = h("div");
+  const place = h("div", {}, draft && h("p", { class: "soft" }, "This is your text, which was not saved."));
   const anew = h("button", { type: "button", hidden: !draft, onclick: () => again(true) }, "Drop my changes");
 
   // Sends the text; without `save` the server only says what it would do.
@@ -92,14 +98,14 @@ async function editor(subject, way) {
       const after = await (await ask(text, false)).json();
       const answer = await ask(text, false, YAML);
       const lines = changes(diff(withoutManagers(base.yaml), withoutManagers(await answer.text())));
-      if (area.value === text) offer(text, lines, taken(base.object, after), answer.headers.get("Warning"));
+      if (area.value === text) offer(text, lines, taken(base.object, after), warningsOf(answer));
     } catch (error) {
       refuse(error);
     }
   }
 
   // Shows what would change, and a button that saves it.
-  function offer(text, lines, others, warning) {
+  function offer(text, lines, others, warnings) {
     const save = h("button", { type: "button", class: "primary", onclick: async () => {
       save.disabled = true;
       try {
@@ -116,7 +122,7 @@ async function editor(subject, way) {
     save.disabled = held;
     place.replaceChildren(
       h("h3", { tabindex: "-1" }, lines.length ? "What would change" : "Nothing would change"),
-      ...(warning ? [h("p", { "data-tone": "warn" }, warning)] : []),
+      ...warnings.map((text) => h("p", { "data-tone": "warn" }, text)),
       ...(lines.length ? [h("pre", { tabindex: "0", class: "diff" }, lines.map(([sign, line]) => h(SIGNS[sign] || "span", {}, `${sign} ${line}\n`)))] : []),
       ...(others.length ? [h("p", {}, "Others have managed these fields until now:"),
         h("ul", {}, others.map((one) => h("li", {}, `${one.manager}${one.applied ? ", which applies them" : ""}: ${one.paths.join(", ")}`)))] : []),

@@ -34,10 +34,10 @@ export const remove = {
       return `${object.kind} ${name} is ${answer.metadata && answer.metadata.deletionTimestamp ? "being deleted" : "deleted"}`;
     };
     fill(place, () => (holds ? contents(subject) : cascade(subject)));
-    return doing({ label: "Delete", act, done: leave, context, ready: () => !holds || typed.value === name },
+    return doing({ label: "Delete", tone: "danger", act, done: leave, context, ready: () => !holds || typed.value === name },
       waits.length > 0 && h("p", {}, `It remains until its finalizers are gone: ${waits.join(", ")}.`),
       h("h3", {}, holds ? "What goes with it" : "Its dependents"), place,
-      !holds && h("fieldset", {}, h("legend", {}, "Dependents"), radios.map((radio, at) =>
+      !holds && h("fieldset", {}, h("legend", {}, "What becomes of them"), radios.map((radio, at) =>
         h("label", {}, radio, ` ${POLICIES[at][0]}: ${POLICIES[at][1]}`))),
       holds && field(`Type ${name} to delete it with all that it holds`, typed));
   },
