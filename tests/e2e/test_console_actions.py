@@ -127,6 +127,23 @@ def test_relatives_events_and_managers_of_an_object(console: Consoles, api: Api)
     expect(dialog.get_by_role("heading", level=2)).to_have_text("ConfigMap child")
 
 
+def test_a_search_for_dependents_ends_and_tells_what_it_has_not_seen(console: Consoles, api: Api) -> None:
+    """One kind has more pages than are read, or a server that means harm says so."""
+    owned(api, "searched")
+    page = console("for-root", view("searched"))
+    asked: list[str] = []
+
+    def more(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(json={"items": [{"metadata": {"uid": str(len(asked))}}], "metadata": {"continue": "x"}})
+
+    page.route("**/limitranges?limit=*", more)
+    page.get_by_role("button", name="Look through all kinds").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Not all is known: only the first 4 limitranges were looked at.")
+    assert len(asked) == 4
+
+
 def test_a_delete_lists_what_goes_with_it(console: Consoles, api: Api) -> None:
     top, other = owned(api, "top"), owned(api, "another")
     first = owned(api, "first", top)

@@ -79,6 +79,22 @@ def test_escape_goes_back_and_another_view_has_no_dialog(console: Consoles) -> N
     expect(page.get_by_role("dialog")).to_contain_text("name: two")
 
 
+def test_each_escape_goes_one_step_back(console: Consoles) -> None:
+    page = console("for-root", VIEW)
+    page.get_by_role("button", name="one", exact=True).click()
+    page.get_by_role("button", name="Edit").click()
+    heading = page.get_by_role("dialog").get_by_role("heading", level=2)
+    expect(heading).to_have_text("Edit: ConfigMap one")
+    page.keyboard.press("Escape")
+    expect(heading).to_have_text("ConfigMap one")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("open="))
+    for text in ("ConfigMap one", "Edit: ConfigMap one"):
+        page.go_forward()
+        expect(heading).to_have_text(text)
+
+
 def test_an_address_opens_a_dialog(console: Consoles) -> None:
     page = console("for-root", f"{VIEW}&open=default%2Ftwo")
     expect(page.get_by_role("dialog")).to_contain_text("name: two")

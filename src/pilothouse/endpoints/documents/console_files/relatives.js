@@ -6,7 +6,7 @@ import { number } from "./format.js";
 
 const METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io, application/json";
 const PAGE = 500;
-const MOST = 2000;
+const PAGES = 4;
 const AT_ONCE = 6;
 const SHOWN = 200;
 
@@ -59,7 +59,7 @@ const list = (kind, namespace, signal, query) =>
 export async function dependents({ object, namespace, context: { signal } }) {
   const owned = new Map();
   const missed = await through((await kinds()).filter((kind) => kind.namespaced || !namespace), async (kind) => {
-    let next = "", looked = 0;
+    let next = "", looked = 0, pages = 0;
     do {
       const { items, metadata: page } = await list(kind, namespace, signal, { limit: PAGE, ...(next && { continue: next }) });
       for (const { metadata } of items || []) {
@@ -67,7 +67,8 @@ export async function dependents({ object, namespace, context: { signal } }) {
       }
       looked += (items || []).length;
       next = page.continue;
-    } while (next && looked < MOST);
+      pages += 1;
+    } while (next && pages < PAGES);
     return next ? `only the first ${number(looked)} ${groupResource(kind)} were looked at` : "";
   });
   const going = new Set([object.metadata.uid]);
