@@ -271,13 +271,13 @@ def test_hostile_texts_come_through(console: Consoles, api: Api) -> None:
     assert page.evaluate("typeof window.pwned") == "undefined"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_by_keyboard_and_with_a_screen_reader(
-    console: Consoles, api: Api, server: InProcess, scheme: str
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_by_keyboard_on_a_phone_and_with_a_screen_reader(
+    console: Consoles, api: Api, server: InProcess, width: int, scheme: str
 ) -> None:
     name = f"reader-{scheme}"
     applied(server, name, "argo", {"a": "b"})
-    page = console("for-root", view(name), color_scheme=scheme)
+    page = console("for-root", view(name), color_scheme=scheme, viewport={"width": width, "height": 800})
     check(page)
     page.get_by_role("button", name="Edit").focus()
     page.keyboard.press("Enter")
@@ -303,5 +303,10 @@ def test_by_keyboard_and_with_a_screen_reader(
 
 
 def check(page: Any) -> None:
+    """Nothing is wider than the dialog, and no rule of axe is broken."""
+    assert (
+        page.evaluate("(one => one.scrollWidth - one.clientWidth)(document.querySelector('dialog .body'))")
+        == 0
+    )
     found = axe.Axe().run(page).response["violations"]
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []

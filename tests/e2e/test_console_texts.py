@@ -1,4 +1,4 @@
-"""What the console makes of texts by itself: differences, YAML, fields and their managers."""
+"""Texts that the console makes by itself: differences, YAML, fields and their managers."""
 
 import random
 from collections.abc import Iterator
