@@ -278,6 +278,7 @@ def test_by_keyboard_on_a_phone_and_with_a_screen_reader(
     name = f"reader-{scheme}"
     applied(server, name, "argo", {"a": "b"})
     page = console("for-root", view(name), color_scheme=scheme, viewport={"width": width, "height": 800})
+    expect(page.get_by_role("button", name="Edit")).to_be_visible()
     check(page)
     page.get_by_role("button", name="Edit").focus()
     page.keyboard.press("Enter")
