@@ -296,6 +296,7 @@ def test_by_keyboard_on_a_phone_and_with_a_screen_reader(
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#announcer")).to_have_text(f"ConfigMap {name} is saved")
+    expect(page.get_by_role("heading", name=f"ConfigMap {name}", exact=True)).to_be_visible()
     page.goto(page.url.partition("#")[0] + view(name, "apply"))
     area.fill(area.input_value() + "data:\n  a: x\n")
     page.get_by_role("button", name="Show changes").click()
