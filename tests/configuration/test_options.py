@@ -321,6 +321,24 @@ def test_some_defaults_hang_on_the_command() -> None:
     assert off.diagnostics.console and not options.parse([]).diagnostics.console
 
 
+@pytest.mark.parametrize(
+    ("flag", "wanted"),
+    [
+        ("--console", True),
+        ("--console=true", True),
+        ("--console=0", False),
+        ("--console=read-only", "read-only"),
+    ],
+)
+def test_the_console_may_be_read_only(flag: str, wanted: bool | str) -> None:
+    assert options.parse([flag]).diagnostics.console == wanted
+
+
+def test_another_kind_of_console_is_refused() -> None:
+    with pytest.raises(FlagError, match='must be "true", "false" or "read-only"'):
+        options.parse(["--console=readonly"])
+
+
 def test_flags_of_commands() -> None:
     extra = (Flag("more", "strings", ("a",), "command", ""), Flag("less", "string", "", "command", ""))
     config, values, rest = options.parse_command(["x", "--more=b,c", "--secure-port=7443", "y"], extra)

@@ -38,11 +38,11 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def console_server(directory: pathlib.Path) -> Iterator[InProcess]:
+def console_server(directory: pathlib.Path, mode: str = "true") -> Iterator[InProcess]:
     """A server that has the console, and knows the users of TOKENS by a file in the directory."""
     tokens = directory / "tokens.csv"
     tokens.write_text(TOKENS)
-    with InProcess(["--console", f"--token-auth-file={tokens}"]) as server:
+    with InProcess([f"--console={mode}", f"--token-auth-file={tokens}"]) as server:
         yield server
 
 

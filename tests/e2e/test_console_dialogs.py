@@ -50,7 +50,7 @@ def test_back_closes_a_dialog_and_leaves_the_view(console: Consoles) -> None:
     named = page.get_by_role("button", name="one", exact=True)
     named.click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text('"name": "one"')
+    expect(dialog).to_contain_text("name: one")
     expect(page).to_have_url(re.compile("open=default%2Fone"))
     page.evaluate("document.querySelector('main table').dataset.same = '1'")
     page.go_back()
@@ -58,7 +58,7 @@ def test_back_closes_a_dialog_and_leaves_the_view(console: Consoles) -> None:
     expect(page).to_have_url(re.compile("kind=.*namespace=default$"))
     assert page.evaluate("document.querySelector('main table').dataset.same") == "1"
     page.go_forward()
-    expect(dialog).to_contain_text('"name": "one"')
+    expect(dialog).to_contain_text("name: one")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page).not_to_have_url(re.compile("open="))
@@ -76,12 +76,28 @@ def test_escape_goes_back_and_another_view_has_no_dialog(console: Consoles) -> N
     expect(page.get_by_role("heading", name="Queues", exact=True)).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.go_back()
-    expect(page.get_by_role("dialog")).to_contain_text('"name": "two"')
+    expect(page.get_by_role("dialog")).to_contain_text("name: two")
+
+
+def test_each_escape_goes_one_step_back(console: Consoles) -> None:
+    page = console("for-root", VIEW)
+    page.get_by_role("button", name="one", exact=True).click()
+    page.get_by_role("button", name="Edit").click()
+    heading = page.get_by_role("dialog").get_by_role("heading", level=2)
+    expect(heading).to_have_text("Edit: ConfigMap one")
+    page.keyboard.press("Escape")
+    expect(heading).to_have_text("ConfigMap one")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("open="))
+    for text in ("ConfigMap one", "Edit: ConfigMap one"):
+        page.go_forward()
+        expect(heading).to_have_text(text)
 
 
 def test_an_address_opens_a_dialog(console: Consoles) -> None:
     page = console("for-root", f"{VIEW}&open=default%2Ftwo")
-    expect(page.get_by_role("dialog")).to_contain_text('"name": "two"')
+    expect(page.get_by_role("dialog")).to_contain_text("name: two")
     expect(page.locator(".state")).to_have_text("Live")
     expect(page).to_have_url(re.compile("open=default%2Ftwo"))
     page.keyboard.press("Escape")

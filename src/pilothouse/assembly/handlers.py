@@ -17,6 +17,8 @@ from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import CacheBudget
 from pilothouse.configuration.addresses import advertised
 from pilothouse.configuration.config import Config, settings
+from pilothouse.configuration.flags import READ_ONLY
+from pilothouse.configuration.sections.diagnostics import DiagnosticsOptions
 from pilothouse.configuration.sections.flow_control import FlowControlOptions
 from pilothouse.configuration.sections.outbound import OutboundOptions
 from pilothouse.configuration.sections.request_header import RequestHeaderOptions
@@ -148,7 +150,7 @@ class Handlers:
             finder=self.finder,
             standing=self.standing,
             memory=self.memory,
-            console=Console() if config.diagnostics.console else None,
+            console=self._console(config.diagnostics),
         )
         if self.memory is not None:
             given.metrics.add(self.memory)
@@ -167,6 +169,9 @@ class Handlers:
             return None
         seats = options.max_requests_inflight + options.max_mutating_requests_inflight
         return FlowControl(given.registry.readers, self.widths, seats, metrics, given.caches)
+
+    def _console(self, options: DiagnosticsOptions) -> Console | None:
+        return Console(read_only=options.console == READ_ONLY) if options.console else None
 
     def _gate(self, options: FlowControlOptions, catalog: Catalog) -> Gate:
         limits = options.max_requests_inflight, options.max_mutating_requests_inflight
@@ -194,7 +199,7 @@ class Handlers:
             watch_timeout=float(requests.min_request_timeout),
             standing=self.standing,
             most_unpaged=size_of(requests.max_unpaged_list_bytes),
-            sandboxes=diagnostics.console,
+            sandboxes=bool(diagnostics.console),
         )
 
     def _streams(self, given: Inputs) -> Streams:

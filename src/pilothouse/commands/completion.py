@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pilothouse.commands.names import COMMANDS
 from pilothouse.configuration.config import all_flags
-from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.flags import KINDS, Flag, FlagError
 
 FLAGS: tuple[Flag, ...] = ()
 SERVER_FLAGS = ("help",)
@@ -57,7 +57,7 @@ def _words(name: str, usage: str) -> Iterator[str]:
 
 def _spelled(flags: Iterable[Flag]) -> list[str]:
     """Flags as they are typed; a value is expected behind those that end with `=`."""
-    return [f"--{flag.name}" + ("" if flag.kind in ("bool", "version") else "=") for flag in flags]
+    return [f"--{flag.name}" + ("" if KINDS[flag.kind].implied else "=") for flag in flags]
 
 
 def _cases(table: Mapping[str, Words], indent: str) -> str:
@@ -131,7 +131,7 @@ def _fish(table: Mapping[str, Words]) -> str:
             lines.append(f"{start} -f -a '{' '.join(words)}'")
         for flag in flags:
             short = f" -s {flag.short}" if flag.short else ""
-            value = "" if flag.kind in ("bool", "version") else " -r"
+            value = "" if KINDS[flag.kind].implied else " -r"
             text = flag.help.replace("\\", "\\\\").replace("'", "\\'")
             lines.append(f"{start} -l {flag.name}{short}{value} -d '{text}'")
     return "\n".join(lines) + "\n"

@@ -47,6 +47,8 @@ class FlagType:
     default: str = ""
 
 
+READ_ONLY = "read-only"
+"""The console that changes nothing."""
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
@@ -208,6 +210,14 @@ def _version(text: str, _: Any) -> str:
     return dynamic_version(text) if text.startswith("v") else str(_bool(text, None)).lower()
 
 
+def _console(text: str, _: Any) -> bool | str:
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    if text != READ_ONLY:
+        raise ValueError(f'must be "true", "false" or "{READ_ONLY}"')
+    return text
+
+
 def _vmodule(text: str, _: Any) -> tuple[tuple[str, int], ...]:
     try:
         return tuple(
@@ -243,6 +253,7 @@ KINDS: Mapping[str, FlagType] = MappingProxyType(
         "level": FlagType("Level", _int),
         "vmodule": FlagType("pattern=N,...", _vmodule),
         "version": FlagType("version[=true]", _version, "true"),
+        "console": FlagType("mode[=true]", _console, "true"),
     }
 )
 

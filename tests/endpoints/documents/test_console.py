@@ -12,7 +12,7 @@ from pilothouse.endpoints.documents import console
 
 FILES = pathlib.Path(console.__file__).parent / "console_files"
 MODULES = sorted(path.name for path in FILES.glob("*.js"))
-LARGEST = 150_000
+LARGEST = 200_000
 """Bytes of all files together."""
 
 
@@ -76,6 +76,17 @@ async def test_paths_that_are_none_of_the_files(shown: Rig) -> None:
 async def test_without_the_flag_there_is_no_console(rig: Rig) -> None:
     assert (await rig.call("GET", "/console/", user="jane")).status == 403
     assert (await rig.call("GET", "/console/")).status == 404
+
+
+async def test_a_page_that_only_reads_is_told_so(shown: Rig, runner: Any) -> None:
+    rig = Rig(flags=["--console=read-only"], anonymous=False)
+    await rig.start()
+    try:
+        answers = [await one.call("GET", "/console/") for one in (shown, rig)]
+    finally:
+        await rig.stop()
+    assert ['data-mode="read-only"' in answer.body for answer in answers] == [False, True]
+    assert answers[0].headers["etag"] != answers[1].headers["etag"]
 
 
 async def test_the_answers_are_counted_as_others_are(shown: Rig) -> None:

@@ -32,7 +32,14 @@ def open_to_evil(runner: asyncio.Runner) -> Iterator[Rig]:
     yield from started(runner, "--console", f"--cors-allowed-origins=^{EVIL}$")
 
 
-async def asked(rig: Rig, method: str, headers: dict[str, str], certificate: bool = True) -> Answer:
+async def asked(
+    rig: Rig,
+    method: str,
+    headers: dict[str, str],
+    certificate: bool = True,
+    path: str = CONFIG_MAPS,
+    body: Any = None,
+) -> Answer:
     plain, rig_request = {"Host": "api:6443", **headers}, rig.request
 
     def request(*args: Any, **kwargs: Any) -> Any:
@@ -42,8 +49,9 @@ async def asked(rig: Rig, method: str, headers: dict[str, str], certificate: boo
 
     rig.request = request  # type: ignore[method-assign]
     try:
-        body = {"metadata": {"generateName": "a-"}} if method == "POST" else None
-        return await rig.call(method, CONFIG_MAPS, body, headers=plain)
+        if method == "POST":
+            body = {"metadata": {"generateName": "a-"}}
+        return await rig.call(method, path, body, headers=plain)
     finally:
         rig.request = rig_request  # type: ignore[method-assign]
 
@@ -71,6 +79,32 @@ async def test_other_pages_do_not_use_a_certificate(
     assert (answer.status, answer.body["message"]) == (403, FOREIGN)
     assert (await asked(shown, method, headers, certificate=False)).status < 300
     assert (await asked(rig, method, headers)).status < 300, "without a console all is as with kube-apiserver"
+
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+CHANGED = {"metadata": {"name": "mine"}, "data": {"a": "changed"}}
+
+
+@pytest.mark.parametrize(("method", "body"), [("PUT", CHANGED), ("PATCH", CHANGED), ("DELETE", None)])
+@pytest.mark.parametrize(
+    "headers", [ELSEWHERE, {**ELSEWHERE, "Sec-Fetch-Site": "same-site"}, {"Origin": EVIL}]
+)
+async def test_other_pages_change_nothing_with_a_certificate(
+    shown: Rig, method: str, body: Any, headers: dict[str, str]
+) -> None:
+    path = f"{CONFIG_MAPS}/mine"
+    await shown.ok("POST", CONFIG_MAPS, {"metadata": {"name": "mine"}, "data": {"a": "b"}})
+    answer = await asked(
+        shown, method, {**MERGE, **headers} if method == "PATCH" else headers, True, path, body
+    )
+    assert (answer.status, answer.body["message"]) == (403, FOREIGN)
+    assert (await shown.ok("GET", path))["data"] == {"a": "b"}
+    own = {
+        "Sec-Fetch-Site": "same-origin",
+        "Origin": "https://api:6443",
+        **(MERGE if method == "PATCH" else {}),
+    }
+    assert (await asked(shown, method, own, True, path, body)).status == 200
 
 
 @pytest.mark.parametrize(

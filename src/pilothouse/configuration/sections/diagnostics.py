@@ -11,9 +11,9 @@ class DiagnosticsOptions(Section):
     """The means to see what a server does: traces, explained requests, the console, profiles."""
 
     # fmt: off
-    console: bool = own(False, "bool",
-        "Serve the console, a page for browsers that shows what the server does, at /console. Default: true "
-        "for the command pilothouse serve.")
+    console: bool | str = own(False, "console",
+        "Serve the console, a page for browsers that shows what the server does and changes objects, at "
+        "/console. With read-only the page changes nothing. Default: true for the command pilothouse serve.")
     contention_profiling: bool = features(False, "bool", "Profile locks.", effective=False)
     debug_socket_path: str = features("", "string",
         "Unix socket for debugging without credentials.", effective=False)

@@ -51,16 +51,23 @@ HEADERS = (
 """The headers of every answer. A browser keeps the files, and asks whether they are still the same."""
 
 
-class Console:
-    """The files, which are read once; each has its ETag and its media type."""
+ROOT, READ_ONLY_ROOT = b'<html lang="en">', b'<html lang="en" data-mode="read-only">'
+"""The element of the page that tells its scripts whether they may change objects."""
 
-    def __init__(self) -> None:
+
+class Console:
+    """The files, which are read once; each has its ETag and its media type. A page that is `read_only`
+    changes nothing by itself: it is no limit for its users, who have their rights anyway."""
+
+    def __init__(self, *, read_only: bool = False) -> None:
         self._files: dict[str, tuple[str, str, bytes]] = {}
         folder = resources.files("pilothouse.endpoints.documents") / "console_files"
         for file in folder.iterdir():
             media_type = TYPES.get(file.name.rpartition(".")[2])
             if media_type is not None:
                 body = file.read_bytes()
+                if read_only and file.name == INDEX:
+                    body = body.replace(ROOT, READ_ONLY_ROOT, 1)
                 self._files[file.name] = hashlib.sha256(body).hexdigest()[:32], media_type, body
 
     def answer(self, request: Request) -> Response | None:

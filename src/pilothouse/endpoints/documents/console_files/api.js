@@ -6,14 +6,19 @@ const TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io, application/json";
 // The page may stand below the path of a proxy, as with `kubectl proxy`.
 const base = new URL("..", document.baseURI);
 
+// Whether the server was started with --console=read-only: the page then asks for nothing that changes an object.
+export const readOnly = document.documentElement.dataset.mode === "read-only";
+
 // An answer that is no success. status: the HTTP status. reason: of the Status object. auditID: of the request.
+// causes: those of the Status object.
 export class Refusal extends Error {
-  constructor(status, reason, message, auditID) {
+  constructor(status, reason, message, auditID, causes = []) {
     super(message);
     this.name = "Refusal";
     this.status = status;
     this.reason = reason;
     this.auditID = auditID;
+    this.causes = causes;
   }
 }
 
@@ -26,14 +31,15 @@ export function setToken(text) {
   else sessionStorage.removeItem(KEY);
 }
 
-async function send(path, { accept = "application/json", method = "GET", body, signal } = {}) {
+// Sends a request; a body that is no text is sent as JSON.
+export async function send(path, { accept = "application/json", method = "GET", type = "application/json", body, signal } = {}) {
   const headers = { Accept: accept };
   if (token()) headers.Authorization = `Bearer ${token()}`;
-  if (body) headers["Content-Type"] = "application/json";
+  if (body) headers["Content-Type"] = type;
   let answer;
   try {
     answer = await fetch(new URL(path.replace(/^\//, ""), base), {
-      method, headers, signal, cache: "no-store", body: body && JSON.stringify(body),
+      method, headers, signal, cache: "no-store", body: typeof body === "string" ? body : body && JSON.stringify(body),
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -41,15 +47,16 @@ async function send(path, { accept = "application/json", method = "GET", body, s
   }
   if (answer.ok) return answer;
   const text = await answer.text();
-  let reason = answer.statusText, message = text.trim();
+  let reason = answer.statusText, message = text.trim(), causes;
   try {
     const status = JSON.parse(text);
     reason = status.reason || reason;
     message = status.message || message;
+    causes = (status.details && status.details.causes) || [];
   } catch {
     // A proxy in between answers with a page of its own.
   }
-  const refusal = new Refusal(answer.status, reason, message, answer.headers.get("Audit-Id") || "");
+  const refusal = new Refusal(answer.status, reason, message, answer.headers.get("Audit-Id") || "", causes);
   if (answer.status === 401) document.dispatchEvent(new CustomEvent("unauthorized", { detail: refusal }));
   throw refusal;
 }
@@ -71,6 +78,18 @@ export async function whoAmI() {
   const review = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
   const answer = await send("/apis/authentication.k8s.io/v1/selfsubjectreviews", { method: "POST", body: review });
   return (await answer.json()).status.userInfo;
+}
+
+// Whether the user may do this, by a SelfSubjectAccessReview; true when the server does not say: the request itself tells then.
+export async function may(resourceAttributes) {
+  const review = { apiVersion: "authorization.k8s.io/v1", kind: "SelfSubjectAccessReview", spec: { resourceAttributes } };
+  try {
+    const answer = await send("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { method: "POST", body: review });
+    return (await answer.json()).status.allowed;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return true;
+  }
 }
 
 // Calls `each` with every event of a watch on tables until the server ends it.
@@ -112,12 +131,23 @@ export async function kinds() {
   return out;
 }
 
+// The kinds of one version of a group, with their verbs and the names of their subresources.
+export async function kindsOf(group, version) {
+  const { resources } = await getJSON(rootOf({ group, version }));
+  const within = (name) => resources.filter((one) => one.name.startsWith(`${name}/`)).map((one) => one.name.slice(name.length + 1));
+  return resources.filter(({ name }) => !name.includes("/")).map(({ name, kind, namespaced, verbs }) => (
+    { group, version, resource: name, kind, namespaced, verbs, subresources: within(name) }));
+}
+
+function rootOf({ group, version }) {
+  return group ? `/apis/${group}/${version}` : `/api/${version}`;
+}
+
 export function groupResource({ group, resource }) {
   return group ? `${resource}.${group}` : resource;
 }
 
-export function pathOf({ group, version, resource }, namespace, name) {
-  const root = group ? `/apis/${group}/${version}` : `/api/${version}`;
+export function pathOf(kind, namespace, name) {
   const within = namespace ? `/namespaces/${encodeURIComponent(namespace)}` : "";
-  return `${root}${within}/${resource}${name ? `/${encodeURIComponent(name)}` : ""}`;
+  return `${rootOf(kind)}${within}/${kind.resource}${name ? `/${encodeURIComponent(name)}` : ""}`;
 }

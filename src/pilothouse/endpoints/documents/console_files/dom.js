@@ -23,6 +23,8 @@ export function refused(error) {
   const code = error.status ? `${error.status} ${error.reason}` : error.reason || error.name;
   return h("div", { class: "refusal", role: "alert" },
     h("strong", {}, code), h("p", {}, error.message),
+    error.causes && error.causes.length > 0 && h("ul", {}, error.causes.map((cause) =>
+      h("li", {}, [cause.field, cause.message || cause.reason].filter(Boolean).join(": ")))),
     error.status === 403 && error.message.includes('path "/metrics"') &&
       h("p", {}, "The ClusterRole system:monitoring grants it."),
     error.auditID && h("p", { class: "soft" }, "Explained by ", h("code", {}, `pilothouse why ${error.auditID}`)));
@@ -173,7 +175,7 @@ export function dialog(title, ...children) {
   const out = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => out.remove() },
     h("form", { method: "dialog", class: "head" }, h("h2", { id: "dialog-title" }, title), h("button", {}, "Close")),
     h("div", { class: "body" }, ...children));
-  out.addEventListener("click", (event) => event.target === out && out.close());
+  out.addEventListener("pointerdown", (event) => event.target === out && out.close());
   document.body.append(out);
   out.showModal();
   return out;

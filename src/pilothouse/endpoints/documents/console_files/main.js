@@ -27,14 +27,17 @@ const context = {
   announce: (text) => (at("announcer").textContent = text),
   go,
   reveal: (value) => {
-    pushed = true;
     const { view, settings } = place();
-    location.hash = address(view.name, { ...Object.fromEntries(settings), open: value });
+    const depth = ((history.state && history.state.depth) || 0) + 1;
+    history.pushState({ depth }, "", address(view.name, { ...Object.fromEntries(settings), open: value }));
+    show(true);
   },
+  close: () => box && box.close(),
 };
 
-// What is open over the view: its name in the address, its dialog, and whether Back leads to the view without it.
-let opened = "", box = null, pushed = false;
+// What is open over the view: its name in the address, and its dialog. The state of an entry of the history has `depth`:
+// how many dialogs were opened one after the other, so that as many steps back lead to the view without them.
+let opened = "", box = null;
 let shown = null;
 
 // The address of a view with its settings, which is kept in the fragment so that it can be shared.
@@ -48,7 +51,7 @@ function go(view, settings, { quietly = false } = {}) {
     location.hash = address(view, settings);
     return;
   }
-  history.replaceState(null, "", address(view, { ...settings, open: opened }));
+  history.replaceState(history.state, "", address(view, { ...settings, open: opened }));
   shown = place().rest;
 }
 
@@ -80,24 +83,27 @@ async function reveal(view, value, settings) {
   const before = box;
   box = null;
   if (before) before.close();
-  if (!value) pushed = false;
   if (!value || !view.open) return;
-  const content = await view.open(value, settings);
-  if (opened !== value) return;
+  const ending = new AbortController();
+  const content = await view.open(value, settings, { ...context, signal: ending.signal });
+  if (opened !== value) {
+    ending.abort();
+    return;
+  }
   const made = box = dialog(...content);
   made.addEventListener("close", () => {
+    ending.abort();
     if (box === made) leave();
   });
 }
 
-// The user has closed the dialog.
+// The user has closed the dialog: one step back.
 function leave() {
   box = null;
   opened = "";
   const { view, settings } = place();
-  if (pushed) history.back();
+  if (history.state && history.state.depth) history.back();
   else history.replaceState(null, "", address(view.name, Object.fromEntries(settings)));
-  pushed = false;
 }
 
 function build(view, settings, focus) {

@@ -13,9 +13,13 @@ const EVENTS = { group: "", version: "v1", resource: "events", kind: "Event", na
 const MOST = 5000;
 
 // The server prints how long ago an event was; the table goes on showing that.
-const seen = ({ object }) => Date.parse((object.series && object.series.lastObservedTime)
-  || object.lastTimestamp || object.eventTime || object.metadata.creationTimestamp);
-const lastSeen = { show: (row) => age((Date.now() - seen(row)) / 1000), of: (row) => -seen(row), quiet: true };
+const last = ({ object }) => Date.parse(seen(object));
+const lastSeen = { show: (row) => age((Date.now() - last(row)) / 1000), of: (row) => -last(row), quiet: true };
+
+// When an event was last seen.
+export function seen(event) {
+  return (event.series && event.series.lastObservedTime) || event.lastTimestamp || event.eventTime || event.metadata.creationTimestamp;
+}
 
 export function show(root, context, settings) {
   const above = h("div");
@@ -42,7 +46,7 @@ export function show(root, context, settings) {
         state.dataset.state = tone;
         state.textContent = text;
       },
-      order: (rows) => rows.sort((a, b) => seen(b) - seen(a) || Number(b.object.metadata.resourceVersion) - Number(a.object.metadata.resourceVersion)),
+      order: (rows) => rows.sort((a, b) => last(b) - last(a) || Number(b.object.metadata.resourceVersion) - Number(a.object.metadata.resourceVersion)),
       columns: { "Last Seen": lastSeen, Message: { wide: true }, Type: { tone: (row) => (row.object.type === "Warning" ? "warn" : "") } },
       wanted: MOST,
       filter: () => filter.value.trim().toLowerCase(),

@@ -1,10 +1,11 @@
-// Objects by kind: how many there are, a live table of one kind, and a single object.
+// Objects by kind: how many there are, and a live table of one kind.
 
-import { getJSON, groupResource, kinds, pathOf, Refusal } from "./api.js";
-import { field, h, panel, refusals, refused, Table } from "./dom.js";
+import { getJSON, groupResource, kinds, Refusal } from "./api.js";
+import { field, h, panel, refusals, Table } from "./dom.js";
 import { by } from "./exposition.js";
 import { number } from "./format.js";
 import { Live } from "./live.js";
+export { open } from "./view_object.js";
 
 export const name = "objects";
 export const title = "Objects";
@@ -144,30 +145,4 @@ async function suggest(list) {
   } catch {
     // Whoever may not list namespaces types one.
   }
-}
-
-// What a dialog shows of an object, which is named as NAMESPACE/NAME.
-export async function open(value, settings) {
-  const [group, version, resource] = (settings.get("kind") || "").split("/");
-  const at = value.indexOf("/");
-  const namespace = value.slice(0, at), called = value.slice(at + 1);
-  try {
-    const object = await getJSON(pathOf({ group, version, resource }, namespace, called));
-    const title = `${object.kind} ${called}`;
-    return [title, h("pre", { tabindex: "0" }, JSON.stringify(readable(object, { group, resource }), null, 2))];
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return [`${resource} ${called}`, refused(error)];
-  }
-}
-
-const APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
-
-// The object without the record of its field managers; of a Secret only how much there is.
-function readable(object, kind) {
-  delete object.metadata.managedFields;
-  if (kind.resource !== "secrets" || kind.group) return object;
-  for (const [key, value] of Object.entries(object.data || {})) object.data[key] = `${atob(value).length} bytes, not shown`;
-  if (object.metadata.annotations) delete object.metadata.annotations[APPLIED];
-  return object;
 }
