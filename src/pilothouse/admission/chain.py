@@ -27,6 +27,9 @@ class AdmissionPlugin:
 
     name = ""
     about: Sequence[About] = EVERYTHING
+    replaces = False
+    """Whether `mutate` replaces the members of an object that it changes, and changes nothing inside of them.
+    What a patch has left alone is the old object's own, so other plugins are given copies."""
 
     def concerns(self, operation: str, resource: Resource, subresource: str) -> bool:
         """Whether the plugin is asked about such requests at all."""
@@ -103,7 +106,7 @@ class Chain:
                 self._steps.clear()
             found = self._steps[key] = _Steps(
                 tuple(
-                    _Step(p.name, _asked(p), p.mutate, *self._admitting[p.name, operation])
+                    _Step(p.name, _asked(p), _apart(p), *self._admitting[p.name, operation])
                     for p in self.mutators
                     if p.concerns(operation, resource, subresource)
                 ),
@@ -151,6 +154,18 @@ class Chain:
         """Close the plugins."""
         for plugin in self.plugins:
             await plugin.close()
+
+
+def _apart(plugin: AdmissionPlugin) -> Callable[[AdmissionAttributes], Any]:
+    """The mutating half of a plugin, which may change the object but not the old one."""
+    if plugin.replaces:
+        return plugin.mutate
+
+    def mutate(a: AdmissionAttributes) -> Object | Awaitable[Object | None] | None:
+        a.part()
+        return plugin.mutate(a)
+
+    return mutate
 
 
 def _asked(plugin: AdmissionPlugin) -> Callable[[AdmissionAttributes], bool] | None:

@@ -14,6 +14,7 @@ class NamespaceLifecycle(AdmissionPlugin):
     """Runs in the mutating phase, as upstream's does: before any other plugin gets the object."""
 
     name = "NamespaceLifecycle"
+    replaces = True
     about = (About((CREATE,), ("*/*",)), About((DELETE,), ("namespaces/*",)))
 
     def mutate(self, a: AdmissionAttributes) -> None:

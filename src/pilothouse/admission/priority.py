@@ -13,6 +13,7 @@ LOWER = "PreemptLowerPriority"
 
 class Priority(AdmissionPlugin):
     name = "Priority"
+    replaces = True
     about = (About(OPERATIONS, (CLASSES,)), About(WRITES, ("pods",)))
 
     def mutate(self, a: AdmissionAttributes) -> None:
@@ -26,7 +27,7 @@ class Priority(AdmissionPlugin):
             for member in ("priority", "preemptionPolicy"):
                 if spec.get(member) is None and old.get(member) is not None:
                     a.changed(f"spec.{member}")
-                    spec[member] = old[member]
+                    spec = a.obj["spec"] = {**spec, member: old[member]}
             return
         _admit_pod(a, spec)
 

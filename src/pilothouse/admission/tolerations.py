@@ -11,6 +11,7 @@ NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unr
 
 class DefaultTolerationSeconds(AdmissionPlugin):
     name = "DefaultTolerationSeconds"
+    replaces = True
     about = (About(WRITES, ("pods",)),)
 
     def __init__(self, not_ready_seconds: int = 300, unreachable_seconds: int = 300) -> None:
@@ -26,7 +27,7 @@ class DefaultTolerationSeconds(AdmissionPlugin):
                 added.append(one)
         if added:
             a.changed("spec.tolerations")
-            spec["tolerations"] = have + added
+            a.obj["spec"] = {**spec, "tolerations": have + added}
 
 
 def _covers(toleration: Object, key: str) -> bool:

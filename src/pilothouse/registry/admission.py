@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pilothouse import errors
+from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import WriteContext
@@ -98,6 +99,15 @@ class AdmissionAttributes:
         sub = self.resource.subresources.get(self.subresource)
         record = self.resource if sub is None else sub
         return record.group, record.version, record.kind
+
+    def part(self) -> None:
+        """Give `obj` copies of what it has in common with `old`, before a plugin changes it in place."""
+        obj, old = self.obj, self.old
+        if obj is None or old is None:
+            return
+        for name, value in old.items():
+            if obj.get(name) is value and isinstance(value, (dict, list)):
+                obj[name] = copy(value)
 
     def changed(self, path: str) -> None:
         """Note that the plugin which runs has changed the object there, such as `spec.tolerations`."""

@@ -51,6 +51,7 @@ class NodeRestriction(AdmissionPlugin):
     """Judges the writes of kubelets and ignores those of other users."""
 
     name = "NodeRestriction"
+    replaces = True
 
     def __init__(self, authorizer: AccessAuthorizer) -> None:
         self._authorizer = authorizer

@@ -73,6 +73,7 @@ def _stateful_set_warnings(ctx: WriteContext, obj: Object, old: Object | None) -
 
 
 DEPLOYMENT = Strategy(
+    shared_on_update=("spec",),
     generation_on_create=1,
     generation_fields=(SPEC, ("metadata", "annotations")),
     validate=lambda ctx, obj, errs: rules.validate_deployment(obj, None, errs, pod_policy(ctx)),
@@ -83,6 +84,7 @@ DEPLOYMENT = Strategy(
     **STATUS_APART,
 )
 REPLICA_SET = Strategy(
+    shared_on_update=("spec",),
     validate=lambda ctx, obj, errs: rules.validate_replica_set(obj, None, errs, pod_policy(ctx)),
     validate_update=lambda ctx, obj, old, errs: rules.validate_replica_set_update(
         obj, old, errs, pod_policy(ctx)
@@ -92,6 +94,7 @@ REPLICA_SET = Strategy(
     **STATUS_APART,
 )
 STATEFUL_SET = Strategy(
+    shared_on_update=("spec",),
     name_check=names.dns_label,
     prepare_create=_prepare_stateful_set,
     prepare_update=_prepare_stateful_set_update,
@@ -104,6 +107,7 @@ STATEFUL_SET = Strategy(
     **STATUS_APART,
 )
 DAEMON_SET = Strategy(
+    shared_on_update=("spec",),
     prepare_create=_prepare_daemon_set,
     prepare_update=_prepare_daemon_set_update,
     validate=lambda ctx, obj, errs: rules.validate_daemon_set(obj, None, errs, pod_policy(ctx)),

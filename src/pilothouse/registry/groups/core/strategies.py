@@ -122,6 +122,7 @@ def _secret_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list
 
 
 SECRET = Strategy(
+    shared_on_update=("data",),
     prepare_update=_prepare_secret_update,
     validate=on_create(secret.validate_secret),
     validate_update=on_update(secret.validate_secret_update),
@@ -129,6 +130,7 @@ SECRET = Strategy(
     warnings=_secret_warnings,
 )
 CONFIG_MAP = Strategy(
+    shared_on_update=("data", "binaryData"),
     validate=on_create(secret.validate_config_map),
     validate_update=on_update(secret.validate_config_map_update),
     update_order=WHOLE_WITHIN,
@@ -193,6 +195,7 @@ def _node_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[s
 
 NODE = Strategy(
     keep_on_update=(STATUS,),
+    shared_on_update=("spec",),
     prepare_create=_without_configuration,
     prepare_update=_prepare_changed_node,
     apply_reset=(STATUS,),
