@@ -122,7 +122,6 @@ def _secret_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list
 
 
 SECRET = Strategy(
-    shared_on_update=("data",),
     prepare_update=_prepare_secret_update,
     validate=on_create(secret.validate_secret),
     validate_update=on_update(secret.validate_secret_update),

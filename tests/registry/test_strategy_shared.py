@@ -50,7 +50,6 @@ class Looks(Seen):
     [
         (PODS, pod("a"), "spec"),
         (CONFIG_MAPS, config_map("a", data={"k": "v"}), "data"),
-        ("/api/v1/namespaces/default/secrets", {"metadata": {"name": "a"}, "data": {"k": "dg=="}}, "data"),
         ("/api/v1/nodes", {"metadata": {"name": "a"}, "spec": {"podCIDR": "10.0.0.0/24"}}, "spec"),
         (f"{APPS}/deployments", {"metadata": {"name": "a"}, "spec": WORKLOAD}, "spec"),
         (f"{APPS}/replicasets", {"metadata": {"name": "a"}, "spec": WORKLOAD}, "spec"),
@@ -106,3 +105,11 @@ async def test_tolerations_and_priorities_that_an_old_pod_lacks_are_written(runn
         assert len(noted["spec"]["tolerations"]) == 2 and "tolerations" not in seen.old[0]["spec"]
         (entry,) = [one for one in noted["metadata"]["managedFields"] if one["operation"] == "Update"]
         assert "f:annotations" in entry["fieldsV1"]["f:metadata"]
+
+
+async def test_texts_of_an_immutable_secret_become_no_data_of_the_old_one(rig: Rig) -> None:
+    path = "/api/v1/namespaces/default/secrets"
+    made = {"metadata": {"name": "a"}, "data": {"k": "dg=="}, "immutable": True}
+    stored = await rig.ok("POST", path, made)
+    await rig.fail(422, "PATCH", f"{path}/a", {"stringData": {"k": "w"}}, headers=MERGE)
+    assert await rig.ok("GET", f"{path}/a") == stored
