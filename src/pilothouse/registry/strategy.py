@@ -177,7 +177,8 @@ class Strategy:
     reset_on_create: members dropped from a new object. keep_on_update: members that an update takes from the
     old object, whatever was sent. shared_on_update: members that nothing (a hook, a default, a conversion)
     changes in an update which leaves them alone, so that a patch may give the new object the old one's own.
-    generation_on_create: 0 = the kind has no generation. generation_fields: a change of any of these adds one to metadata.generation.
+    generation_on_create: 0 = the kind has no generation. generation_fields: a change of any of these adds one
+    to metadata.generation.
     create_on_update: PUT may create. unconditional_update: PUT without resourceVersion is allowed.
     The hooks are functions; None = nothing to do. They change `obj` in place and add to `errs`, never raise.
     permit_update: what rights beside that to the path a change needs; it is asked of changes that are valid.
