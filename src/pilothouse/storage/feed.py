@@ -77,33 +77,38 @@ class Feed:
     """The watches of one store."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: tuple[Subscriber, ...] = ()
+        self.wants_previous = False
+        """Whether a subscriber wants the state before each change."""
 
     def add(self, subscriber: Subscriber) -> Subscription:
         """Add a subscriber; closing the subscription removes it."""
-        self._subscribers.append(subscriber)
+        self._set((*self._subscribers, subscriber))
 
         def close() -> None:
             subscriber.closed = True
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
+            self._remove(subscriber)
 
         return Subscription(close)
 
     def publish(self, events: Sequence[StorageEvent]) -> None:
         """Send the events of one commit to all subscribers; the events of a revision stay together."""
-        for subscriber in tuple(self._subscribers):
+        for subscriber in self._subscribers:
             subscriber.offer(events)
-            if subscriber.closed and subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
+            if subscriber.closed:
+                self._remove(subscriber)
 
-    def wants_previous(self) -> bool:
-        """Whether a subscriber wants the state before each change."""
-        return any(s.prev_kv for s in self._subscribers)
+    def _remove(self, subscriber: Subscriber) -> None:
+        self._set(tuple(one for one in self._subscribers if one is not subscriber))
+
+    def _set(self, subscribers: tuple[Subscriber, ...]) -> None:
+        self._subscribers = subscribers
+        self.wants_previous = any(one.prev_kv for one in subscribers)
 
     def close(self, error: StorageError) -> None:
         """End all watches."""
-        subscribers, self._subscribers = self._subscribers, []
+        subscribers = self._subscribers
+        self._set(())
         for subscriber in subscribers:
             subscriber.fail(error)
 
