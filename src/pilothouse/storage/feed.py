@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import StorageError, StorageEvent, Subscription, Unavailable
@@ -45,16 +45,17 @@ class Subscriber:
         for events in held:
             self.deliver(events)
 
-    def offer(self, events: Sequence[StorageEvent]) -> None:
-        """Deliver those events of one commit that match the subscription."""
+    def offer(self, events: list[StorageEvent]) -> None:
+        """Deliver those events of one commit, in order, that match the subscription."""
         prefix, revision = self.prefix, self.revision
-        wanted = [e for e in events if e.kv.mod >= revision and e.kv.key.startswith(prefix)]
-        if not wanted:
-            return
+        if prefix or events[0].kv.mod < revision:
+            events = [e for e in events if e.kv.mod >= revision and e.kv.key.startswith(prefix)]
+            if not events:
+                return
         if self._held is not None:
-            self._held.append(wanted)
+            self._held.append(events)
         else:
-            self.deliver(wanted)
+            self.deliver(events)
 
     def deliver(self, events: list[StorageEvent]) -> None:
         """Call the watcher. One that raises has lost events, so its watch ends."""
@@ -91,7 +92,7 @@ class Feed:
 
         return Subscription(close)
 
-    def publish(self, events: Sequence[StorageEvent]) -> None:
+    def publish(self, events: list[StorageEvent]) -> None:
         """Send the events of one commit to all subscribers; the events of a revision stay together."""
         for subscriber in self._subscribers:
             subscriber.offer(events)

@@ -13,6 +13,7 @@ from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.storage._entry import Entry
 from pilothouse.storage._objects import Listing
+from pilothouse.storage._prefixes import longest
 from pilothouse.storage._watchcache import ResourceCache
 from pilothouse.storage._watchers import Watcher
 from pilothouse.storage.interface import (
@@ -305,14 +306,7 @@ class Cacher:
 
     def _find(self, key: str) -> ResourceCache:
         """The resource with the longest prefix of a key (`/registry/example.com/widgets/`)."""
-        first = key.find("/", len(ROOT)) + 1
-        if first:
-            second = key.find("/", first) + 1
-            if second and (found := self._resources.get(key[:second])) is not None:
-                return found
-            if (found := self._resources.get(key[:first])) is not None:
-                return found
-        return self._unclaimed
+        return longest(self._resources, key, self._unclaimed)
 
     def _follow(self) -> None:
         self._subscription = self._storage.watch(
@@ -334,10 +328,10 @@ class Cacher:
         for event in events:
             kv = event.kv
             self.revision = kv.mod
-            if not kv.key.startswith(ROOT):
-                continue
-            self._take(kv, event.deleted)
-        self._wake()
+            if kv.key.startswith(ROOT):
+                self._take(kv, event.deleted)
+        if self._waiters:
+            self._wake()
 
     def _wake(self) -> None:
         for revision, future in self._waiters:
