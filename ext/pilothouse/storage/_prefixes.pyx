@@ -1,4 +1,4 @@
-"""Finds what a key belongs to by the two segments that follow the root of all keys, or by the first of them."""
+"""Finds what a key belongs to by the two segments that follow the root of all keys, or by the first one."""
 
 from cpython.unicode cimport PyUnicode_FindChar, PyUnicode_GET_LENGTH, PyUnicode_Substring
 

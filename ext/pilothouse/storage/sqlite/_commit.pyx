@@ -4,7 +4,8 @@ A statement gives up the interpreter lock once, however many rows it has, so one
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_SIZE
 
 from pilothouse.storage._pairs cimport KeyValue, Op, StorageEvent, event, pair
@@ -20,9 +21,13 @@ cdef enum:
 
 cdef tuple INSERTS = tuple(
     "INSERT INTO history (id, key, created, prev, expires, value) VALUES "
-    + ",".join(["(?,?,?,?,?,?)"] * rows)
+    + ",".join(["(?,?,?,nullif(?,0),?,?)"] * rows)
     for rows in range(ROWS + 1)
 )
+
+
+cdef inline object copied(bytes value):
+    return PyByteArray_FromStringAndSize(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
 
 
 @cython.freelist(64)
@@ -155,7 +160,7 @@ cdef class KeyHeads:
                 expiring.append((expires, key, row >> BITS))
         return expiring
 
-    def commit(self, db, list writes not None, bint complete):
+    def commit(self, cursor, list writes not None, bint complete):
         """Commit all writes whose conditions hold in one durable transaction; each sees the effect of those
         before it. With `complete` the events carry the previous values.
 
@@ -172,8 +177,8 @@ cdef class KeyHeads:
         plan.rows = []
         for write in writes:
             plan.add(write)
-        before = plan.read_before(db)
-        plan.insert(db)
+        before = plan.read_before(cursor)
+        plan.insert(cursor)
         self.revision = plan.revision
         for key, head in plan.changed.items():
             if head.row:
@@ -242,7 +247,7 @@ cdef class Plan:
         cdef long long due = <long long>((accepted + op.ttl) * 1000) if op.ttl else 0
         return pair(op.key, op.value, revision, created, due)
 
-    cdef dict read_before(self, db):
+    cdef dict read_before(self, cursor):
         """The previous rows that answers and events show, by id."""
         cdef WriteJob write
         cdef Row row
@@ -264,20 +269,20 @@ cdef class Plan:
         found = {row.id: row.kv for row in self.rows if row.id in wanted}
         missing = [id for id in wanted if id not in found]
         if missing:
-            found.update(sqlite_file.read_rows(db, missing))
+            found.update(sqlite_file.read_rows(cursor, missing))
         return found
 
-    cdef insert(self, db):
+    cdef insert(self, cursor):
         cdef Py_ssize_t start, rows = PyList_GET_SIZE(self.rows)
         if 0 < rows <= ROWS:
-            self.insert_some(db, 0, rows)
+            self.insert_some(cursor, 0, rows)
         elif rows:
-            db.execute("BEGIN IMMEDIATE")
+            cursor.execute("BEGIN IMMEDIATE")
             for start in range(0, rows, ROWS):
-                self.insert_some(db, start, min(start + ROWS, rows))
-            db.execute("COMMIT")
+                self.insert_some(cursor, start, min(start + ROWS, rows))
+            cursor.execute("COMMIT")
 
-    cdef insert_some(self, db, Py_ssize_t first, Py_ssize_t last):
+    cdef insert_some(self, cursor, Py_ssize_t first, Py_ssize_t last):
         cdef list values = []
         cdef Py_ssize_t at
         cdef Row row
@@ -288,10 +293,11 @@ cdef class Plan:
             values.append(row.id)
             values.append(kv.key)
             values.append(kv.create)
-            values.append(row.prev if row.prev else None)
+            values.append(row.prev)
             values.append(kv.lease)
-            values.append(None if row.deleted else kv.value)
-        db.execute(INSERTS[last - first], values)
+            # PERF: sqlite3 looks for adapters of None and of bytes, but not of bytearray.
+            values.append(None if row.deleted else copied(kv.value))
+        cursor.execute(INSERTS[last - first], values)
 
     cdef Batch batch(self, dict before):
         """The outcome, once the rows are written."""

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Iterable
-from sqlite3 import Connection
+from sqlite3 import Cursor
 from typing import Any
 
 from pilothouse.storage.interface import Op, StorageError, StorageEvent
@@ -41,4 +41,4 @@ class KeyHeads:
     def load(
         self, rows: Iterable[tuple[int, str, int, int]], revision: int
     ) -> list[tuple[int, str, int]]: ...
-    def commit(self, db: Connection, writes: list[WriteJob], complete: bool) -> Batch: ...
+    def commit(self, cursor: Cursor, writes: list[WriteJob], complete: bool) -> Batch: ...

@@ -208,7 +208,7 @@ def read_heads(db: sqlite3.Connection) -> Iterator[tuple[int, str, int, int]]:
     return iter(db.execute(HEADS))
 
 
-def read_rows(db: sqlite3.Connection, ids: list[int]) -> dict[int, KeyValue]:
+def read_rows(db: sqlite3.Connection | sqlite3.Cursor, ids: list[int]) -> dict[int, KeyValue]:
     """The pairs of some rows, by id."""
     found = {}
     for start in range(0, len(ids), 500):

@@ -61,6 +61,8 @@ class SQLiteWriter:
         self._written = 0
         self._reserve = Reserve(directory.directory / "reserve")
         self._db: sqlite3.Connection
+        self._cursor: sqlite3.Cursor
+        """The one of all commits, which need no others."""
         self._heads = KeyHeads()
         self.expiring: list[tuple[int, str, int]] = []
         self.compacted = 1
@@ -93,6 +95,7 @@ class SQLiteWriter:
 
     def _read(self) -> None:
         self._db = self._directory.open()
+        self._cursor = self._db.cursor()
         try:
             revision = sqlite_file.newest_id(self._db) >> BITS
             self.compacted = sqlite_file.read_meta(self._db)["compacted"]
@@ -168,7 +171,7 @@ class SQLiteWriter:
             without_space = [write for write in writes if not write.deletes]
             writes = [write for write in writes if write.deletes]
         try:
-            batch = self._heads.commit(self._db, writes, self._feed.wants_previous)
+            batch = self._heads.commit(self._cursor, writes, self._feed.wants_previous)
         except Exception as error:
             if not isinstance(error, sqlite3.Error):
                 log.exception("A commit failed")
