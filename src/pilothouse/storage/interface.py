@@ -78,7 +78,8 @@ class Behind(Unavailable):
 
 @dataclass(slots=True)
 class Page:
-    """A range read: pairs in key order at `revision`; `count` is how many there are from the start key on."""
+    """A range read: pairs in key order at `revision`; `count` is how many there are from the start key on,
+    of no meaning when that was not asked for."""
 
     items: list[KeyValue]
     revision: int
@@ -129,8 +130,12 @@ class Storage(Protocol):
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         """One key, now or as of a revision (Compacted, FutureRevision)."""
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
-        """Keys with a prefix, from `start` on ("" = all), at most `limit` (0 = all), at one revision."""
+    async def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
+    ) -> Page:
+        """Keys with a prefix, from `start` on ("" = all), at most `limit` (0 = all), at one revision.
+
+        `counted` asks for the page's count, which may cost as much as reading all that is left."""
 
     async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
         """Write a key that must not exist, else KeyExists."""

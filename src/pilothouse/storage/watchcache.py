@@ -226,7 +226,7 @@ class Cacher:
         found: list[KeyValue] = []
         start = ""
         while True:
-            page = await self._storage.range(ROOT, start=start, limit=PAGE, revision=revision)
+            page = await self._storage.range(ROOT, start=start, limit=PAGE, revision=revision, counted=False)
             found += page.items
             if not page.more:
                 return found

@@ -124,8 +124,10 @@ class SqliteStorage:
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         return await self._read(revision, sqlite_file.read_key, key, revision)
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
-        return await self._read(revision, sqlite_file.read_range, prefix, start, limit, revision)
+    async def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
+    ) -> Page:
+        return await self._read(revision, sqlite_file.read_range, prefix, start, limit, revision, counted)
 
     async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
         return await self._write([Op(key, value, 0, ttl)])
