@@ -162,7 +162,7 @@ def test_objects_go_with_their_resource() -> None:
         every = sorted(key for some in keys.values() for key in some)
         for key in every:
             await store.create(key, pod(key[-2:], pad=len(key)))
-        rest = cacher._find("/registry/nobody/")
+        rest = cacher.find("/registry/nobody/")
         for prefix in prefixes:
             check(cacher.resource(prefix, fields), keys[prefix])
             check(rest, [key for key in every if not key.startswith(prefix)])
