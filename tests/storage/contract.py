@@ -204,6 +204,28 @@ class StoreContract:
         assert (await store.range("/nothing/")).items == []
 
     @stored
+    async def test_pages_are_full_where_keys_are_gone(self, store: Storage) -> None:
+        made = [await store.create(f"{P}{number:02}", b"x" * number) for number in range(40)]
+        before = store.revision
+        gone = {*range(3, 20), *range(25, 40)}
+        await store.txn([Op(made[number].key, None) for number in gone])
+        kept = [kv for number, kv in enumerate(made) if number not in gone]
+        for revision, expected in ((0, kept), (before, made)):
+            for limit in (1, 2, 3, 7):
+                found: list[KeyValue] = []
+                more = True
+                while more:
+                    start = found[-1].key + "\0" if found else ""
+                    page = await store.range(P, start=start, limit=limit, revision=revision, counted=False)
+                    more = page.more
+                    assert page.revision == (revision or store.revision)
+                    assert len(page.items) == limit or not more
+                    found += page.items
+                assert found == expected
+        page = await store.range(P, start=P + "04", limit=2)
+        assert ([kv.key for kv in page.items], page.more, page.count) == ([P + "20", P + "21"], True, 5)
+
+    @stored
     async def test_reads_of_old_revisions(self, store: Storage) -> None:
         first = await store.create(P + "a", b"1")
         second = await store.update(P + "a", b"2", first.mod)

@@ -150,6 +150,29 @@ def test_resources_are_found_by_the_longest_prefix() -> None:
     run(body)
 
 
+def test_objects_go_with_their_resource() -> None:
+    def check(cache: ResourceCache, keys: list[str]) -> None:
+        entries = [entry for key in keys if (entry := cache.get(key)) is not None]
+        assert [entry.key for entry in entries] == cache.keys == sorted(keys)
+        assert cache.stored_bytes == sum(len(entry.value) for entry in entries)
+
+    async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
+        prefixes = {f"/registry/{name}/": size for name, size in (("c", 1), ("a", 30), ("b", 3), ("ab", 0))}
+        keys = {prefix: [f"{prefix}n/{at:02}" for at in range(size)] for prefix, size in prefixes.items()}
+        every = sorted(key for some in keys.values() for key in some)
+        for key in every:
+            await store.create(key, pod(key[-2:], pad=len(key)))
+        rest = cacher.find("/registry/nobody/")
+        for prefix in prefixes:
+            check(cacher.resource(prefix, fields), keys[prefix])
+            check(rest, [key for key in every if not key.startswith(prefix)])
+            assert rest.get(keys[prefix][0] if keys[prefix] else prefix) is None
+            cacher.drop(prefix)
+            check(rest, every)
+
+    run(body)
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_watch_of_a_selection(full: bool) -> None:
     async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:

@@ -1,6 +1,7 @@
 from cpython.bytes cimport PyBytes_GET_SIZE
 
 from pilothouse.api._json cimport Encoded
+from pilothouse.storage._pairs cimport KeyValue
 
 cdef enum:                            # type of a change for a watcher
     ADDED
@@ -31,6 +32,7 @@ cdef class Change:
     cdef bytes last(self)
     cdef bytes build(self, int kind, object encoder)
 
+cdef Entry stored(KeyValue kv, bytes value)
 cdef bytes added(Entry entry, object encoder)
 cdef dict extracted(extract, Entry entry)
 cdef dict labels_of(Entry entry)

@@ -9,6 +9,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 import orjson
 
 from pilothouse.api._json cimport frame, read_labels, revised, splice_at
+from pilothouse.storage._pairs cimport KeyValue
 
 from pilothouse.api._json import JsonEncoder
 from pilothouse.logs import Logger
@@ -68,6 +69,16 @@ cdef class Change:
         if type(encoder) is JsonEncoder:
             return frame(KIND_BYTES[kind], value)
         return encoder.encode(KINDS[kind], value, self.prev if kind == DELETED else self.cur)
+
+
+cdef Entry stored(KeyValue kv, bytes value):
+    """The entry of a stored pair; `value` is its value as JSON."""
+    cdef Entry entry = Entry.__new__(Entry)
+    entry.key = kv.key
+    entry.value = splice_at(value, kv.mod, &entry.head)
+    entry.rev = kv.mod
+    entry.create_rev = kv.create
+    return entry
 
 
 cdef bytes added(Entry entry, object encoder):

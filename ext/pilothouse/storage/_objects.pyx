@@ -13,7 +13,7 @@ from pilothouse.api._json cimport read_text
 from pilothouse.api.values._selectors cimport Selector
 from pilothouse.storage._entry cimport Change, Entry, extracted, labels_of
 
-from pilothouse.storage._entry import key_of
+from pilothouse.storage._entry import bytes_of, key_of
 from pilothouse.storage.interface import Compacted, FutureRevision
 
 cdef int MAX_LABEL_INDEXES = 8
@@ -78,7 +78,11 @@ cdef class Objects:
         for entry in entries:
             self.by_key[entry.key] = entry
         self.entries = sorted(self.by_key.values(), key=key_of)
-        self.stored_bytes = sum([len(entry.value) for entry in self.entries])
+        self.stored_bytes = bytes_of(self.entries)
+        self.reset_indexes()
+
+    cdef reset_indexes(self):
+        """Make the indexes anew, those of labels when they are asked for."""
         self.label_indexes.clear()
         self.field_indexes.clear()
         if PyList_GET_SIZE(self.entries) >= MANY:

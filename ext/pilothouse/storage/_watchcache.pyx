@@ -15,7 +15,7 @@ from pilothouse.storage._objects cimport MANY, Index, Listing, Objects
 from pilothouse.storage._watchers cimport PermittedWatcher, Watcher, Watchers
 
 from pilothouse.logs import Logger
-from pilothouse.storage._entry import rev_of
+from pilothouse.storage._entry import bytes_of, rev_of
 from pilothouse.storage.interface import Compacted
 
 log = Logger("pilothouse.storage.watchcache", "_watchcache.pyx")
@@ -86,13 +86,22 @@ cdef class ResourceCache(Objects):
     def move(self, str prefix not None, ResourceCache other not None):
         """Move the objects under a prefix, and their changes in the ring, to another
         cache, without events."""
-        cdef list kept = [e for e in self.entries if not e.key.startswith(prefix)]
-        other.load([e for e in self.entries if e.key.startswith(prefix)])
+        cdef Py_ssize_t low = self.lower(prefix), high = self.upper(prefix)
+        cdef list moved = self.entries[low:high]
+        cdef Entry entry
         other.oldest = max(other.oldest, self.oldest)
+        if moved:  # PERF: at a start this is called for every resource, with all objects in one cache
+            other.load(moved)
+            del self.entries[low:high]
+            if len(moved) > PyList_GET_SIZE(self.entries):
+                self.by_key = {entry.key: entry for entry in self.entries}
+            else:
+                for entry in moved:
+                    del self.by_key[entry.key]
+            self.stored_bytes -= bytes_of(moved)
+            self.reset_indexes()
         other.set_ring(list(other.ring) + [c for c in self.ring if c.key.startswith(prefix)])
         self.set_ring([c for c in self.ring if not c.key.startswith(prefix)])
-        self.by_key.clear()
-        self.load(kept)
 
     cdef set_ring(self, list changes):
         cdef Change change

@@ -129,7 +129,7 @@ async def _treated(storage: Storage, kv: KeyValue, judged: Judged, fix: bool, re
 async def _pairs(storage: Storage) -> AsyncIterator[KeyValue]:
     start = ""
     while True:
-        page = await storage.range(ROOT, start=start, limit=PAGE)
+        page = await storage.range(ROOT, start=start, limit=PAGE, counted=False)
         for kv in page.items:
             yield kv
         if not page.more:

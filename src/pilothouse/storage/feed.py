@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import StorageError, StorageEvent, Subscription, Unavailable
@@ -45,16 +45,17 @@ class Subscriber:
         for events in held:
             self.deliver(events)
 
-    def offer(self, events: Sequence[StorageEvent]) -> None:
-        """Deliver those events of one commit that match the subscription."""
+    def offer(self, events: list[StorageEvent]) -> None:
+        """Deliver those events of one commit, in order, that match the subscription."""
         prefix, revision = self.prefix, self.revision
-        wanted = [e for e in events if e.kv.mod >= revision and e.kv.key.startswith(prefix)]
-        if not wanted:
-            return
+        if prefix or events[0].kv.mod < revision:
+            events = [e for e in events if e.kv.mod >= revision and e.kv.key.startswith(prefix)]
+            if not events:
+                return
         if self._held is not None:
-            self._held.append(wanted)
+            self._held.append(events)
         else:
-            self.deliver(wanted)
+            self.deliver(events)
 
     def deliver(self, events: list[StorageEvent]) -> None:
         """Call the watcher. One that raises has lost events, so its watch ends."""
@@ -77,33 +78,38 @@ class Feed:
     """The watches of one store."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: tuple[Subscriber, ...] = ()
+        self.wants_previous = False
+        """Whether a subscriber wants the state before each change."""
 
     def add(self, subscriber: Subscriber) -> Subscription:
         """Add a subscriber; closing the subscription removes it."""
-        self._subscribers.append(subscriber)
+        self._set((*self._subscribers, subscriber))
 
         def close() -> None:
             subscriber.closed = True
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
+            self._remove(subscriber)
 
         return Subscription(close)
 
-    def publish(self, events: Sequence[StorageEvent]) -> None:
+    def publish(self, events: list[StorageEvent]) -> None:
         """Send the events of one commit to all subscribers; the events of a revision stay together."""
-        for subscriber in tuple(self._subscribers):
+        for subscriber in self._subscribers:
             subscriber.offer(events)
-            if subscriber.closed and subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
+            if subscriber.closed:
+                self._remove(subscriber)
 
-    def wants_previous(self) -> bool:
-        """Whether a subscriber wants the state before each change."""
-        return any(s.prev_kv for s in self._subscribers)
+    def _remove(self, subscriber: Subscriber) -> None:
+        self._set(tuple(one for one in self._subscribers if one is not subscriber))
+
+    def _set(self, subscribers: tuple[Subscriber, ...]) -> None:
+        self._subscribers = subscribers
+        self.wants_previous = any(one.prev_kv for one in subscribers)
 
     def close(self, error: StorageError) -> None:
         """End all watches."""
-        subscribers, self._subscribers = self._subscribers, []
+        subscribers = self._subscribers
+        self._set(())
         for subscriber in subscribers:
             subscriber.fail(error)
 

@@ -63,10 +63,10 @@ class GroupCommit(Generic[Write]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiting:
-            group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+        while group := self._waiting:
+            self._waiting = group[self._limit :]
             self._running += 1
-            self._commit(group)
+            self._commit(group if not self._waiting else group[: self._limit])
 
     def _consider(self) -> None:
         """Flush at the end of this turn of the loop when nobody else is expected, else wait a moment."""

@@ -8,6 +8,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pilothouse.storage._pairs import KeyValue, Op, StorageEvent
+
+__all__ = [
+    "Behind",
+    "Compacted",
+    "Full",
+    "FutureRevision",
+    "KeyExists",
+    "KeyValue",
+    "Op",
+    "Page",
+    "RevisionConflict",
+    "Storage",
+    "StorageError",
+    "StorageEvent",
+    "Subscription",
+    "Unavailable",
+]
+
 
 class StorageError(Exception):
     """Base of what a store raises; registry/store.py is the one place that turns it into a Status."""
@@ -16,7 +35,7 @@ class StorageError(Exception):
 class KeyExists(StorageError):
     """create() of a key that is there; `current` is what is there."""
 
-    def __init__(self, current: "KeyValue") -> None:
+    def __init__(self, current: KeyValue) -> None:
         super().__init__(current.key)
         self.current = current
 
@@ -24,7 +43,7 @@ class KeyExists(StorageError):
 class RevisionConflict(StorageError):
     """A compare-and-set whose expected revision is not the key's; `current` is None when the key is gone."""
 
-    def __init__(self, key: str, current: "KeyValue | None") -> None:
+    def __init__(self, key: str, current: KeyValue | None) -> None:
         super().__init__(key)
         self.current = current
 
@@ -57,46 +76,15 @@ class Behind(Unavailable):
     """The store answers, but its watches have not delivered all changes in time."""
 
 
-@dataclass(slots=True, frozen=True)
-class KeyValue:
-    """A key as it was written last: `mod` is the revision of that write, `create` of the key's first one."""
-
-    key: str
-    value: bytes
-    mod: int
-    create: int = 0
-    lease: int = 0
-
-
-@dataclass(slots=True, frozen=True)
-class StorageEvent:
-    """One change. `kv` is the new state (of a delete: the key, the last value, `mod` = its revision); `prev`
-    is the state before, None when the key was created."""
-
-    deleted: bool
-    kv: KeyValue
-    prev: KeyValue | None
-
-
 @dataclass(slots=True)
 class Page:
-    """A range read: pairs in key order at `revision`; `count` is how many there are from the start key on."""
+    """A range read: pairs in key order at `revision`; `count` is how many there are from the start key on,
+    of no meaning when that was not asked for."""
 
     items: list[KeyValue]
     revision: int
     more: bool = False
     count: int = 0
-
-
-@dataclass(slots=True, frozen=True)
-class Op:
-    """One write of a transaction. `expect` is the key's mod revision the write demands: 0 = must not exist,
-    None = whatever is there. `value` None deletes. `ttl` in seconds, 0 = none."""
-
-    key: str
-    value: bytes | None
-    expect: int | None = None
-    ttl: int = 0
 
 
 @dataclass(slots=True)
@@ -142,8 +130,12 @@ class Storage(Protocol):
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         """One key, now or as of a revision (Compacted, FutureRevision)."""
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
-        """Keys with a prefix, from `start` on ("" = all), at most `limit` (0 = all), at one revision."""
+    async def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
+    ) -> Page:
+        """Keys with a prefix, from `start` on ("" = all), at most `limit` (0 = all), at one revision.
+
+        `counted` asks for the page's count, which may cost as much as reading all that is left."""
 
     async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
         """Write a key that must not exist, else KeyExists."""
@@ -156,7 +148,7 @@ class Storage(Protocol):
         answers with the last value and `mod` = the delete's revision. With
         `last` that value is written first, under a revision of its own."""
 
-    async def txn(self, ops: "list[Op]") -> int:
+    async def txn(self, ops: list[Op]) -> int:
         """All or nothing, one revision for all; RevisionConflict names the first key that did not fit."""
 
     def watch(

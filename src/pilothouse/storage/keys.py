@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pilothouse.storage._prefixes import longest
+
 PREFIX = "/registry"
 ROOT = PREFIX + "/"
 """How all keys of objects begin."""
@@ -22,19 +24,21 @@ def resources(prefixes: Mapping[str, str], others: Mapping[str, str]) -> Callabl
 
     prefixes: those of the keys of each resource. others: single keys.
     """
+    by_prefix = dict(prefixes)
 
     def resource_of(key: str) -> str:
-        first = key.find("/", len(ROOT)) + 1
-        second = key.find("/", first) + 1 if first else 0
-        if second:
-            name = prefixes.get(key[:second])
-            if name is None and "." in key[len(ROOT) : first]:  # a custom resource
-                name = f"{key[first : second - 1]}.{key[len(ROOT) : first - 1]}"
-            if name is not None:
-                return name
-        return prefixes.get(key[:first]) or others.get(key, "")
+        name = longest(by_prefix, key)
+        return name if name is not None else _custom_resource(key) or others.get(key, "")
 
     return resource_of
+
+
+def _custom_resource(key: str) -> str:
+    """`widgets.example.com` of `/registry/example.com/widgets/default/a`."""
+    first = key.find("/", len(ROOT)) + 1
+    second = key.find("/", first) + 1 if first else 0
+    group = key[len(ROOT) : first - 1]
+    return f"{key[first : second - 1]}.{group}" if second and "." in group else ""
 
 
 def encode_continue(last_key: str, prefix: str, revision: int, among: str = "") -> str:

@@ -80,7 +80,9 @@ class MemoryStorage:
                     return event.prev
         return self._current.get(key)
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
+    async def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
+    ) -> Page:
         self._check_readable(revision)
         keys, state = self._keys, self._current
         if revision and revision != self._revision:

@@ -70,8 +70,10 @@ class MeteredStorage:
     def get(self, key: str, revision: int = 0) -> Request[KeyValue | None]:
         return self._timed("get", key, self.inner.get(key, revision))
 
-    def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Request[Page]:
-        request = self.inner.range(prefix, start=start, limit=limit, revision=revision)
+    def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
+    ) -> Request[Page]:
+        request = self.inner.range(prefix, start=start, limit=limit, revision=revision, counted=counted)
         return self._timed("list", prefix, request)
 
     def create(self, key: str, value: bytes, ttl: int = 0) -> Request[KeyValue]:

@@ -28,6 +28,8 @@ class StorageMetrics(Group):
     def __init__(self, storage: Storage, resource_of: ResourceOf) -> None:
         self._storage = storage
         self._resource_of = resource_of
+        self._series: dict[tuple[str, str], Distribution] = {}
+        """Operation and resource -> the series of `seconds`."""
         labels = ("group", "operation", "resource")
         self.seconds = Histogram(
             "etcd_request_duration_seconds", "[ALPHA] Seconds of requests to the store.", labels, SECONDS
@@ -66,9 +68,14 @@ class StorageMetrics(Group):
 
     def observe(self, operation: str, key: str, seconds: float, failed: bool) -> None:
         """Count a request about a key."""
-        group, resource = _kind(self._resource_of(key))
-        self.seconds.observe(seconds, group, operation, resource)
+        name = self._resource_of(key)
+        series = self._series.get((operation, name))
+        if series is None:
+            group, resource = _kind(name)
+            series = self._series[operation, name] = self.seconds.series(group, operation, resource)
+        series.observe(seconds)
         if failed:
+            group, resource = _kind(name)
             self.errors.inc(group, operation, resource)
 
     async def refresh(self) -> None:

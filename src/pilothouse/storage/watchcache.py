@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.storage._entry import Entry
+from pilothouse.storage._intake import Intake
 from pilothouse.storage._objects import Listing
 from pilothouse.storage._watchcache import ResourceCache
 from pilothouse.storage._watchers import Watcher
@@ -24,6 +24,7 @@ from pilothouse.storage.interface import (
     Subscription,
 )
 from pilothouse.storage.keys import ROOT
+from pilothouse.storage.unreadable import UnreadableError
 from pilothouse.waiting import in_task
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]
@@ -48,23 +49,11 @@ LOGGED = 20
 Extract = Callable[[dict[str, Any]], dict[str, str]]
 
 
-class UnreadableError(StorageError):
-    """A stored value cannot be read: its encryption key is not available, or it is damaged or no object."""
-
-    def __init__(self, kv: KeyValue, why: str) -> None:
-        super().__init__(why)
-        self.kv = kv
-
-    def in_list(self) -> "UnreadableError":
-        """The error for a list or a watch, whose message names the key."""
-        return UnreadableError(self.kv, f"unable to transform key {quote(self.kv.key)}: {self}")
-
-
 def _no_fields(obj: dict[str, Any]) -> dict[str, str]:
     return {}
 
 
-class Cacher:
+class Cacher(Intake):
     """The caches of all resources. `transform(key, bytes)` turns what is stored into JSON (decryption), after
     `prepare(pairs)` has fetched what that needs.
 
@@ -81,21 +70,18 @@ class Cacher:
         *,
         retry: tuple[float, float] = RETRY,
     ) -> None:
-        self.revision = 0
+        super().__init__(transform)
         self.ready = False
         self.progress = 0
         """How often the store told that nothing else has changed up to a revision."""
         self.initializations = 0
         """How often the caches were filled from the store: at the start, and when its watch had ended."""
-        self.unreadable: dict[str, UnreadableError] = {}
         self.loop: asyncio.AbstractEventLoop
         self._storage = storage
-        self._transform = transform
         self._prepare = prepare
         self._distances = retry
         self._retry: asyncio.Task[None] | None = None
-        self._resources: dict[str, ResourceCache] = {}
-        self._unclaimed = ResourceCache(self, ROOT, _no_fields, (), 0)
+        self.unclaimed = ResourceCache(self, ROOT, _no_fields, (), 0)
         self._loaded = 0
         self._subscription: Subscription | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -117,10 +103,10 @@ class Cacher:
         loaded: dict[str, list[Entry]] = {}
         for kv in found:
             try:
-                loaded.setdefault(self._find(kv.key).prefix, []).append(self.entry(kv))
+                loaded.setdefault(self.find(kv.key).prefix, []).append(self.entry(kv))
             except UnreadableError as error:
-                self._hide(error)
-        for cache in (self._unclaimed, *self._resources.values()):
+                self.hide(error)
+        for cache in (self.unclaimed, *self.by_prefix.values()):
             entries = loaded.pop(cache.prefix, [])
             cache.load(entries)
             cache.count_store(len(entries), len(entries))
@@ -150,7 +136,7 @@ class Cacher:
 
     def end_watches(self) -> None:
         """End every watch cleanly: the server is shutting down."""
-        for cache in self._resources.values():
+        for cache in self.by_prefix.values():
             cache.end_watches()
 
     def resource(self, prefix: str, extract: Extract, indexed_fields: tuple[str, ...] = ()) -> ResourceCache:
@@ -158,25 +144,25 @@ class Cacher:
 
         `extract` gives an object's selectable fields; those in `indexed_fields` have an index.
         """
-        found = self._resources.get(prefix)
+        found = self.by_prefix.get(prefix)
         if found is None:
             found = ResourceCache(self, prefix, extract, indexed_fields, self._loaded)
-            self._find(prefix).move(prefix, found)
+            self.find(prefix).move(prefix, found)
             if self._loaded:  # its objects were read with all others
                 found.count_store(found.count, found.count)
-            self._resources[prefix] = found
+            self.by_prefix[prefix] = found
         return found
 
     def resources(self) -> Iterable[ResourceCache]:
         """The caches of the resources that are served, whose prefixes tell them apart."""
-        return self._resources.values()
+        return self.by_prefix.values()
 
     def drop(self, prefix: str) -> None:
         """Forget a resource that is no longer served. Its watches end, its objects stay in the store."""
-        cache = self._resources.pop(prefix, None)
+        cache = self.by_prefix.pop(prefix, None)
         if cache is not None:
             cache.end_watches()
-            cache.move(prefix, self._unclaimed)
+            cache.move(prefix, self.unclaimed)
 
     async def wait_for(self, revision: int, timeout: float | None = None) -> bool:
         """Wait until the cache has reached `revision`; False after `timeout` seconds."""
@@ -225,28 +211,18 @@ class Cacher:
         found: list[KeyValue] = []
         start = ""
         while True:
-            page = await self._storage.range(ROOT, start=start, limit=PAGE, revision=revision)
+            page = await self._storage.range(ROOT, start=start, limit=PAGE, revision=revision, counted=False)
             found += page.items
             if not page.more:
                 return found
             start = page.items[-1].key + "\0"
 
-    def entry(self, kv: KeyValue) -> Entry:
-        """The cache entry of a stored pair. Raises UnreadableError when it cannot be read."""
-        try:
-            value = kv.value if self._transform is None else self._transform(kv.key, kv.value)
-            return Entry(kv.key, value, kv.mod, kv.create)
-        except StorageError as error:
-            raise UnreadableError(kv, str(error)) from None
-        except Exception as error:
-            raise UnreadableError(kv, f"{kv.key} can not be decoded: {error}") from error
-
-    def _hide(self, error: UnreadableError) -> None:
+    def hide(self, error: UnreadableError) -> None:
         """Remember a pair that cannot be read; the object's last known state stays in the cache."""
         self.unreadable[error.kv.key] = error
         if self.ready:
             self._tell(error)
-        cache = self._find(error.kv.key)
+        cache = self.find(error.kv.key)
         cache.undecoded += 1
         cache.end_watches()
         if self._retry is None:
@@ -284,35 +260,12 @@ class Cacher:
                 self.unreadable[kv.key] = error
                 continue
             del self.unreadable[kv.key]
-            cache = self._find(kv.key)
+            cache = self.find(kv.key)
             cache.apply(kv.key, entry, kv.mod)
             touched[cache.prefix] = cache
         for cache in touched.values():
             log.info("Stored values can be read again", prefix=cache.prefix)
             cache.forget_history(self.revision)
-
-    def _take(self, kv: KeyValue, deleted: bool = False) -> None:
-        """Apply a change to the cache of its resource."""
-        cache = self._find(kv.key)
-        try:
-            entry = None if deleted else self.entry(kv)
-        except UnreadableError as error:
-            self._hide(error)
-            return
-        cache.apply(kv.key, entry, kv.mod)
-        if self.unreadable and self.unreadable.pop(kv.key, None) is not None:
-            cache.forget_history(kv.mod)
-
-    def _find(self, key: str) -> ResourceCache:
-        """The resource with the longest prefix of a key (`/registry/example.com/widgets/`)."""
-        first = key.find("/", len(ROOT)) + 1
-        if first:
-            second = key.find("/", first) + 1
-            if second and (found := self._resources.get(key[:second])) is not None:
-                return found
-            if (found := self._resources.get(key[:first])) is not None:
-                return found
-        return self._unclaimed
 
     def _follow(self) -> None:
         self._subscription = self._storage.watch(
@@ -331,13 +284,9 @@ class Cacher:
         self._wake()
 
     def _on_events(self, events: list[StorageEvent]) -> None:
-        for event in events:
-            kv = event.kv
-            self.revision = kv.mod
-            if not kv.key.startswith(ROOT):
-                continue
-            self._take(kv, event.deleted)
-        self._wake()
+        self.take_all(events)
+        if self._waiters:
+            self._wake()
 
     def _wake(self) -> None:
         for revision, future in self._waiters:
@@ -368,21 +317,21 @@ class Cacher:
             delay = min(delay * 2, 5.0)
 
     def _reconcile(self, items: list[KeyValue], revision: int) -> None:
-        gone = {key for cache in (self._unclaimed, *self._resources.values()) for key in cache.keys}
+        gone = {key for cache in (self.unclaimed, *self.by_prefix.values()) for key in cache.keys}
         gone.update(self.unreadable)
         changed = []
         for kv in items:
             gone.discard(kv.key)
-            known = self._find(kv.key).get(kv.key)
+            known = self.find(kv.key).get(kv.key)
             if known is None or known.rev != kv.mod:
                 changed.append(kv)
         changed.sort(key=lambda kv: kv.mod)
         for kv in changed:
-            self._take(kv)
+            self.take(kv)
         for key in sorted(gone):
-            self._take(KeyValue(key, b"", revision), deleted=True)
+            self.take(KeyValue(key, b"", revision), deleted=True)
         self.revision = self._loaded = max(self.revision, revision)
-        for cache in (self._unclaimed, *self._resources.values()):
+        for cache in (self.unclaimed, *self.by_prefix.values()):
             cache.forget_history(revision)
             cache.count_store(cache.count, cache.count)
         self.initializations += 1

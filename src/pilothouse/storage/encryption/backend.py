@@ -382,8 +382,10 @@ class EncryptedStorage:
             await self.encryption.prepare((kv,))
         return kv
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
-        page = await self.inner.range(prefix, start=start, limit=limit, revision=revision)
+    async def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
+    ) -> Page:
+        page = await self.inner.range(prefix, start=start, limit=limit, revision=revision, counted=counted)
         await self.encryption.prepare(page.items)
         return page
 

@@ -121,7 +121,9 @@ class EtcdStorage:
         answer = await self._range(etcd_wire.range_request(self._key(key), revision=revision), revision)
         return self._pair(answer.pairs[0]) if answer.pairs else None
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
+    async def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
+    ) -> Page:
         first, end = self._span(prefix)
         if start:
             first = max(first, self._key(start))

@@ -26,8 +26,9 @@ from pilothouse.storage.interface import (
     Unavailable,
 )
 from pilothouse.storage.sqlite import file as sqlite_file
+from pilothouse.storage.sqlite._commit import Batch, WriteJob
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
-from pilothouse.storage.sqlite.writer import Batch, CompactJob, SQLiteWriter, WriteJob
+from pilothouse.storage.sqlite.writer import CompactJob, SQLiteWriter
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class SqliteStorage:
         self._directory = DataDirectory(directory)
         self.metrics = CommitMetrics()
         self._feed = Feed()
+        self._clock = clock
         self._expiry = Expiry(self._expire, clock)
         self._revision = 1
         self._compacted = 1
@@ -70,7 +72,7 @@ class SqliteStorage:
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(1, "sqlite-reader")
-        self._writer = SQLiteWriter(self._directory, self._loop, self._deliver, self._feed.wants_previous)
+        self._writer = SQLiteWriter(self._directory, self._loop, self._deliver, self._feed)
         self._group = GroupCommit(self._loop, self._writer.put)
         opening = self._loop.run_in_executor(self._threads, self._open_files)
         try:
@@ -122,8 +124,10 @@ class SqliteStorage:
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         return await self._read(revision, sqlite_file.read_key, key, revision)
 
-    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
-        return await self._read(revision, sqlite_file.read_range, prefix, start, limit, revision)
+    async def range(
+        self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
+    ) -> Page:
+        return await self._read(revision, sqlite_file.read_range, prefix, start, limit, revision, counted)
 
     async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
         return await self._write([Op(key, value, 0, ttl)])
@@ -208,40 +212,28 @@ class SqliteStorage:
         return found
 
     @overload
-    async def _write(self, ops: list[Op], *, many: Literal[True]) -> int: ...
+    def _write(self, ops: list[Op], *, many: Literal[True]) -> "asyncio.Future[int]": ...
     @overload
-    async def _write(self, ops: list[Op], *, need_last: bool = False) -> KeyValue: ...
-    async def _write(self, ops: list[Op], *, many: bool = False, need_last: bool = False) -> int | KeyValue:
+    def _write(self, ops: list[Op], *, need_last: bool = False) -> "asyncio.Future[KeyValue]": ...
+    def _write(self, ops: list[Op], *, many: bool = False, need_last: bool = False) -> "asyncio.Future[Any]":
+        """Add a write to the next commit. Nobody keeps the future: an error's traceback holds the frames."""
         self._check_open()
-        for op in ops:
-            if not op.key.isascii():
-                op.key.encode()
-        future: asyncio.Future[int | KeyValue] = self._loop.create_future()
-        timed = [(op, self._expiry.deadline(op.ttl)) for op in ops]
-        self._group.add(WriteJob(timed, future, many, need_last))
-        try:
-            return await future
-        finally:
-            del future  # whose error holds this frame: the values would stay until the next collection
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._group.add(WriteJob(ops, future, self._clock(), many=many, need_last=need_last))
+        return future
 
     def _deliver(self, batch: Batch) -> None:
         """Deliver a commit to the watchers, then answer its writers."""
         self._revision = batch.revision
         events = batch.events
         if events:
-            if not batch.complete and self._feed.wants_previous():
+            if self._feed.wants_previous and not batch.complete:
                 events = self._complete(batch)
             for event in events:
                 if event.kv.lease and not event.deleted:
                     self._expiry.add(event.kv.lease, event.kv.key, event.kv.mod)
             self._feed.publish(events)
-        for future, result in batch.answers:
-            if future.done():
-                continue
-            if isinstance(result, StorageError):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+        batch.answer()
         if batch.writes:
             self.metrics.seconds.observe(time.perf_counter() - batch.began)
             self.metrics.writes.observe(batch.writes)
@@ -276,4 +268,4 @@ class SqliteStorage:
         if self._open:
             future = self._loop.create_future()
             future.add_done_callback(lambda done: done.exception())
-            self._group.add(WriteJob([(Op(key, None, mod), 0)], future))
+            self._group.add(WriteJob([Op(key, None, mod)], future))

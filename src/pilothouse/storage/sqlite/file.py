@@ -9,8 +9,8 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from pilothouse.gotext import quote
 from pilothouse.storage.interface import KeyValue, Page, StorageEvent, Unavailable
@@ -41,6 +41,11 @@ PRAGMA user_version = {FORMAT};
 
 COLUMNS = "id, key, created, expires, value"
 NEWEST = "SELECT max(id) AS id FROM history WHERE key >= ? AND key < ? AND id < ? GROUP BY key"
+RANGE = (
+    "SELECT h.id, h.key, h.created, h.expires, h.value FROM (SELECT max(id) AS id FROM history WHERE key >= ?"
+    " AND key < ? AND id < ? GROUP BY key ORDER BY key LIMIT ?) n CROSS JOIN history h ON h.id = n.id"
+)
+COUNT = f"SELECT count(*) FROM ({NEWEST}) n JOIN history h ON h.id = n.id WHERE h.created > 0"
 HEADS = (
     "SELECT h.id, h.key, h.created, h.expires FROM (SELECT max(id) AS id FROM history GROUP BY key) n "
     "JOIN history h ON h.id = n.id WHERE h.created > 0"
@@ -208,7 +213,7 @@ def read_heads(db: sqlite3.Connection) -> Iterator[tuple[int, str, int, int]]:
     return iter(db.execute(HEADS))
 
 
-def read_rows(db: sqlite3.Connection, ids: list[int]) -> dict[int, KeyValue]:
+def read_rows(db: sqlite3.Connection | sqlite3.Cursor, ids: list[int]) -> dict[int, KeyValue]:
     """The pairs of some rows, by id."""
     found = {}
     for start in range(0, len(ids), 500):
@@ -227,22 +232,41 @@ def read_key(db: sqlite3.Connection, key: str, revision: int) -> KeyValue | None
     return key_value(row) if row is not None and row[2] else None
 
 
-def read_range(db: sqlite3.Connection, prefix: str, start: str, limit: int, revision: int) -> Page:
+def read_range(
+    db: sqlite3.Connection, prefix: str, start: str, limit: int, revision: int, counted: bool
+) -> Page:
     """A range as of a revision, 0 = now, in one read transaction."""
     db.execute("BEGIN")
     try:
-        bound = (revision + 1) << BITS if revision else 1 << 62
         at = revision or newest_id(db) >> BITS
-        query = f"SELECT h.key, h.id FROM ({NEWEST}) n JOIN history h ON h.id = n.id WHERE h.created > 0"
-        keys: list[Any] = db.execute(query, (max(prefix, start), prefix + LAST, bound)).fetchall()
-        keys.sort()
-        count = len(keys)
-        if limit:
-            del keys[limit:]
-        rows = read_rows(db, [row[1] for row in keys])
-        return Page([rows[row[1]] for row in keys], at, len(keys) < count, count)
+        span = (max(prefix, start), prefix + LAST, (at + 1) << BITS)
+        items, more = _read_page(db, *span, limit)
+        count = 0
+        if counted:
+            count = db.execute(COUNT, span).fetchone()[0] if more else len(items)
+        return Page(items, at, more, count)
     finally:
         db.execute("COMMIT")
+
+
+def _read_page(
+    db: sqlite3.Connection, first: str, end: str, bound: int, limit: int
+) -> tuple[list[KeyValue], bool]:
+    """At most `limit` pairs (0 = all) of keys from `first` on, and whether there are more.
+
+    Keys that are gone are read as well: when they leave a page too short, the next part is twice as long.
+    """
+    items: list[KeyValue] = []
+    part = limit + 1 if limit else -1
+    while True:
+        rows = db.execute(RANGE, (first, end, bound, part)).fetchall()
+        rows.sort(key=itemgetter(1))
+        items += [key_value(row) for row in rows if row[2]]
+        if len(rows) != part or len(items) > limit:
+            break
+        first, part = rows[-1][1] + "\0", 2 * part
+    more = 0 < limit < len(items)
+    return (items[:limit] if more else items), more
 
 
 def read_events(db: sqlite3.Connection, low: int, high: int, limit: int) -> tuple[list[StorageEvent], int]:

@@ -1,0 +1,61 @@
+"""The way of the store's changes into the caches of their resources (storage/watchcache.py)."""
+
+from pilothouse.storage._entry cimport Entry, stored
+from pilothouse.storage._pairs cimport KeyValue, StorageEvent
+
+from pilothouse.storage._prefixes import longest
+from pilothouse.storage.interface import StorageError
+from pilothouse.storage.keys import ROOT
+from pilothouse.storage.unreadable import UnreadableError
+
+cdef str OBJECTS = ROOT
+
+
+cdef class Intake:
+    """Takes in the changes of the store. The subclass has hide(error), which is told what cannot be read."""
+
+    cdef public long long revision    # the newest that all caches have taken in
+    cdef public dict by_prefix        # prefix -> ResourceCache
+    cdef public object unclaimed      # the cache of objects that belong to none of these
+    cdef public dict unreadable       # key -> UnreadableError
+    cdef object transform
+
+    def __init__(self, transform):
+        self.transform = transform
+        self.by_prefix = {}
+        self.unreadable = {}
+
+    def find(self, str key not None):
+        """The cache of the resource with the longest prefix of a key (`/registry/example.com/widgets/`)."""
+        return longest(self.by_prefix, key, self.unclaimed)
+
+    cpdef Entry entry(self, KeyValue kv):
+        """The cache entry of a stored pair. Raises UnreadableError when it cannot be read."""
+        try:
+            return stored(kv, kv.value if self.transform is None else self.transform(kv.key, kv.value))
+        except StorageError as error:
+            raise UnreadableError(kv, str(error)) from None
+        except Exception as error:
+            raise UnreadableError(kv, f"{kv.key} can not be decoded: {error}") from error
+
+    cpdef take(self, KeyValue kv, bint deleted=False):
+        """Apply a change to the cache of its resource."""
+        cdef Entry entry = None
+        if not deleted:
+            try:
+                entry = self.entry(kv)
+            except UnreadableError as error:
+                self.hide(error)
+                return
+        cache = longest(self.by_prefix, kv.key, self.unclaimed)
+        cache.apply(kv.key, entry, kv.mod)
+        if self.unreadable and self.unreadable.pop(kv.key, None) is not None:
+            cache.forget_history(kv.mod)
+
+    def take_all(self, list events not None):
+        """Apply those of the store's changes that are about objects."""
+        cdef StorageEvent event
+        for event in events:
+            self.revision = event.kv.mod
+            if event.kv.key.startswith(OBJECTS):
+                self.take(event.kv, event.deleted)

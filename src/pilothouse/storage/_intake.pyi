@@ -1,0 +1,17 @@
+from collections.abc import Callable
+
+from pilothouse.storage._entry import Entry
+from pilothouse.storage._watchcache import ResourceCache
+from pilothouse.storage.interface import KeyValue, StorageEvent
+from pilothouse.storage.unreadable import UnreadableError
+
+class Intake:
+    revision: int
+    by_prefix: dict[str, ResourceCache]
+    unclaimed: ResourceCache
+    unreadable: dict[str, UnreadableError]
+    def __init__(self, transform: Callable[[str, bytes], bytes] | None) -> None: ...
+    def find(self, key: str) -> ResourceCache: ...
+    def entry(self, kv: KeyValue) -> Entry: ...
+    def take(self, kv: KeyValue, deleted: bool = False) -> None: ...
+    def take_all(self, events: list[StorageEvent]) -> None: ...
