@@ -68,8 +68,9 @@ def pod(obj: Object) -> None:
             limits = container["resources"].get("limits")
             if limits:
                 requests = container["resources"].setdefault("requests", {})
-                for name, amount in limits.items():
-                    requests.setdefault(name, amount)
+                if requests.keys() != limits.keys():
+                    for name, amount in limits.items():
+                        requests.setdefault(name, amount)
     if spec.get("resources") is not None:
         pod_resources.default_pod_level(spec)
     if spec.get("enableServiceLinks") is None:
@@ -87,16 +88,26 @@ def pod_template(obj: Object) -> None:
 
 def pod_spec(spec: Object) -> None:
     """Set the defaults of any pod spec, in a pod or in a template."""
-    fill_empty(spec, dnsPolicy="ClusterFirst", restartPolicy="Always", schedulerName="default-scheduler")
+    if not spec.get("dnsPolicy"):
+        spec["dnsPolicy"] = "ClusterFirst"
+    if not spec.get("restartPolicy"):
+        spec["restartPolicy"] = "Always"
+    if not spec.get("schedulerName"):
+        spec["schedulerName"] = "default-scheduler"
     if spec.get("securityContext") is None:
         spec["securityContext"] = {}
     if spec.get("terminationGracePeriodSeconds") is None:
         spec["terminationGracePeriodSeconds"] = 30
     for volume in spec.get("volumes") or ():
         _volume(volume)
-    for member in ("containers", "initContainers", "ephemeralContainers"):
-        for container in spec.get(member) or ():
-            _container(container)
+    for member in _CONTAINERS:
+        if member in spec:
+            for container in spec[member] or ():
+                _container(container)
+
+
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
 def _container(container: Object) -> None:
@@ -107,21 +118,31 @@ def _container(container: Object) -> None:
     if not container.get("terminationMessagePolicy"):
         container["terminationMessagePolicy"] = "File"
     for variable in container.get("env") or ():
-        if variable.get("valueFrom"):
-            _field_reference(variable["valueFrom"].get("fieldRef"))
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        probe = container.get(name)
-        if probe is not None:
-            fill_empty(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
-            action = probe.get("httpGet")
-            if action is not None:
-                _http_get(action)
+        if "valueFrom" in variable:
+            _field_reference((variable["valueFrom"] or {}).get("fieldRef"))
+    for name in _PROBES:
+        if name in container and container[name] is not None:
+            _probe(container[name])
     lifecycle = container.get("lifecycle")
     if lifecycle:
         for name in ("postStart", "preStop"):
             action = (lifecycle.get(name) or {}).get("httpGet")
             if action is not None:
                 _http_get(action)
+
+
+def _probe(probe: Object) -> None:
+    if not probe.get("timeoutSeconds"):
+        probe["timeoutSeconds"] = 1
+    if not probe.get("periodSeconds"):
+        probe["periodSeconds"] = 10
+    if not probe.get("successThreshold"):
+        probe["successThreshold"] = 1
+    if not probe.get("failureThreshold"):
+        probe["failureThreshold"] = 3
+    action = probe.get("httpGet")
+    if action is not None:
+        _http_get(action)
 
 
 def _http_get(action: Object) -> None:
@@ -137,11 +158,15 @@ def _field_reference(reference: Object | None) -> None:
 
 
 _NAMED = frozenset(("name",))
+_DEFAULTED = frozenset(("secret", "configMap", "downwardAPI", "projected", "hostPath", "image", "ephemeral"))
+"""Volume sources with members that have a default."""
 
 
 def _volume(volume: Object) -> None:
     if volume.keys() <= _NAMED:
         volume["emptyDir"] = {}
+        return
+    if _DEFAULTED.isdisjoint(volume):
         return
     for name in ("secret", "configMap", "downwardAPI", "projected"):
         if name in volume:

@@ -226,7 +226,7 @@ def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) 
 
 
 def _warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
-    return pod_warnings(pod) if old is None else []
+    return pod_warnings(pod, pod_policy(ctx)) if old is None else []
 
 
 def _status_warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
