@@ -1,10 +1,12 @@
-"""Looks at one member of all structs of a list; copies and compares structs in part.
+"""Looks at one member of all structs of a list; fills, copies and compares structs in part.
 
 PERF: the variables of a pod's containers are the longest lists that most requests bring.
 """
 
-from cpython.dict cimport PyDict_GetItemWithError
-from cpython.object cimport Py_EQ, PyObject, PyObject_RichCompareBool
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
+from cpython.object cimport PyObject
+
+cdef frozenset NONE = frozenset()
 
 
 def distinct(list structs not None, str member not None):
@@ -46,6 +48,22 @@ def within(list structs not None, str member not None, dict known not None):
     return True
 
 
+def set_empty(dict struct not None, dict values not None):
+    """Set members that are absent or empty; for Go fields in which these are the same."""
+    cdef PyObject *found
+    for name, value in values.items():
+        found = PyDict_GetItemWithError(struct, name)
+        if found is NULL or not <object>found:
+            struct[name] = value
+
+
+def set_absent(dict struct not None, dict values not None):
+    """Set members that are absent."""
+    for name, value in values.items():
+        if PyDict_GetItemWithError(struct, name) is NULL:
+            struct[name] = value
+
+
 def without(dict struct not None, frozenset members not None):
     """A copy of a struct of JSON values without some members."""
     return {name: copied(value) for name, value in struct.items() if name not in members}
@@ -76,15 +94,46 @@ def all_alike(list structs not None, list others not None, frozenset but not Non
 
 
 cdef bint _alike(dict struct, dict other, frozenset but) except -1:
-    cdef Py_ssize_t same = 0
+    """PERF: members are looked up only where those of the two do not come in the same order."""
+    cdef Py_ssize_t same = 0, position = 0, other_position = 0
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef PyObject *next_name
     cdef PyObject *found
-    for name, value in struct.items():
-        found = PyDict_GetItemWithError(other, name)
-        if found is NULL:
-            if name not in but:
+    cdef PyObject *item
+    cdef bint more = PyDict_Next(other, &other_position, &next_name, &found)
+    while PyDict_Next(struct, &position, &name, &value):
+        if more and name is next_name:
+            if not _same(<object>value, <object>found):
                 return False
-        elif not PyObject_RichCompareBool(value, <object>found, Py_EQ):
-            return False
+            more = PyDict_Next(other, &other_position, &next_name, &found)
         else:
-            same += 1
+            item = PyDict_GetItemWithError(other, <object>name)
+            if item is NULL:
+                if <object>name not in but:
+                    return False
+                continue
+            if not _same(<object>value, <object>item):
+                return False
+        same += 1
     return same == len(other)
+
+
+cdef bint _same(object one, object other) except -1:
+    cdef Py_ssize_t i
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if type(one) is str:
+        return <str>one == <str>other
+    if type(one) is dict:
+        return len(<dict>one) == len(<dict>other) and _alike(<dict>one, <dict>other, NONE)
+    if type(one) is list:
+        if len(<list>one) != len(<list>other):
+            return False
+        for i in range(len(<list>one)):
+            if not _same((<list>one)[i], (<list>other)[i]):
+                return False
+        return True
+    return one == other

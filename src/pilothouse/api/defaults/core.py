@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from pilothouse.api.values import pod_resources
+from pilothouse.api.values._structs import lacked, set_absent, set_empty
 from pilothouse.api.values.fields import Object
 from pilothouse.caches import memo
 
@@ -34,9 +35,7 @@ def fill(obj: Object, **members: Any) -> None:
 
 def fill_empty(obj: Object, **members: Any) -> None:
     """Set members that are absent or empty; for Go fields in which these are the same."""
-    for name, value in members.items():
-        if not obj.get(name):
-            obj[name] = value
+    set_empty(obj, members)
 
 
 def each(obj: Object, *names: str) -> list[Object]:
@@ -67,10 +66,7 @@ def pod(obj: Object) -> None:
         for container in spec.get(member) or ():
             limits = container["resources"].get("limits")
             if limits:
-                requests = container["resources"].setdefault("requests", {})
-                if requests.keys() != limits.keys():
-                    for name, amount in limits.items():
-                        requests.setdefault(name, amount)
+                set_absent(container["resources"].setdefault("requests", {}), limits)
     if spec.get("resources") is not None:
         pod_resources.default_pod_level(spec)
     if spec.get("enableServiceLinks") is None:
@@ -86,70 +82,50 @@ def pod_template(obj: Object) -> None:
     pod_spec(obj["template"]["spec"])
 
 
+_SPEC = {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler"}
+_CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_HTTP_GET = {"path": "/", "scheme": "HTTP"}
+
+
 def pod_spec(spec: Object) -> None:
     """Set the defaults of any pod spec, in a pod or in a template."""
-    if not spec.get("dnsPolicy"):
-        spec["dnsPolicy"] = "ClusterFirst"
-    if not spec.get("restartPolicy"):
-        spec["restartPolicy"] = "Always"
-    if not spec.get("schedulerName"):
-        spec["schedulerName"] = "default-scheduler"
+    set_empty(spec, _SPEC)
     if spec.get("securityContext") is None:
         spec["securityContext"] = {}
     if spec.get("terminationGracePeriodSeconds") is None:
         spec["terminationGracePeriodSeconds"] = 30
     for volume in spec.get("volumes") or ():
         _volume(volume)
-    for member in _CONTAINERS:
+    for member in ("containers", "initContainers", "ephemeralContainers"):
         if member in spec:
             for container in spec[member] or ():
                 _container(container)
 
 
-_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-
-
 def _container(container: Object) -> None:
     if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = pull_policy(container.get("image", ""))
-    if not container.get("terminationMessagePath"):
-        container["terminationMessagePath"] = "/dev/termination-log"
-    if not container.get("terminationMessagePolicy"):
-        container["terminationMessagePolicy"] = "File"
-    for variable in container.get("env") or ():
-        if "valueFrom" in variable:
-            _field_reference((variable["valueFrom"] or {}).get("fieldRef"))
-    for name in _PROBES:
+    set_empty(container, _CONTAINER)
+    variables = container.get("env")
+    if variables and not lacked(variables, "valueFrom"):
+        for variable in variables:
+            _field_reference((variable.get("valueFrom") or {}).get("fieldRef"))
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         if name in container and container[name] is not None:
-            _probe(container[name])
+            probe = container[name]
+            set_empty(probe, _PROBE)
+            if "httpGet" in probe:
+                _http_get(probe["httpGet"])
     lifecycle = container.get("lifecycle")
     if lifecycle:
         for name in ("postStart", "preStop"):
-            action = (lifecycle.get(name) or {}).get("httpGet")
-            if action is not None:
-                _http_get(action)
+            _http_get((lifecycle.get(name) or {}).get("httpGet"))
 
 
-def _probe(probe: Object) -> None:
-    if not probe.get("timeoutSeconds"):
-        probe["timeoutSeconds"] = 1
-    if not probe.get("periodSeconds"):
-        probe["periodSeconds"] = 10
-    if not probe.get("successThreshold"):
-        probe["successThreshold"] = 1
-    if not probe.get("failureThreshold"):
-        probe["failureThreshold"] = 3
-    action = probe.get("httpGet")
+def _http_get(action: Object | None) -> None:
     if action is not None:
-        _http_get(action)
-
-
-def _http_get(action: Object) -> None:
-    if not action.get("path"):
-        action["path"] = "/"
-    if not action.get("scheme"):
-        action["scheme"] = "HTTP"
+        set_empty(action, _HTTP_GET)
 
 
 def _field_reference(reference: Object | None) -> None:

@@ -56,7 +56,7 @@ def enough(texts: Iterable[str]) -> list[str]:
     kept = Warnings()
     for text in texts:
         kept.add(text)
-        if kept._given > TOTAL_LIMIT and kept.full:
+        if kept._given > TOTAL_LIMIT and kept.full:  # PERF: a property takes a call
             break
     return list(kept._texts)
 

@@ -107,9 +107,7 @@ def _has_plain_mounts(container: Object, around: Surroundings) -> bool:
     if "volumeDevices" in container:
         return False
     return not mounts or (
-        only(mounts, _PLAIN)
-        and within(mounts, "name", around.volumes)
-        and distinct(mounts, "mountPath")
+        only(mounts, _PLAIN) and within(mounts, "name", around.volumes) and distinct(mounts, "mountPath")
     )
 
 

@@ -16,12 +16,13 @@ class PodPolicy:
     allow_privileged: the flag --allow-privileged.
     """
 
-    __slots__ = ("_templates", "_valid", "allow_privileged")
+    __slots__ = ("_last", "_templates", "_valid", "allow_privileged")
 
     def __init__(self, allow_privileged: bool = False, budget: CacheBudget | None = None) -> None:
         """`budget` is that of the server's caches; without it, no pod is remembered."""
         self.allow_privileged = allow_privileged
         self._valid: Cache[str, bool] | None = None
+        self._last: tuple[Object | None, Template | None] = (None, None)
         self._templates: Cache[tuple[str, ...], Template] | None = None
         if budget is not None:
             self._valid = Cache("valid_pods", budget, each=UID_BYTES)
@@ -46,12 +47,22 @@ class PodPolicy:
         if self._templates is None or "ephemeralContainers" in spec:
             return None
         found = self._templates[key(spec)]
-        return found if found is not None and found.fits(spec) else None
+        if found is None or not found.fits(spec):
+            return None
+        self._last = spec, found
+        return found
 
     def remember_template(self, spec: Object) -> None:
         """Remember what a valid spec shares with those of other pods."""
         if self._templates is not None and "ephemeralContainers" not in spec:
-            self._templates.put(key(spec), Template(spec))
+            made = Template(spec)
+            self._templates.put(key(spec), made)
+            self._last = spec, made
+
+    def template_judged(self, spec: Object) -> Template | None:
+        """The same for a spec that was just found valid. PERF: the last one is not compared again."""
+        judged, template = self._last
+        return template if judged is spec else self.template_of(spec)
 
 
 STRICT = PodPolicy()

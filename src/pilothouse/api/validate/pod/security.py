@@ -127,7 +127,9 @@ rules.add("user-name", d.Matches(_user_name_faults))
 @rules
 def _host_process(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Windows host processes: all containers or none, and only in the host's network."""
-    if not any("windowsOptions" in (holder.get("securityContext") or ()) for holder in (spec, *containers(spec))):
+    if not any(
+        "windowsOptions" in (holder.get("securityContext") or ()) for holder in (spec, *containers(spec))
+    ):
         return
     wanted = _runs_host_process(spec)
     listed, count = list(visit(spec, path)), 0

@@ -18,7 +18,7 @@ from pilothouse.api.validate.pod.templates import Template
 from pilothouse.api.validate.pod.visit import containers, visit
 from pilothouse.api.validate.resources import fractional_warning, is_whole
 from pilothouse.api.values import addresses, names
-from pilothouse.api.values._structs import distinct
+from pilothouse.api.values._structs import distinct, only
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.warnings import enough
 from pilothouse.gotext import quote
@@ -47,6 +47,20 @@ _OLD_VOLUMES = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
+_QUIET_VOLUMES = frozenset(
+    (
+        "name",
+        "emptyDir",
+        "configMap",
+        "secret",
+        "hostPath",
+        "persistentVolumeClaim",
+        "downwardAPI",
+        "csi",
+        "nfs",
+    )
+)
+"""Members of volumes for which there are no warnings."""
 _PROFILE_FIELD = 'non-functional in v1.27+; use the "seccompProfile" field instead'
 
 
@@ -57,7 +71,7 @@ def pod_warnings(pod: Object, policy: PodPolicy = STRICT) -> list[str]:
     if wrong:
         what = "this is used in the Pod's hostname, which can result in surprising behavior"
         out.append(f"metadata.name: {what}; a DNS label is recommended: [{' '.join(wrong)}]")
-    return enough(chain(out, _warnings(pod, "", policy.template_of(pod.get("spec") or {}))))
+    return enough(chain(out, _warnings(pod, "", policy.template_judged(pod.get("spec") or {}))))
 
 
 def template_warnings(template: Object, path: str) -> list[str]:
@@ -79,7 +93,8 @@ def _warnings(pod: Object, prefix: str, known: Template | None = None) -> Iterat
         for name, text in _OLD_ANNOTATIONS.items():
             if name in annotations:
                 yield f"{noted}[{name}]: {text}"
-    if spec.get("volumes"):
+    volumes = spec.get("volumes")
+    if volumes and not only(volumes, _QUIET_VOLUMES):
         yield from _volumes(spec, path)
         yield from _token_paths(spec, path)
     if "hostAliases" in spec or "imagePullSecrets" in spec:
@@ -92,7 +107,7 @@ def _warnings(pod: Object, prefix: str, known: Template | None = None) -> Iterat
     if profiled and context.get("seccompProfile") is None and SECCOMP_POD in annotations:
         yield f"{noted}[{SECCOMP_POD}]: {_PROFILE_FIELD}"
     whole, clashes = _facts(spec, path, known)
-    if profiled or not whole or not all(_are_distinct(c) for c in containers(spec)):
+    if profiled or not whole or _have_doubles(spec):
         for container, at in visit(spec, path):
             if profiled:
                 yield from _profiles(container, context, annotations, noted, templated=bool(prefix))
@@ -198,10 +213,12 @@ def _doubles(spec: Object, path: str) -> Iterator[str]:
             yield f'{path}.imagePullSecrets[{i}].name: invalid empty name ""'
 
 
-def _are_distinct(container: Object) -> bool:
-    """Whether all variables of a container have different names."""
-    variables = container.get("env")
-    return not variables or distinct(variables, "name")
+def _have_doubles(spec: Object) -> bool:
+    """Whether two variables of a container have the same name."""
+    for container in containers(spec):
+        if "env" in container and not distinct(container["env"] or [], "name"):
+            return True
+    return False
 
 
 def _facts(spec: Object, path: str, template: Template | None) -> tuple[bool, list[str]]:
