@@ -1,7 +1,5 @@
 """Compares pods with those of the same template that were found valid, so that what they share is judged once."""
 
-from typing import Any
-
 import orjson
 
 from pilothouse.api.values._structs import alike, all_alike, without
@@ -16,7 +14,8 @@ OWN_OF_CONTAINERS = frozenset(("env", "volumeMounts", "volumeDevices"))
 class Template:
     """What the specs of valid pods share.
 
-    facts: what the warnings about pods remember of it (warnings.py).
+    facts: whether all amounts of bytes in containers are whole numbers, and the warnings about their ports;
+    None until they are known (warnings.py).
     """
 
     __slots__ = ("_containers", "_init", "_spec", "facts")
@@ -26,7 +25,7 @@ class Template:
         self._spec = without(spec, OWN)
         self._containers = [without(c, OWN_OF_CONTAINERS) for c in spec.get("containers") or ()]
         self._init = [without(c, OWN_OF_CONTAINERS) for c in spec.get("initContainers") or ()]
-        self.facts: Any = None
+        self.facts: tuple[bool, list[str]] | None = None
 
     def fits(self, spec: Object) -> bool:
         """Whether a spec differs in members of its own alone."""
