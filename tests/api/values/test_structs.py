@@ -1,4 +1,4 @@
-"""What is asked of one member of all structs of a list; copies and comparisons that leave members out."""
+"""Questions about one member of all structs of a list; copies and comparisons that leave members out."""
 
 import pytest
 from hypothesis import given

@@ -12,7 +12,7 @@ OWN_OF_CONTAINERS = frozenset(("env", "volumeMounts", "volumeDevices"))
 
 
 class Template:
-    """What the specs of valid pods share.
+    """The members that valid pods of one template have in common.
 
     facts: whether all amounts of bytes in containers are whole numbers, and the warnings about their ports;
     None until they are known (warnings.py).
