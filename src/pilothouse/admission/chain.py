@@ -171,6 +171,7 @@ def _asked(plugin: AdmissionPlugin) -> Callable[[AdmissionAttributes], bool] | N
 async def _run(steps: tuple[_Step, ...], a: AdmissionAttributes, phase: str) -> None:
     """Call each step; what one returns replaces the object."""
     timeline, work = a.timeline, a.work
+    noted: list[Any] = [] if timeline is None else timeline.steps
     started = perf_counter()  # PERF: a step begins when the one before it has ended
     for name, wants, call, passed, rejected in steps:
         if wants is not None and not wants(a):
@@ -196,7 +197,7 @@ async def _run(steps: tuple[_Step, ...], a: AdmissionAttributes, phase: str) -> 
         passed.observe(took)
         if timeline is None:
             continue
-        if timeline.changed or len(timeline.steps) >= MOST:
+        if timeline.changed or len(noted) >= MOST:
             timeline.asked(phase, name, took)
         else:  # PERF: most plugins change nothing
-            timeline.steps.append((phase, name, took))
+            noted.append((phase, name, took))
