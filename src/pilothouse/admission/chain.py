@@ -35,6 +35,14 @@ class AdmissionPlugin:
         """Whether the plugin is asked about such requests at all."""
         return any(about.covers(operation, resource, subresource) for about in self.about)
 
+    def mutates(self, resource: Resource) -> bool:
+        """Whether `mutate` does anything with such objects."""
+        return True
+
+    def validates(self, resource: Resource) -> bool:
+        """Whether `validate` does."""
+        return True
+
     def wants(self, a: AdmissionAttributes) -> bool:
         """Whether a request of `about` matters now: a cheap check;
         objects may still be in another version."""
@@ -64,15 +72,18 @@ def _nothing() -> None:
     """Do nothing: such a plugin has no configuration."""
 
 
-class _Step(NamedTuple):
-    """One half of a plugin, for the requests of one kind."""
+_Step = tuple[
+    str,
+    Callable[[AdmissionAttributes], bool] | None,
+    Callable[[AdmissionAttributes], Any],
+    Distribution,
+    Distribution,
+]
+"""One half of a plugin, for the requests of one kind: its name, `wants` (None where it wants each of them),
+the half, the times of those that pass, the times of those that are rejected.
 
-    name: str
-    wants: Callable[[AdmissionAttributes], bool] | None
-    """None where it wants every request that it is about."""
-    call: Callable[[AdmissionAttributes], Any]
-    passed: Distribution
-    rejected: Distribution
+PERF: Python unpacks a plain tuple in a fraction of the time that a named one takes.
+"""
 
 
 class _Steps(NamedTuple):
@@ -106,14 +117,14 @@ class Chain:
                 self._steps.clear()
             found = self._steps[key] = _Steps(
                 tuple(
-                    _Step(p.name, _asked(p), _apart(p), *self._admitting[p.name, operation])
+                    (p.name, _asked(p), _apart(p), *self._admitting[p.name, operation])
                     for p in self.mutators
-                    if p.concerns(operation, resource, subresource)
+                    if p.concerns(operation, resource, subresource) and p.mutates(resource)
                 ),
                 tuple(
-                    _Step(p.name, _asked(p), p.validate, *self._validating[p.name, operation])
+                    (p.name, _asked(p), p.validate, *self._validating[p.name, operation])
                     for p in self.validators
-                    if p.concerns(operation, resource, subresource)
+                    if p.concerns(operation, resource, subresource) and p.validates(resource)
                 ),
             )
             return found
@@ -174,15 +185,16 @@ def _asked(plugin: AdmissionPlugin) -> Callable[[AdmissionAttributes], bool] | N
 
 async def _run(steps: tuple[_Step, ...], a: AdmissionAttributes, phase: str) -> None:
     """Call each step; what one returns replaces the object."""
-    timeline = a.timeline
+    timeline, work = a.timeline, a.work
+    noted: list[Any] = [] if timeline is None else timeline.steps
+    started = perf_counter()  # PERF: a step begins when the one before it has ended
     for name, wants, call, passed, rejected in steps:
         if wants is not None and not wants(a):
             continue
-        started = perf_counter()
         try:
             if a.pending is not None:
                 await a.pending()
-            changed = await a.work.run(call, a) if a.work.bytes else call(a)
+            changed = await work.run(call, a) if work.bytes else call(a)
             if changed is not None and not isinstance(changed, dict):
                 await in_task()
                 changed = await changed
@@ -194,11 +206,13 @@ async def _run(steps: tuple[_Step, ...], a: AdmissionAttributes, phase: str) -> 
             raise
         if changed is not None:
             a.obj = changed
-        took = perf_counter() - started
+        ended = perf_counter()
+        took = ended - started
+        started = ended
         passed.observe(took)
         if timeline is None:
             continue
-        if timeline.changed or len(timeline.steps) >= MOST:
+        if timeline.changed or len(noted) >= MOST:
             timeline.asked(phase, name, took)
         else:  # PERF: most plugins change nothing
-            timeline.steps.append((phase, name, took))
+            noted.append((phase, name, took))

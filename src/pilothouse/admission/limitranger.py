@@ -8,6 +8,7 @@ from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.quantity import Quantity, parse
 from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.registry.resource import Resource
 
 CONTAINER, POD, CLAIM = "Container", "Pod", "PersistentVolumeClaim"
 ANNOTATION = "kubernetes.io/limit-ranger"
@@ -25,9 +26,12 @@ class LimitRanger(AdmissionPlugin):
         About(WRITES, ("persistentvolumeclaims",)),
     )
 
+    def mutates(self, resource: Resource) -> bool:
+        return resource.group_resource == "pods"
+
     def mutate(self, a: AdmissionAttributes) -> None:
         """Upstream gives defaults on a resize, too."""
-        if a.resource.group_resource != "pods" or (a.old is not None and _is_going(a.old)):
+        if a.old is not None and _is_going(a.old):
             return
         assert a.obj is not None
         for limit_range in a.readers.list("limitranges", a.namespace):

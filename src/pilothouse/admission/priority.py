@@ -5,6 +5,7 @@ from pilothouse.admission.about import OPERATIONS, WRITES, About
 from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.registry.resource import Resource
 
 CLASSES = "priorityclasses.scheduling.k8s.io"
 SYSTEM = frozenset(("system-node-critical", "system-cluster-critical"))
@@ -16,9 +17,13 @@ class Priority(AdmissionPlugin):
     replaces = True
     about = (About(OPERATIONS, (CLASSES,)), About(WRITES, ("pods",)))
 
+    def mutates(self, resource: Resource) -> bool:
+        return resource.group_resource == "pods"
+
+    def validates(self, resource: Resource) -> bool:
+        return resource.group_resource == CLASSES
+
     def mutate(self, a: AdmissionAttributes) -> None:
-        if a.resource.group_resource != "pods":
-            return
         assert a.obj is not None
         spec = a.obj["spec"]
         if a.operation == "UPDATE":
@@ -32,8 +37,6 @@ class Priority(AdmissionPlugin):
         _admit_pod(a, spec)
 
     def validate(self, a: AdmissionAttributes) -> None:
-        if a.resource.group_resource != CLASSES:
-            return
         if a.operation == "DELETE":
             if a.name in SYSTEM:
                 raise a.refuse("this is a system priority class and cannot be deleted")
@@ -84,4 +87,4 @@ def _admit_pod(a: AdmissionAttributes, spec: Object) -> None:
 def _default(a: AdmissionAttributes) -> Object | None:
     """The global default class; among several the one with the lowest value, as upstream."""
     defaults = [c for c in a.readers.list(CLASSES) if c.get("globalDefault")]
-    return min(defaults, key=lambda c: c.get("value", 0), default=None)
+    return min(defaults, key=lambda c: c.get("value", 0)) if defaults else None

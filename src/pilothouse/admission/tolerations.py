@@ -22,7 +22,7 @@ class DefaultTolerationSeconds(AdmissionPlugin):
         spec = a.obj["spec"]
         have, added = spec.get("tolerations") or [], []
         for key, seconds in self.seconds.items():
-            if not have or not any(_covers(one, key) for one in have):
+            if not _tolerates(have, key):
                 one = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
                 added.append(one)
         if added:
@@ -30,5 +30,9 @@ class DefaultTolerationSeconds(AdmissionPlugin):
             a.obj["spec"] = {**spec, "tolerations": have + added}
 
 
-def _covers(toleration: Object, key: str) -> bool:
-    return toleration.get("key", "") in ("", key) and toleration.get("effect", "") in ("", "NoExecute")
+def _tolerates(tolerations: list[Object], key: str) -> bool:
+    """Whether a node with such a taint does not evict the pod at once."""
+    for one in tolerations:
+        if one.get("key", "") in ("", key) and one.get("effect", "") in ("", "NoExecute"):
+            return True
+    return False

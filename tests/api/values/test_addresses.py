@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pilothouse.api.values import addresses
 
@@ -43,3 +45,10 @@ def test_address_warnings() -> None:
         'a: CIDR value "10.0.0.1/8" is ambiguous in this context (should be "10.0.0.0/8" or "10.0.0.1/32"?)'
     ]
     assert addresses.interface_address("10.0.0.1/8") == []
+
+
+@given(st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){2,4}", fullmatch=True) | st.ip_addresses(v=4).map(str))
+def test_plain_addresses_are_those_that_stay_as_they_are(text: str) -> None:
+    parsed = addresses.parse_ip(text)
+    assert (addresses.ip(text) == []) == (parsed is not None and str(parsed) == text)
+    assert bool(addresses.ip_legacy(text)) == (parsed is None or str(parsed) != text)

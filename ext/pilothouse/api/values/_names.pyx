@@ -5,6 +5,9 @@ PERF: nearly all names that are checked are valid, and a create of a pod checks 
 
 from functools import update_wrapper
 
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
@@ -57,6 +60,23 @@ cdef class Shape:
             expected = INNER
         return kinds & LAST != 0
 
+    cdef bint takes(self, value):
+        """Whether a value is a text of the shape."""
+        return (
+            isinstance(value, str)
+            and PyUnicode_IS_ASCII(value)
+            and self.fits(<const unsigned char*>PyUnicode_1BYTE_DATA(value), PyUnicode_GET_LENGTH(value))
+        )
+
+    def takes_all(self, list structs not None, str member not None):
+        """Whether each struct has a member that is a text of the shape."""
+        cdef PyObject *found
+        for struct in structs:
+            found = PyDict_GetItemWithError(<dict?>struct, member)
+            if found is NULL or not self.takes(<object>found):
+                return False
+        return True
+
     def passes(self, rule):
         """Decorates a rule (value) or (value, prefix) that has no messages for values of this shape."""
         return Passing(rule, self)
@@ -93,14 +113,9 @@ cdef class Passing:
         update_wrapper(self, rule)
 
     def __call__(self, value, prefix=False):
-        cdef const unsigned char *text
         if prefix:
             return self.rule(value, prefix)
-        if isinstance(value, str) and PyUnicode_IS_ASCII(value):
-            text = <const unsigned char*>PyUnicode_1BYTE_DATA(value)
-            if self.shape.fits(text, PyUnicode_GET_LENGTH(value)):
-                return []
-        return self.rule(value)
+        return [] if self.shape.takes(value) else self.rule(value)
 
 
 def size(str text not None):

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from pilothouse.api.values import pod_resources
+from pilothouse.api.values._structs import lacked, set_absent, set_empty
 from pilothouse.api.values.fields import Object
 from pilothouse.caches import memo
 
@@ -34,9 +35,7 @@ def fill(obj: Object, **members: Any) -> None:
 
 def fill_empty(obj: Object, **members: Any) -> None:
     """Set members that are absent or empty; for Go fields in which these are the same."""
-    for name, value in members.items():
-        if not obj.get(name):
-            obj[name] = value
+    set_empty(obj, members)
 
 
 def each(obj: Object, *names: str) -> list[Object]:
@@ -67,9 +66,7 @@ def pod(obj: Object) -> None:
         for container in spec.get(member) or ():
             limits = container["resources"].get("limits")
             if limits:
-                requests = container["resources"].setdefault("requests", {})
-                for name, amount in limits.items():
-                    requests.setdefault(name, amount)
+                set_absent(container["resources"].setdefault("requests", {}), limits)
     if spec.get("resources") is not None:
         pod_resources.default_pod_level(spec)
     if spec.get("enableServiceLinks") is None:
@@ -85,9 +82,15 @@ def pod_template(obj: Object) -> None:
     pod_spec(obj["template"]["spec"])
 
 
+_SPEC = {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler"}
+_CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_HTTP_GET = {"path": "/", "scheme": "HTTP"}
+
+
 def pod_spec(spec: Object) -> None:
     """Set the defaults of any pod spec, in a pod or in a template."""
-    fill_empty(spec, dnsPolicy="ClusterFirst", restartPolicy="Always", schedulerName="default-scheduler")
+    set_empty(spec, _SPEC)
     if spec.get("securityContext") is None:
         spec["securityContext"] = {}
     if spec.get("terminationGracePeriodSeconds") is None:
@@ -95,40 +98,34 @@ def pod_spec(spec: Object) -> None:
     for volume in spec.get("volumes") or ():
         _volume(volume)
     for member in ("containers", "initContainers", "ephemeralContainers"):
-        for container in spec.get(member) or ():
-            _container(container)
+        if member in spec:
+            for container in spec[member] or ():
+                _container(container)
 
 
 def _container(container: Object) -> None:
     if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = pull_policy(container.get("image", ""))
-    if not container.get("terminationMessagePath"):
-        container["terminationMessagePath"] = "/dev/termination-log"
-    if not container.get("terminationMessagePolicy"):
-        container["terminationMessagePolicy"] = "File"
-    for variable in container.get("env") or ():
-        if variable.get("valueFrom"):
-            _field_reference(variable["valueFrom"].get("fieldRef"))
+    set_empty(container, _CONTAINER)
+    variables = container.get("env")
+    if variables and not lacked(variables, "valueFrom"):
+        for variable in variables:
+            _field_reference((variable.get("valueFrom") or {}).get("fieldRef"))
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        probe = container.get(name)
-        if probe is not None:
-            fill_empty(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
-            action = probe.get("httpGet")
-            if action is not None:
-                _http_get(action)
+        if name in container and container[name] is not None:
+            probe = container[name]
+            set_empty(probe, _PROBE)
+            if "httpGet" in probe:
+                _http_get(probe["httpGet"])
     lifecycle = container.get("lifecycle")
     if lifecycle:
         for name in ("postStart", "preStop"):
-            action = (lifecycle.get(name) or {}).get("httpGet")
-            if action is not None:
-                _http_get(action)
+            _http_get((lifecycle.get(name) or {}).get("httpGet"))
 
 
-def _http_get(action: Object) -> None:
-    if not action.get("path"):
-        action["path"] = "/"
-    if not action.get("scheme"):
-        action["scheme"] = "HTTP"
+def _http_get(action: Object | None) -> None:
+    if action is not None:
+        set_empty(action, _HTTP_GET)
 
 
 def _field_reference(reference: Object | None) -> None:
@@ -137,11 +134,15 @@ def _field_reference(reference: Object | None) -> None:
 
 
 _NAMED = frozenset(("name",))
+_DEFAULTED = frozenset(("secret", "configMap", "downwardAPI", "projected", "hostPath", "image", "ephemeral"))
+"""Volume sources with members that have a default."""
 
 
 def _volume(volume: Object) -> None:
     if volume.keys() <= _NAMED:
         volume["emptyDir"] = {}
+        return
+    if _DEFAULTED.isdisjoint(volume):
         return
     for name in ("secret", "configMap", "downwardAPI", "projected"):
         if name in volume:

@@ -1,7 +1,9 @@
 from collections.abc import Callable
+from typing import Any
 
 class Shape:
     def __init__(self, first: str, inner: str, last: str, most: int = 1024, separator: str = "") -> None: ...
+    def takes_all(self, structs: list[dict[str, Any]], member: str) -> bool: ...
     def passes(self, rule: Callable[..., list[str]]) -> Passing: ...
 
 class Key(Shape):

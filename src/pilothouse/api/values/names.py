@@ -58,7 +58,7 @@ _KEY_NAME_SHAPE = Shape(_LETTERS, _LETTERS + "-_.", _LETTERS, LABEL_MAX)
 _KEY_SHAPE = Key(_SUBDOMAIN_SHAPE, _KEY_NAME_SHAPE)
 _MIXED_KEY_SHAPE = Key(Shape(_LETTERS, _LETTERS + "-", _LETTERS, SUBDOMAIN_MAX, "."), _KEY_NAME_SHAPE)
 _FILE_SHAPE = Shape(_LETTERS + "-_", _LETTERS + "-_.", _LETTERS + "-_.", SUBDOMAIN_MAX)
-_VARIABLE_SHAPE = Shape(_PRINTABLE, _PRINTABLE, _PRINTABLE)
+VARIABLE_SHAPE = Shape(_PRINTABLE, _PRINTABLE, _PRINTABLE)
 
 
 def max_len(limit: int) -> str:
@@ -333,7 +333,7 @@ def http_header_name(value: str) -> list[str]:
     return _http_header.check(value)
 
 
-@_VARIABLE_SHAPE.passes
+@VARIABLE_SHAPE.passes
 def relaxed_env_var_name(value: str) -> list[str]:
     """The current rule: any printable ASCII characters except `=`."""
     errs = [] if value else ["environment variable name must be non-empty"]

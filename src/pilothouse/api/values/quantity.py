@@ -79,12 +79,15 @@ class Quantity:
         return hash(self.as_decimal())
 
     def __add__(self, other: "Quantity") -> "Quantity":
-        if self.scale > other.scale + _MAX_SPREAD or other.scale > self.scale + _MAX_SPREAD:
+        if self.scale == other.scale:  # PERF: nearly always
+            total, scale = self.unscaled + other.unscaled, self.scale
+        elif self.scale > other.scale + _MAX_SPREAD or other.scale > self.scale + _MAX_SPREAD:
             return max(self, other, key=lambda q: q.as_decimal().copy_abs())
-        scale = min(self.scale, other.scale)
-        total = self.unscaled * 10 ** (self.scale - scale) + other.unscaled * 10 ** (other.scale - scale)
+        else:
+            scale = min(self.scale, other.scale)
+            total = self.unscaled * 10 ** (self.scale - scale) + other.unscaled * 10 ** (other.scale - scale)
         format = self.format if self.unscaled else other.format
-        if -MAX_INT64 <= total <= MAX_INT64:  # PERF: nearly always
+        if -MAX_INT64 <= total <= MAX_INT64:
             return Quantity(total, scale, format)
         return _rounded(total, scale, format)
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from pilothouse.caches import memo
+
 TOTAL_LIMIT, ITEM_LIMIT = 4096, 256
 """Characters of all warnings together; if they are exceeded, each warning is cut to the second number."""
 
@@ -28,11 +30,12 @@ class Warnings:
         """Keep a text, unless it contains control characters, is a repetition, or exceeds the limits."""
         if self._given > TOTAL_LIMIT and self._shown >= TOTAL_LIMIT:
             return
-        if not text or text in self._texts or (not text.isprintable() and _CONTROL.search(text)):
+        if not text or text in self._texts or not _is_sendable(text):
             return
         self._texts[text] = None
-        self._given += len(text)
-        self._shown += min(len(text), ITEM_LIMIT)
+        size = len(text)
+        self._given += size
+        self._shown += size if size < ITEM_LIMIT else ITEM_LIMIT
 
     def sendable(self) -> list[str]:
         """The texts for the headers, cut if they are too long together."""
@@ -53,6 +56,12 @@ def enough(texts: Iterable[str]) -> list[str]:
     kept = Warnings()
     for text in texts:
         kept.add(text)
-        if kept.full:
+        if kept._given > TOTAL_LIMIT and kept.full:  # PERF: a property takes a call
             break
     return list(kept._texts)
+
+
+@memo("warnings", longest=2 * ITEM_LIMIT, most=256)
+def _is_sendable(text: str) -> bool:
+    """Whether a text has no control characters. PERF: pods of one template get the same warnings."""
+    return text.isprintable() or _CONTROL.search(text) is None

@@ -1,10 +1,10 @@
 """Validates containers: names, ports, images, resize policies, restart rules (apis/core/validation)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pilothouse.api.validate import declare as d
-from pilothouse.api.validate.pod.env import validate_env, validate_env_from
+from pilothouse.api.validate.pod.env import has_plain_env, validate_env, validate_env_from
 from pilothouse.api.validate.pod.mounts import validate_volume_devices, validate_volume_mounts
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.pod.probes import other_probe, readiness_probe, validate_lifecycle
@@ -12,6 +12,7 @@ from pilothouse.api.validate.pod.security import validate_security_context
 from pilothouse.api.validate.remembered import RememberedRule
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.tables.rules import Rules
+from pilothouse.api.values._structs import distinct, only, within
 from pilothouse.api.values.fields import Errors, Object
 
 MAX_RESTART_RULES = 20
@@ -29,9 +30,10 @@ class Surroundings:
     """Pod settings that container rules depend on: volumes, claims, restart policy, grace period.
 
     seen: the names of the containers so far. targets: those of the regular and the init containers.
+    reads_files: whether a variable is read from a file of a volume.
     """
 
-    volumes: Mapping[str, Object]
+    volumes: dict[str, Object]
     claims: frozenset[str]
     restart_policy: str
     grace: int | None
@@ -39,13 +41,13 @@ class Surroundings:
     options: PodOptions
     seen: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
+    reads_files: bool = False
 
 
 rules = Rules(
     __name__,
     validate_env_from,
     validate_lifecycle,
-    env=validate_env,
     trimmed_image=trimmed_image,
     security=lambda context, path, errs, around: validate_security_context(
         context, path, errs, around.host_users, around.options.allow_privileged
@@ -81,11 +83,32 @@ def _own_host_ports(container: Object, path: str, errs: Errors) -> None:
 
 
 @rules
+def _env(container: Object, path: str, errs: Errors, around: Surroundings) -> None:
+    if not has_plain_env(container):
+        validate_env(container, path, errs, around)
+
+
+@rules
 def _mounts(container: Object, path: str, errs: Errors, around: Surroundings) -> None:
+    if _has_plain_mounts(container, around):
+        return
     mounts, devices = container.get("volumeMounts") or [], container.get("volumeDevices") or []
     validate_volume_mounts(mounts, devices, around.volumes, f"{path}.volumeMounts", errs, container=container)
     if devices:
         validate_volume_devices(devices, mounts, around.volumes, f"{path}.volumeDevices", errs)
+
+
+_PLAIN = frozenset(("name", "mountPath", "readOnly"))
+
+
+def _has_plain_mounts(container: Object, around: Surroundings) -> bool:
+    """Whether the mounts are of the pod's volumes, at different paths. PERF: those of most containers."""
+    mounts = container.get("volumeMounts")
+    if "volumeDevices" in container:
+        return False
+    return not mounts or (
+        only(mounts, _PLAIN) and within(mounts, "name", around.volumes) and distinct(mounts, "mountPath")
+    )
 
 
 def _requirements(requirements: Object, path: str, errs: Errors, any_huge_page: bool) -> None:
@@ -220,6 +243,16 @@ def validate_containers(spec: Object, path: str, errs: Errors, around: Surroundi
     around.targets.update(container.get("name", "") for container in (*regular, *init))
     around.seen.update(around.targets)
     _ephemeral_containers(spec, path, errs, around)
+
+
+def validate_own_parts(spec: Object, path: str, errs: Errors, around: Surroundings) -> None:
+    """The rules for the members of containers that often differ among the pods of one template (templates.py)."""
+    for member in ("containers", "initContainers"):
+        for i, container in enumerate(spec.get(member) or ()):
+            if not has_plain_env(container):
+                validate_env(container, f"{path}.{member}[{i}]", errs, around)
+            if not _has_plain_mounts(container, around):
+                _mounts(container, f"{path}.{member}[{i}]", errs, around)
 
 
 def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> None:

@@ -1,12 +1,14 @@
 """Validates environment variables and the fields that they refer to (apis/core/validation)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.paths import validate_local_path
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
+from pilothouse.api.values._structs import lacked
 from pilothouse.api.values.fields import Errors, Object
 
 _OBJECT = ("metadata.name", "metadata.namespace", "metadata.uid")
@@ -34,6 +36,12 @@ rules = Rules(
 
 
 @rules
+def _reads_file(ref: Object, path: str, errs: Errors, around: Any) -> None:
+    """The rules for the pod as a whole look at the volumes of files."""
+    around.reads_files = True
+
+
+@rules
 def _one_source(variable: Object, path: str, errs: Errors) -> None:
     count, at = sum(variable["valueFrom"].get(member) is not None for member in _SOURCES), f"{path}.valueFrom"
     if count == 0:
@@ -53,6 +61,7 @@ validate_env = rules.table("api.core.v1.Container|EphemeralContainer")("""
         configMapKeyRef                 key-ref
         secretKeyRef                    key-ref
         fileKeyRef
+          @reads-file
           volumeName!
           path!                         local-path
           key!                          variable-name
@@ -71,6 +80,14 @@ _env_from = rules.table("api.core.v1.EnvFromSource")("""
     secretRef
       name!                             prefix-of-subdomain
 """)
+
+
+def has_plain_env(container: Object) -> bool:
+    """Whether no variable of a container can be wrong. PERF: those of most containers."""
+    variables = container.get("env")
+    return not variables or (
+        lacked(variables, "valueFrom") and names.VARIABLE_SHAPE.takes_all(variables, "name")
+    )
 
 
 def validate_field_ref(ref: Object, allowed: Sequence[str], path: str, errs: Errors) -> None:

@@ -9,7 +9,7 @@ from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.common import Repeated
 from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod.options import PodOptions
-from pilothouse.api.validate.pod.visit import visit
+from pilothouse.api.validate.pod.visit import containers, visit
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
@@ -127,9 +127,13 @@ rules.add("user-name", d.Matches(_user_name_faults))
 @rules
 def _host_process(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
     """Windows host processes: all containers or none, and only in the host's network."""
+    if not any(
+        "windowsOptions" in (holder.get("securityContext") or ()) for holder in (spec, *containers(spec))
+    ):
+        return
     wanted = _runs_host_process(spec)
-    containers, count = list(visit(spec, path)), 0
-    for container, at in containers:
+    listed, count = list(visit(spec, path)), 0
+    for container, at in listed:
         own = _runs_host_process(container)
         if wanted is not None and own is not None and wanted != own:
             shown = "true" if wanted else "false"
@@ -138,7 +142,7 @@ def _host_process(spec: Object, path: str, errs: Errors, options: PodOptions) ->
         count += bool(wanted if own is None else own)
     if not count:
         return
-    if count != len(containers):
+    if count != len(listed):
         why = "If pod contains any hostProcess containers then all containers must be HostProcess containers"
         errs.invalid(path, "", why)
     if not spec.get("hostNetwork"):

@@ -9,12 +9,18 @@ from pilothouse.api.validate.pod.annotations import (
     validate_annotations_match_fields,
     validate_pod_annotations,
 )
-from pilothouse.api.validate.pod.container import Surroundings, trimmed_image, validate_containers
+from pilothouse.api.validate.pod.container import (
+    Surroundings,
+    trimmed_image,
+    validate_containers,
+    validate_own_parts,
+)
 from pilothouse.api.validate.pod.options import NEW, PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.resources import validate_pod_resources
 from pilothouse.api.validate.pod.visit import visit
 from pilothouse.api.validate.pod.volumes import validate_volumes
+from pilothouse.api.validate.remembered import RememberedRule
 from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
@@ -39,6 +45,7 @@ rules = Rules(
     scheduling.rules,
     security.rules,
     resources=validate_pod_resources,
+    tolerations=RememberedRule(scheduling.validate_tolerations),
     trimmed_image=trimmed_image,
     known_ip=lambda address, path, errs, options: validate_ip(address, path, errs, options.old_ips),
     spread=lambda constraints, path, errs, options: scheduling.validate_spread_constraints(
@@ -50,7 +57,6 @@ rules = Rules(
 )
 
 
-@rules
 def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
     """Variables can be read only from files in an emptyDir volume (KEP-3721)."""
     volumes: Mapping[str, Object] | None = None
@@ -124,7 +130,6 @@ _of_pod = rules.table("api.core.v1.PodSpec")("""
 """)
 """Rules for members that a template may have and a pod may not."""
 _spec = rules.table("api.core.v1.PodSpec")("""
-    @file-volumes
     if resources given
       @resources
     if hostNetwork
@@ -201,28 +206,48 @@ def validate_pod_template(
     validate_pod_template_spec(template.get("template") or {}, "template", errs, options)
 
 
+_own = rules.table("api.core.v1.PodSpec")("""
+    affinity+                           affinity
+    nodeName+                           dns-subdomain
+    hostname+                           dns-label
+""")
+"""Rules for members that often differ among the pods of one template (templates.OWN)."""
+
+
 def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Validates a new pod."""
-    spec = pod.get("spec") or {}
-    validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy))
+    """Validates a new pod. PERF: what a valid pod of the same template had, too, is not judged again."""
+    spec, count = pod.get("spec") or {}, len(errs)
+    known = policy.template_of(spec) is not None
+    validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy), known=known)
     if spec.get("ephemeralContainers"):
         errs.forbidden("spec.ephemeralContainers", "cannot be set on create")
     if spec.get("nodeName") and spec.get("schedulingGates"):
         errs.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
     validate_annotations_match_fields(pod["metadata"].get("annotations") or {}, spec, "spec", errs)
+    if not known and len(errs) == count:
+        policy.remember_template(spec)
 
 
-def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOptions) -> None:
-    """Rules for a pod at its creation and after every update."""
+def validate_pod_metadata_and_spec(
+    pod: Object, errs: Errors, options: PodOptions, *, known: bool = False
+) -> None:
+    """Rules for a pod at its creation and after every update; `known` if only members of its own can be wrong."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
     validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
-    validate_pod_spec(spec, "spec", errs, options, meta=metadata)
-    _of_pod(spec, "spec", errs)
+    validate_pod_spec(spec, "spec", errs, options, meta=metadata, known=known)
+    if not known or not spec.get("serviceAccountName"):
+        _of_pod(spec, "spec", errs)
 
 
 def validate_pod_spec(
-    spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
+    spec: Object,
+    path: str,
+    errs: Errors,
+    options: PodOptions = NEW,
+    *,
+    meta: Object | None = None,
+    known: bool = False,
 ) -> None:
     """Validates a PodSpec at `path`; `meta` is the pod's metadata, None for a template."""
     if spec.get("terminationGracePeriodSeconds") is None:
@@ -240,8 +265,10 @@ def validate_pod_spec(
         host_users=spec.get("hostUsers") is not False,
         options=options,
     )
-    validate_containers(spec, path, errs, around)
-    _spec(spec, path, errs, options)
+    (validate_own_parts if known else validate_containers)(spec, path, errs, around)
+    if around.reads_files:
+        _file_volumes(spec, path, errs)
+    (_own if known else _spec)(spec, path, errs, options)
 
 
 def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:

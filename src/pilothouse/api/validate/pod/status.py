@@ -12,6 +12,7 @@ from pilothouse.api.values.pod_resources import is_sidecar
 
 _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
 _HEALTH = ("Healthy", "Unhealthy", "Unknown")
+_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _KINDS = (("containerStatuses", "containers"), ("initContainerStatuses", "initContainers"))
 
 _fixed_class = d.fixed("status.qosClass", "")
@@ -30,26 +31,32 @@ def validate_pod_status_update(pod: Object, old: Object, errs: Errors) -> None:
     node = status.get("nominatedNodeName", "")
     if node and node != before.get("nominatedNodeName", ""):
         d.dns_subdomain(node, "status.nominatedNodeName", errs)
-    _fixed_class(pod, old, errs)
-    policy = old_spec.get("restartPolicy", "")
+    if status.get("qosClass") != before.get("qosClass"):
+        _fixed_class(pod, old, errs)
     for member, containers in (*_KINDS, ("ephemeralContainerStatuses", "")):
-        restart = policy if containers else "Never"
-        sidecars = {c.get("name", "") for c in old_spec.get("initContainers") or () if is_sidecar(c)}
-        _transitions(
-            status.get(member) or [],
-            before.get(member) or [],
-            f"status.{member}",
-            errs,
-            restart=restart,
-            sidecars=sidecars if containers == "initContainers" else set(),
-        )
-    _claim_statuses(status.get("resourceClaimStatuses") or [], spec, errs)
-    _ips(status, before, errs)
+        if before.get(member):
+            sidecars = {c.get("name", "") for c in old_spec.get("initContainers") or () if is_sidecar(c)}
+            _transitions(
+                status.get(member) or [],
+                before[member],
+                f"status.{member}",
+                errs,
+                restart=old_spec.get("restartPolicy", "") if containers else "Never",
+                sidecars=sidecars if containers == "initContainers" else set(),
+            )
+    if status.get("resourceClaimStatuses"):
+        _claim_statuses(status["resourceClaimStatuses"], spec, errs)
+    for member in ("podIPs", "hostIPs"):
+        if status.get(member):
+            _ips(member, status, before, errs)
+    if status.keys().isdisjoint(_STATUSES):  # PERF: before the pod's containers run
+        return
     system = (spec.get("os") or {}).get("name", "linux")
-    for member in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
+    for member in _STATUSES:
         _users(status.get(member) or [], f"status.{member}", errs, system)
     for member, containers in _KINDS:
-        _allocated(status.get(member) or [], spec.get(containers) or [], f"status.{member}", errs)
+        if any(one.get("allocatedResourcesStatus") for one in status.get(member) or ()):
+            _allocated(status[member], spec.get(containers) or [], f"status.{member}", errs)
     for i, container in enumerate(status.get("ephemeralContainerStatuses") or ()):
         if container.get("allocatedResourcesStatus"):
             at = f"status.ephemeralContainerStatuses[{i}].allocatedResourcesStatus"
@@ -92,26 +99,25 @@ def _claim_statuses(statuses: Sequence[Object], spec: Object, errs: Errors) -> N
             d.dns_subdomain(claim, at, errs)
 
 
-def _ips(status: Object, before: Object, errs: Errors) -> None:
-    """Validates the addresses of the pod and its node: at most one per IP family."""
+def _ips(member: str, status: Object, before: Object, errs: Errors) -> None:
+    """Validates the addresses of the pod or its node: at most one per IP family."""
     why = "may specify no more than one IP for each IP family"
-    for member in ("podIPs", "hostIPs"):
-        path, listed = f"status.{member}", [e.get("ip", "") for e in status.get(member) or ()]
-        old = {e.get("ip", "") for e in before.get(member) or ()}
-        if member == "hostIPs" and listed and status.get("hostIP", "") != listed[0]:
-            errs.invalid(f"{path}[0].ip", listed[0], "must be equal to `hostIP`")
-        for i, address in enumerate(listed):
-            validate_ip(address, f"{path}[{i}]", errs, old)
-        if len(listed) < 2:
-            continue
-        bad = [i for i, address in enumerate(listed) if addresses.parse_ip(address) is None]
-        doubled = len({is_ipv6(address) for address in listed}) != 2 or len(listed) > 2
-        shown = [{"IP": address} for address in listed]
-        if bad:
-            text = f"invalid IP[{bad[0]}]: {listed[bad[0]]}"
-            errs.internal(path, f"failed to check for dual stack with error:{text}")
-        if bad or doubled:
-            errs.invalid(path, shown, why)
+    path, listed = f"status.{member}", [e.get("ip", "") for e in status[member]]
+    old = {e.get("ip", "") for e in before.get(member) or ()}
+    if member == "hostIPs" and status.get("hostIP", "") != listed[0]:
+        errs.invalid(f"{path}[0].ip", listed[0], "must be equal to `hostIP`")
+    for i, address in enumerate(listed):
+        validate_ip(address, f"{path}[{i}]", errs, old)
+    if len(listed) < 2:
+        return
+    bad = [i for i, address in enumerate(listed) if addresses.parse_ip(address) is None]
+    doubled = len({is_ipv6(address) for address in listed}) != 2 or len(listed) > 2
+    shown = [{"IP": address} for address in listed]
+    if bad:
+        text = f"invalid IP[{bad[0]}]: {listed[bad[0]]}"
+        errs.internal(path, f"failed to check for dual stack with error:{text}")
+    if bad or doubled:
+        errs.invalid(path, shown, why)
 
 
 def _users(statuses: Sequence[Object], path: str, errs: Errors, system: str) -> None:

@@ -137,19 +137,20 @@ def validate_volumes(
         pod_name = ""  # it is invalid anyway, and would make each claim's name as long
     made = {f"{pod_name}-{v.get('name', '')}" for v in volumes if pod_name and v.get("ephemeral") is not None}
     valid: dict[str, Object] = {}
+    found = Errors()
     for i, volume in enumerate(volumes):
         at, name = f"{path}[{i}]", volume.get("name", "")
-        found = Errors()
         _source(volume, at, found, options)
         _name(volume, pod_name, f"{at}.name", found)
         if name in valid:
             found.duplicate(f"{at}.name", name)
         if found.causes:
             errs.extend(found)
+            found = Errors()
         else:
             valid[name] = volume
-        claim = (volume.get("persistentVolumeClaim") or {}).get("claimName", "")
-        if made and volume.get("persistentVolumeClaim") is not None and claim in made:
+        if made and (volume.get("persistentVolumeClaim") or {}).get("claimName") in made:
+            claim = volume["persistentVolumeClaim"]["claimName"]
             why = "must not reference a PVC that gets created for an ephemeral volume"
             errs.invalid(f"{at}.persistentVolumeClaim.claimName", claim, why)
     return valid

@@ -6,10 +6,19 @@ from itertools import chain
 
 from pilothouse.api.validate.node_labels import DEPRECATED, term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
-from pilothouse.api.validate.pod.annotations import APPARMOR, PROFILE, SECCOMP_CONTAINER, SECCOMP_POD
-from pilothouse.api.validate.pod.visit import visit
+from pilothouse.api.validate.pod.annotations import (
+    APPARMOR,
+    PROFILE,
+    SECCOMP_CONTAINER,
+    SECCOMP_POD,
+    may_matter,
+)
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
+from pilothouse.api.validate.pod.templates import Template
+from pilothouse.api.validate.pod.visit import containers, visit
 from pilothouse.api.validate.resources import fractional_warning, is_whole
 from pilothouse.api.values import addresses, names
+from pilothouse.api.values._structs import distinct, only
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.warnings import enough
 from pilothouse.gotext import quote
@@ -38,17 +47,31 @@ _OLD_VOLUMES = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
+_QUIET_VOLUMES = frozenset(
+    (
+        "name",
+        "emptyDir",
+        "configMap",
+        "secret",
+        "hostPath",
+        "persistentVolumeClaim",
+        "downwardAPI",
+        "csi",
+        "nfs",
+    )
+)
+"""Members of volumes for which there are no warnings."""
 _PROFILE_FIELD = 'non-functional in v1.27+; use the "seccompProfile" field instead'
 
 
-def pod_warnings(pod: Object) -> list[str]:
+def pod_warnings(pod: Object, policy: PodPolicy = STRICT) -> list[str]:
     """Warnings for a new pod, including its name; an update of a pod gives none."""
     wrong = names.dns_label(pod["metadata"].get("name", ""))
     out = []
     if wrong:
         what = "this is used in the Pod's hostname, which can result in surprising behavior"
         out.append(f"metadata.name: {what}; a DNS label is recommended: [{' '.join(wrong)}]")
-    return enough(chain(out, _warnings(pod, "")))
+    return enough(chain(out, _warnings(pod, "", policy.template_judged(pod.get("spec") or {}))))
 
 
 def template_warnings(template: Object, path: str) -> list[str]:
@@ -56,31 +79,40 @@ def template_warnings(template: Object, path: str) -> list[str]:
     return enough(_warnings(template, path + "."))
 
 
-def _warnings(pod: Object, prefix: str) -> Iterator[str]:
-    """`prefix` is the template's path with a trailing dot, "" for a pod."""
+def _warnings(pod: Object, prefix: str, known: Template | None = None) -> Iterator[str]:
+    """`prefix` is the path of a pod template with a trailing dot, "" for a pod.
+
+    known: what the pod shares with others that were valid.
+    """
     spec, annotations = pod.get("spec") or {}, (pod.get("metadata") or {}).get("annotations") or {}
     path, noted = f"{prefix}spec", f"{prefix}metadata.annotations"
     if not spec.keys().isdisjoint(_PLACES):
         yield from _placement(spec, path)
-    for name, text in _OLD_ANNOTATIONS.items():
-        if name in annotations:
-            yield f"{noted}[{name}]: {text}"
-    yield from _volumes(spec, path)
-    yield from _token_paths(spec, path)
+    old = may_matter(annotations)
+    if old:
+        for name, text in _OLD_ANNOTATIONS.items():
+            if name in annotations:
+                yield f"{noted}[{name}]: {text}"
+    volumes = spec.get("volumes")
+    if volumes and not only(volumes, _QUIET_VOLUMES):
+        yield from _volumes(spec, path)
+        yield from _token_paths(spec, path)
     if "hostAliases" in spec or "imagePullSecrets" in spec:
         yield from _doubles(spec, path)
     if "overhead" in spec:
         for name in ("memory", "ephemeral-storage"):
             yield from fractional_warning(f"{path}.overhead", spec["overhead"], name)
     context = spec.get("securityContext") or {}
-    if context.get("seccompProfile") is None and SECCOMP_POD in annotations:
+    profiled = old and any(map(PROFILE, annotations))
+    if profiled and context.get("seccompProfile") is None and SECCOMP_POD in annotations:
         yield f"{noted}[{SECCOMP_POD}]: {_PROFILE_FIELD}"
-    containers, profiled = list(visit(spec, path)), any(map(PROFILE, annotations))
-    for container, at in containers:
-        if profiled:
-            yield from _profiles(container, context, annotations, noted, templated=bool(prefix))
-        yield from _container(container, at)
-    yield from _ports(containers)
+    whole, clashes = _facts(spec, path, known)
+    if profiled or not whole or _have_doubles(spec):
+        for container, at in visit(spec, path):
+            if profiled:
+                yield from _profiles(container, context, annotations, noted, templated=bool(prefix))
+            yield from _container(container, at)
+    yield from clashes
     if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
         why = "must be >= 0; negative values are invalid and will be treated as 1"
         yield f"{path}.terminationGracePeriodSeconds: {why}"
@@ -127,7 +159,7 @@ def _placement(spec: Object, path: str) -> Iterator[str]:
 
 
 def _volumes(spec: Object, path: str) -> Iterator[str]:
-    for i, volume in enumerate(spec.get("volumes") or ()):
+    for i, volume in enumerate(spec["volumes"]):
         if volume.keys().isdisjoint(_OLD_VOLUMES):
             continue
         for member, text in _OLD_VOLUMES.items():
@@ -143,9 +175,9 @@ def _volumes(spec: Object, path: str) -> Iterator[str]:
 
 def _token_paths(spec: Object, path: str) -> Iterator[str]:
     """Warns about files of a projected volume that hide a service account token."""
-    volumes = [((v.get("projected") or {}).get("sources") or ()) for v in spec.get("volumes") or ()]
-    if not any(volumes):
+    if not any("projected" in volume for volume in spec["volumes"]):
         return
+    volumes = [((v.get("projected") or {}).get("sources") or ()) for v in spec["volumes"]]
     tokens = {
         s["serviceAccountToken"].get("path", "") for v in volumes for s in v if s.get("serviceAccountToken")
     }
@@ -181,18 +213,39 @@ def _doubles(spec: Object, path: str) -> Iterator[str]:
             yield f'{path}.imagePullSecrets[{i}].name: invalid empty name ""'
 
 
-def _container(container: Object, path: str) -> Iterator[str]:
+def _have_doubles(spec: Object) -> bool:
+    """Whether two variables of a container have the same name."""
+    for container in containers(spec):
+        if "env" in container and not distinct(container["env"] or [], "name"):
+            return True
+    return False
+
+
+def _facts(spec: Object, path: str, template: Template | None) -> tuple[bool, list[str]]:
+    """Whether all amounts of bytes in containers are whole numbers, and the warnings about their ports."""
+    if template is not None and template.facts is not None:
+        return template.facts
+    listed = list(visit(spec, path))
+    whole = not any(True for container, at in listed for _ in _fractions(container, at))
+    facts = whole, enough(_ports(listed))
+    if template is not None:
+        template.facts = facts
+    return facts
+
+
+def _fractions(container: Object, path: str) -> Iterator[str]:
     resources = container.get("resources") or {}
     for name in ("memory", "ephemeral-storage"):
         for member in ("limits", "requests"):
             amount = (resources.get(member) or {}).get(name)
             if amount is not None and not is_whole(amount):
                 yield from fractional_warning(f"{path}.resources.{member}", resources[member], name)
-    variables = container.get("env") or ()
-    if len({variable.get("name", "") for variable in variables}) == len(variables):
-        return
+
+
+def _container(container: Object, path: str) -> Iterator[str]:
+    yield from _fractions(container, path)
     seen: set[str] = set()
-    for i, variable in enumerate(variables):
+    for i, variable in enumerate(container.get("env") or ()):
         name = variable.get("name", "")
         if name not in seen:
             seen.add(name)
@@ -212,7 +265,7 @@ def _shown_port(port: Object) -> str:
 
 
 class _SamePorts:
-    """Ports with the same number and protocol in the pod's order, indexed by host port and host address."""
+    """Ports with the same number and protocol in the pod's order; many are indexed by host port and address."""
 
     __slots__ = ("_all", "_by_host", "_by_sort")
 
@@ -223,16 +276,25 @@ class _SamePorts:
 
     def add(self, at: str, port: int, host: str) -> None:
         """Add a port that is at a path."""
-        entry = (len(self._all), at)
-        self._all.append((*entry, port, host))
-        self._by_host.setdefault((port, host), []).append(entry)
-        self._by_sort.setdefault((port, bool(host)), []).append(entry)
+        self._all.append((len(self._all), at, port, host))
+        if len(self._all) > _FEW:
+            for one in self._all if len(self._all) == _FEW + 1 else self._all[-1:]:
+                self._index(*one)
+
+    def _index(self, index: int, at: str, port: int, host: str) -> None:
+        self._by_host.setdefault((port, host), []).append((index, at))
+        self._by_sort.setdefault((port, bool(host)), []).append((index, at))
 
     def clashes(self, port: int, host: str) -> Iterator[tuple[str, str]]:
         """Ports that conflict with a new one, in order: the conflict, and the other port's path."""
-        if not port:
+        if not port or len(self._all) <= _FEW:
             for _, at, other_port, other_host in self._all:
-                yield _DOUBLE if (other_port, other_host) == (port, host) else _OVERLAPPING, at
+                if (other_port, other_host) == (port, host):
+                    yield _DOUBLE, at
+                elif not port or not other_port:
+                    yield _OVERLAPPING, at
+                elif other_port == port and (not other_host or not host):
+                    yield _AMBIGUOUS, at
             return
         found = [(self._by_host.get((port, host), ()), _DOUBLE)]
         found += [(self._by_sort.get((0, has_host), ()), _OVERLAPPING) for has_host in (False, True)]
@@ -242,16 +304,18 @@ class _SamePorts:
 
 
 _DOUBLE, _OVERLAPPING, _AMBIGUOUS = "duplicate", "overlapping", "dangerously ambiguous"
+_FEW = 8
+"""Ports that are looked at one after another."""
 
 
 def _conflicts(entries: Iterable[tuple[int, str]], what: str) -> Iterator[tuple[int, str, str]]:
     return ((index, at, what) for index, at in entries)
 
 
-def _ports(containers: Iterable[tuple[Object, str]]) -> Iterator[str]:
+def _ports(visited: Iterable[tuple[Object, str]]) -> Iterator[str]:
     known: dict[tuple[int, str], _SamePorts] = {}
     named: dict[str, str] = {}
-    for container, where in containers:
+    for container, where in visited:
         for i, port in enumerate(container.get("ports") or ()):
             at = f"{where}.ports[{i}]"
             host, host_port = port.get("hostIP", ""), port.get("hostPort", 0)

@@ -173,21 +173,27 @@ class _Writer:
         """The first of these members is judged by its rules, others that are there are forbidden."""
         source = self._source
         more, _, none = line.message.partition(" / ")
-        count = source.new()
+        count, given, name = source.new(), source.new(), source.new()
+        members = tuple(part.subject for part in line.below)
+        known = "{" + ", ".join(map(repr, members)) + "}"  # Python makes a constant of it
         source.write(f"{count} = 0")
-        for part in line.below:
-            member, options = part.subject, part.options()
-            value = source.new(source.member(struct, member).type)
-            source.write(f"{value} = {struct}.get({member!r})")
-            with source.block(f"if {value} is not None"):
-                second = options.get("second", member)
-                with source.block(f"if {count} and {second!r}"):
-                    source.cause("forbidden", below(path, second), repr(more))
-                with source.block("else"):
-                    own = part._replace(words=[word for word in part.words if word[0] != "@"])
-                    self._value(own, struct, value, below(path, options.get("as", member)), part.message)
-                    for word in part.words[len(own.words) :]:
-                        self._words.call(word[1:], struct, path)
-                source.write(f"{count} += 1")
+        source.write(f"{given} = [m for m, x in {struct}.items() if m in {known} and x is not None]")
+        with source.block(f"if len({given}) > 1"):
+            source.write(f"{given}.sort(key={members}.index)")
+        with source.block(f"for {name} in {given}"):
+            for part in line.below:
+                member, options = part.subject, part.options()
+                value = source.new(source.member(struct, member).type)
+                with source.block(f"{'if' if part is line.below[0] else 'elif'} {name} == {member!r}"):
+                    source.write(f"{value} = {struct}[{member!r}]")
+                    second = options.get("second", member)
+                    with source.block(f"if {count} and {second!r}"):
+                        source.cause("forbidden", below(path, second), repr(more))
+                    with source.block("else"):
+                        own = part._replace(words=[word for word in part.words if word[0] != "@"])
+                        self._value(own, struct, value, below(path, options.get("as", member)), part.message)
+                        for word in part.words[len(own.words) :]:
+                            self._words.call(word[1:], struct, path)
+            source.write(f"{count} += 1")
         with source.block(f"if not {count}"):
             source.cause("required", path, repr(none))

@@ -14,7 +14,7 @@ from pilothouse.api.validate.pod.update import (
     validate_pod_update,
     validate_resize,
 )
-from pilothouse.api.validate.pod.visit import visit
+from pilothouse.api.validate.pod.visit import containers
 from pilothouse.api.validate.pod.warnings import pod_warnings
 from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
@@ -30,11 +30,8 @@ def drop_disabled_fields(spec: Object, old: Object | None = None) -> None:
     before = old or {}
     if before.get("schedulingGroup") is None:
         spec.pop("schedulingGroup", None)
-    signals = []
-    for container, _ in visit(spec, ""):
-        if "stopSignal" in (container.get("lifecycle") or ()):
-            signals.append(container)
-    if signals and not any((c.get("lifecycle") or {}).get("stopSignal") for c, _ in visit(before, "")):
+    signals = [c for c in containers(spec) if "stopSignal" in (c.get("lifecycle") or ())]
+    if signals and not any((c.get("lifecycle") or {}).get("stopSignal") for c in containers(before)):
         for container in signals:
             del container["lifecycle"]["stopSignal"]
     certificates = [source for source in _projections(spec) if "podCertificate" in source]
@@ -107,7 +104,7 @@ def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
         return
     of_pod = (spec.get("securityContext") or {}).get("appArmorProfile")
     profiles = {k: _apparmor_field(text) for k, text in annotations.items() if k.startswith(APPARMOR)}
-    for container, _ in visit(spec, "spec") if profiles else ():
+    for container in containers(spec) if profiles else ():
         key = APPARMOR + container.get("name", "")
         own = (container.get("securityContext") or {}).get("appArmorProfile")
         if key not in annotations or own is not None:
@@ -227,7 +224,7 @@ def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) 
 
 
 def _warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
-    return pod_warnings(pod) if old is None else []
+    return pod_warnings(pod, pod_policy(ctx)) if old is None else []
 
 
 def _status_warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
