@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import pytest
+from clients.drivers import Raw
 
 from pilothouse.testing.server import InProcess
 
@@ -46,6 +47,17 @@ def console_server(directory: pathlib.Path, mode: str = "true") -> Iterator[InPr
         yield server
 
 
+def may_read_pods(raw: Raw, user: str) -> None:
+    """Allow a user to see pods, and nothing of their subresources."""
+    rbac, group = "/apis/rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+    raw.ok("POST", f"{rbac}/clusterroles", {"metadata": {"name": "pods"}, "rules": rules})
+    subjects = [{"apiGroup": group, "kind": "User", "name": user}]
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": "pods"}
+    binding = {"metadata": {"name": "pods"}, "subjects": subjects, "roleRef": role}
+    raw.ok("POST", f"{rbac}/clusterrolebindings", binding)
+
+
 class Consoles:
     """Opens the console of a server in tabs of their own, signed in by a token where there is one.
 
@@ -81,6 +93,6 @@ class Consoles:
 
     def _note(self, message: Any) -> None:
         # A browser logs each answer that is an error by itself; the page shows what the server has said.
-        expected = re.search(f"status of ({self._refused})", message.text)
+        expected = re.search(f"(status of|response code:) ({self._refused})", message.text)
         if message.type in ("error", "warning") and not expected:
             self._complaints.append(message.text)

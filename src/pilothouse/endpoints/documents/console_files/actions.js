@@ -10,10 +10,13 @@
 
 import { may, readOnly } from "./api.js";
 import { apply, edit } from "./edit.js";
+import { forward } from "./forward.js";
+import { logs } from "./logs.js";
 import { remove } from "./remove.js";
+import { terminal } from "./terminal.js";
 import { restart, scale } from "./workloads.js";
 
-export const actions = [edit, apply, scale, restart, remove];
+export const actions = [logs, terminal, forward, edit, apply, scale, restart, remove];
 
 // Those that apply to an object, and that its user may take.
 export async function actionsFor({ kind, namespace, name, object }) {

@@ -1,10 +1,10 @@
 // Requests to the server that this page comes from, by the user's own rights.
 
 const KEY = "pilothouse-token";
-const TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io, application/json";
+export const TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io, application/json";
 
 // The page may stand below the path of a proxy, as with `kubectl proxy`.
-const base = new URL("..", document.baseURI);
+export const base = new URL("..", document.baseURI);
 
 // Whether the server was started with --console=read-only: the page then asks for nothing that changes an object.
 export const readOnly = document.documentElement.dataset.mode === "read-only";
@@ -89,20 +89,6 @@ export async function may(resourceAttributes) {
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return true;
-  }
-}
-
-// Calls `each` with every event of a watch on tables until the server ends it.
-export async function watchTable(path, each, signal) {
-  const answer = await send(path, { accept: TABLE, signal });
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop();
-    for (const line of lines) if (line) each(JSON.parse(line));
   }
 }
 

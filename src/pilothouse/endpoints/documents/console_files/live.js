@@ -1,10 +1,11 @@
 // A table of objects that follows them: a list, then a watch from its resourceVersion on, and again when that has expired.
 // The rest of a long list comes page by page (paging.js), beside the watch.
 
-import { getTable, pathOf, Refusal, watchTable } from "./api.js";
+import { getTable, pathOf, Refusal } from "./api.js";
 import { since } from "./format.js";
 import { Table } from "./dom.js";
 import { PAGE, Pages } from "./paging.js";
+import { watchTable } from "./streams.js";
 
 const PATIENCE = 3000;
 const TELL = 5000;
