@@ -77,7 +77,7 @@ class Consoles:
     def __exit__(self, *error: object) -> None:
         for context in self._contexts:
             context.close()
-        assert self._complaints == []
+        assert self._complaints == [], self._complaints
 
     def __call__(self, token: str = "", view: str = "", **settings: Any) -> Any:
         context = self._browser.new_context(ignore_https_errors=True, **settings)

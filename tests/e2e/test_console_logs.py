@@ -58,7 +58,8 @@ def kubelet(tmp_path: Any, raw: Raw) -> Iterator[StreamingKubelet]:
 
 
 @pytest.fixture
-def console(browser: Any, server: InProcess) -> Iterator[Consoles]:
+def console(browser: Any, server: InProcess, kubelet: StreamingKubelet) -> Iterator[Consoles]:
+    """Tabs that are closed before the kubelet ends."""
     with Consoles(browser, server.url) as consoles:
         yield consoles
 
@@ -122,10 +123,10 @@ def test_a_log_that_is_paused_is_not_read_and_nothing_is_lost(
 def test_what_does_not_contain_the_text_is_hidden(console: Consoles, kubelet: StreamingKubelet) -> None:
     page = console("for-root", WEB)
     expect(page.get_by_role("log")).to_contain_text("first")
-    page.get_by_label("Contains").fill("Err")
+    page.get_by_role("dialog").get_by_label("Contains").fill("Err")
     kubelet.say(b"an error\nfine\n")
     expect(page.locator(".log > div:visible")).to_have_text(["an error"])
-    page.get_by_label("Contains").fill("")
+    page.get_by_role("dialog").get_by_label("Contains").fill("")
     expect(page.locator(".log > div:visible")).to_have_text(["first", "an error", "fine"])
 
 

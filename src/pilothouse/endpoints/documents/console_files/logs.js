@@ -3,14 +3,13 @@
 import { Refusal } from "./api.js";
 import { field, h, refusals } from "./dom.js";
 import { Lines } from "./lines.js";
-import { containers, isPod, teller } from "./pods.js";
+import { atEnd, containers, isPod, teller } from "./pods.js";
 import { stream } from "./streams.js";
 
 const MOST = 5000;
 const TAILS = [100, 1000, MOST];
 const SHOWN = 100;
 const FEW = 10;
-const NEAR = 40;
 
 export const logs = {
   name: "logs",
@@ -112,11 +111,11 @@ class Log {
     this.fresh = [];
     this.drawing = 0;
     this.sift(made);
-    const atEnd = sheet.scrollHeight - sheet.scrollTop - sheet.clientHeight < NEAR;
     sheet.setAttribute("aria-live", made.length > FEW ? "off" : "polite");  // nobody can listen to a flood
-    sheet.append(...made);
-    while (sheet.childElementCount > MOST) sheet.firstChild.remove();
-    if (atEnd) sheet.scrollTop = sheet.scrollHeight;
+    atEnd(sheet, () => {
+      sheet.append(...made);
+      while (sheet.childElementCount > MOST) sheet.firstChild.remove();
+    });
   }
 
   sift(lines) {

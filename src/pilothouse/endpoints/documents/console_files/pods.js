@@ -1,8 +1,9 @@
-// What logs and terminals know of pods: their containers; and how both tell how it goes.
+// What logs and terminals share: the containers of a pod, how they tell how it goes, and how they scroll.
 
 import { h } from "./dom.js";
 
 const DEFAULT = "kubectl.kubernetes.io/default-container";
+const NEAR = 40;
 const LISTS = { containers: "Containers", initContainers: "Init containers", ephemeralContainers: "Ephemeral containers" };
 
 export function isPod({ group, resource }) {
@@ -21,7 +22,15 @@ export function containers({ metadata, spec }) {
 export function teller() {
   const state = h("span", { class: "state", role: "status" });
   return [state, (tone, text) => {
+    if (state.textContent === text) return;
     state.dataset.state = tone;
     state.textContent = text;
   }];
+}
+
+// Changes a text that can be scrolled; its end stays in view if it was.
+export function atEnd(sheet, change) {
+  const near = sheet.scrollHeight - sheet.scrollTop - sheet.clientHeight < NEAR;
+  change();
+  if (near) sheet.scrollTop = sheet.scrollHeight;
 }

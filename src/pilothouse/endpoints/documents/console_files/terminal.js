@@ -3,7 +3,7 @@
 import { getText, Refusal } from "./api.js";
 import { field, h, refusals } from "./dom.js";
 import { isText, listen } from "./keys.js";
-import { containers, isPod, teller } from "./pods.js";
+import { atEnd, containers, isPod, teller } from "./pods.js";
 import { Screen } from "./screen.js";
 import { socket } from "./streams.js";
 
@@ -54,7 +54,10 @@ class Terminal {
       above, h("p", { class: "paging" }, state),
       h("div", { class: "terminal" }, this.ruler, this.sheet, this.input),
       h("p", { id: "terminal-help", class: "soft note" }, HELP));
-    listen(this.input, (text) => this.send(STDIN, text), () => this.screen.brackets);
+    listen(this.input, (text) => {
+      this.sheet.scrollTop = this.sheet.scrollHeight;
+      this.send(STDIN, text);
+    }, () => this.screen.brackets);
     // Whoever selects a text can copy it; a click, or typing, leads back to the program.
     this.sheet.addEventListener("click", () => getSelection().isCollapsed && this.input.focus());
     this.sheet.addEventListener("keydown", (event) => isText(event) && this.input.focus());
@@ -169,15 +172,19 @@ class Terminal {
   draw() {
     const { sheet, screen } = this;
     this.drawing = 0;
-    for (let count = screen.dropped; count && sheet.firstChild; count -= 1) sheet.firstChild.remove();
-    for (let row = screen.changed; row < screen.lines.length; row += 1) {
-      const element = sheet.children[row] || sheet.appendChild(h("div"));
-      const line = screen.lines[row], at = screen.column;
-      if (row !== screen.row) element.textContent = line;
-      else element.replaceChildren(line.slice(0, at).padEnd(at), h("span", { class: "cursor" }, line[at] || " "), line.slice(at + 1));
-    }
+    atEnd(sheet, () => {
+      for (let count = screen.dropped; count && sheet.firstChild; count -= 1) sheet.firstChild.remove();
+      for (let row = screen.changed; row < screen.lines.length; row += 1) {
+        this.fill(sheet.children[row] || sheet.appendChild(h("div")), row);
+      }
+    });
     screen.drawn();
-    sheet.scrollTop = sheet.scrollHeight;
-    if (screen.whole) this.say("on", "Connected. This program wants a whole screen, which is not here: use kubectl exec");
+    if (screen.whole && this.socket) this.say("on", "Connected. This program wants a whole screen, which is not here: use kubectl exec");
+  }
+
+  fill(element, row) {
+    const { lines, column, columns } = this.screen, line = lines[row], at = Math.min(column, columns - 1);
+    if (row !== this.screen.row) element.textContent = line;
+    else element.replaceChildren(line.slice(0, at).padEnd(at), h("span", { class: "cursor" }, line[at] || " "), line.slice(at + 1));
   }
 }
