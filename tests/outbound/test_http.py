@@ -193,6 +193,39 @@ def test_new_connections_for_what_comes(runner: asyncio.Runner, tmp_path: Path) 
     run(runner, tmp_path, test)
 
 
+def test_an_answer_that_comes_when_its_client_has_just_left_is_closed(
+    runner: asyncio.Runner, tmp_path: Path
+) -> None:
+    """The log of a container that is followed does not end by itself."""
+
+    async def follow(request: Any) -> Any:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await aeventually(lambda: request.transport is None, "the connection to be closed")
+        left.set()
+
+    class Late(Outbound):
+        async def _request(self, *args: Any) -> Any:
+            answer = await super()._request(*args)
+            waiting.cancel()
+            return answer
+
+    async def whole() -> None:
+        nonlocal waiting
+        outbound = Late()
+        async with Backend(tmp_path, follow) as backend:
+            waiting = asyncio.create_task(outbound.open("GET", f"https://127.0.0.1:{backend.port}/"))
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert len(backend.requests) == 1
+            await asyncio.wait_for(left.wait(), 10)
+        await outbound.close()
+
+    left = asyncio.Event()
+    waiting: asyncio.Task[Any]
+    runner.run(whole())
+
+
 async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(10)
     writer.write(b"nonsense\r\n\r\n")

@@ -159,6 +159,13 @@ class Answer:
         self._response.close()
 
 
+def _close_unwanted(task: "asyncio.Task[Answer]") -> None:
+    """Close an answer that has come although nobody waits for it any more:
+    its body, such as a log that is followed, may have no end."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
 ANSWER_BYTES = 1 << 20
 """Longest answer that `Outbound.exchange` reads."""
 
@@ -218,6 +225,9 @@ class Outbound:
             if not task.done():
                 raise ClientError(TIMED_OUT)
             return task.result()
+        except asyncio.CancelledError:
+            task.add_done_callback(_close_unwanted)
+            raise
         finally:
             task.cancel()  # has no effect on a task that is done
             del task  # whose error holds this frame: what was sent would stay until the next collection
