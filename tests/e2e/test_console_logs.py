@@ -69,8 +69,11 @@ def lines(page: Any) -> list[str]:
     return shown
 
 
-def test_a_log_is_followed_until_its_dialog_is_closed(console: Consoles, kubelet: StreamingKubelet) -> None:
-    page = console("for-root", VIEW)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_log_is_followed_until_its_dialog_is_closed(
+    console: Consoles, kubelet: StreamingKubelet, width: int, scheme: str
+) -> None:
+    page = console("for-root", VIEW, viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.get_by_role("button", name="web", exact=True).click()
     page.get_by_role("button", name="Logs").click()
     log = page.get_by_role("log")

@@ -14,6 +14,7 @@ from eventually import eventually
 from streaming_kubelet import StreamingKubelet
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from pilothouse.endpoints.request.browsers import FOREIGN
 from pilothouse.testing.server import InProcess
@@ -73,10 +74,12 @@ def told(page: Any, text: str) -> None:
     expect(page.get_by_role("dialog").locator(".state")).to_have_text(text)
 
 
-@pytest.mark.parametrize("pod", ["old", "new"])
-def test_a_command_is_typed_and_answers(console: Consoles, kubelet: StreamingKubelet, pod: str) -> None:
+@pytest.mark.parametrize(("pod", "width", "scheme"), [("old", 1280, "light"), ("new", 390, "dark")])
+def test_a_command_is_typed_and_answers(
+    console: Consoles, kubelet: StreamingKubelet, pod: str, width: int, scheme: str
+) -> None:
     """By the WebSocket that is translated, and by the one that the kubelet takes itself."""
-    page = connected(console, pod=pod)
+    page = connected(console, pod=pod, viewport={"width": width, "height": 800}, color_scheme=scheme)
     told(page, "Connected")
     page.keyboard.type("echo $((6*7))é")
     page.keyboard.press("Enter")
@@ -270,13 +273,14 @@ def test_another_site_runs_nothing_by_a_certificate(
 ) -> None:
     """A browser sends a certificate with the WebSocket of any page, and names the page's origin."""
     target = f"{server.url.replace('https', 'wss')}{EXEC}?command=id&stdout=1"
+    options: dict[str, Any] = {"ssl": server.context(), "subprotocols": [Subprotocol(protocol)]}
     for origin in ("https://evil.example", "null", f"{server.url}0"):
         with pytest.raises(InvalidStatus) as refused:
-            connect(target, ssl=server.context(), origin=origin, subprotocols=[protocol])  # type: ignore[arg-type,list-item]
+            connect(target, origin=Origin(origin), **options)
         assert refused.value.response.status_code == 403
         assert json.loads(refused.value.response.body)["message"] == FOREIGN
     assert kubelet.requests == []
-    with connect(target, ssl=server.context(), origin=server.url, subprotocols=[protocol]) as own:  # type: ignore[arg-type,list-item]
+    with connect(target, origin=Origin(server.url), **options) as own:
         eventually(lambda: b"uid=" in bytes(own.recv(timeout=10)), "the command of an own page")
 
 

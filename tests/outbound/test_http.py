@@ -205,24 +205,24 @@ def test_an_answer_that_comes_when_its_client_has_just_left_is_closed(
         left.set()
 
     class Late(Outbound):
+        waiting: asyncio.Task[Any]
+
         async def _request(self, *args: Any) -> Any:
             answer = await super()._request(*args)
-            waiting.cancel()
+            self.waiting.cancel()
             return answer
 
     async def whole() -> None:
-        nonlocal waiting
         outbound = Late()
         async with Backend(tmp_path, follow) as backend:
-            waiting = asyncio.create_task(outbound.open("GET", f"https://127.0.0.1:{backend.port}/"))
+            outbound.waiting = asyncio.create_task(outbound.open("GET", f"https://127.0.0.1:{backend.port}/"))
             with pytest.raises(asyncio.CancelledError):
-                await waiting
+                await outbound.waiting
             assert len(backend.requests) == 1
             await asyncio.wait_for(left.wait(), 10)
         await outbound.close()
 
     left = asyncio.Event()
-    waiting: asyncio.Task[Any]
     runner.run(whole())
 
 
