@@ -10,7 +10,6 @@ from coroutines import at_once
 from virtual_time import VirtualLoop
 
 from pilothouse import caches
-from pilothouse.api.changes import managed
 from pilothouse.api.values import addresses, names, quantity
 from pilothouse.api.values.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.caches import Cache, CacheBudget, KnownTexts, Memo, memo, short, weight
@@ -226,7 +225,6 @@ def test_long_texts_of_users_are_not_remembered(make: Any) -> None:
         names.dns_subdomain(text, False)
         names.label_value(text)
         pull_policy(text)
-        managed.identity(text, "Update", "v1", "")
         _fieldset.parse({f'v:"{text}"': {}, f'k:{{"name":"{text}"}}': {}})
         for wrong in (quantity.parse, is_whole):
             try:

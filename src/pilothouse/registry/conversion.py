@@ -12,7 +12,8 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.api import json
-from pilothouse.api.changes.managed import ConversionError, Convert, Unconverted
+from pilothouse.api.changes._fieldset import ConversionError
+from pilothouse.api.changes.managed import Convert, Unconverted
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values.fields import Object
 from pilothouse.offload import INLINE_WORK, Inline, Work

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pilothouse import errors
 from pilothouse.api.changes import apply as apply_module
 from pilothouse.api.changes import managed
+from pilothouse.api.changes._fieldset import ManagedFieldsEntry
 from pilothouse.api.types.schema import Field, Type
 
 CACHED = 70
@@ -179,9 +180,7 @@ def test_bad_configurations(change: dict[str, Any], kind: Any, message: str) -> 
 def test_kubectl_takes_over_what_it_applied_on_the_clients_side() -> None:
     last = orjson.dumps(config({"a": "1"})).decode()
     live = config({"a": "1", "b": "1"}, uid="u", annotations={apply_module.LAST_APPLIED: last})
-    entry = managed.ManagedFieldsEntry(
-        "client", "Update", "v1", time=T1, fields={"f:spec": {"f:a": {}, "f:b": {}}}
-    )
+    entry = ManagedFieldsEntry("client", "Update", "v1", time=T1, fields={"f:spec": {"f:a": {}, "f:b": {}}})
     live["metadata"]["managedFields"] = [entry.encode()]
     done = apply(live, {"a": "2"}, manager="kubectl", now=T2)
     assert done["spec"]["a"] == "2"

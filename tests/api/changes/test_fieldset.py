@@ -154,7 +154,7 @@ def test_order_is_upstreams() -> None:
         "f:b": {},
         "f:a": {},
     }
-    assert list(fieldset.ordered(mixed)) == [
+    assert list(fieldset.parse(mixed)) == [
         "f:a", "f:b", 'k:{"n":2}', 'k:{"n":10}', "v:2", "v:10", 'v:"a"', "i:10",
     ]  # fmt: skip
 
@@ -169,10 +169,10 @@ def test_items_are_ordered_by_their_keys(keys: Any) -> None:
     elements = [fieldset.canonical_element(f"k:{json.dumps(key)}") for key in keys]
     for some in (elements, sorted(elements, key=fieldset.sort_key)):
         listed: dict[str, Any] = {key: {} for key in some}
-        assert list(fieldset.ordered(listed)) == sorted(listed, key=fieldset.sort_key)
+        assert list(fieldset.parse(listed)) == sorted(listed, key=fieldset.sort_key)
     for one in elements:
         for other in elements:
-            sorted_already = fieldset.ordered({one: {}, other: {}})
+            sorted_already = fieldset.parse({one: {}, other: {}})
             assert list(sorted_already) == sorted({one: {}, other: {}}, key=fieldset.sort_key)
 
 
@@ -186,7 +186,7 @@ def test_what_was_added_is_in_upstreams_order(names: list[str]) -> None:
     }
     within = Type("struct", "Within", {"root": Field("root", ROOT)})
     added = fieldset.compare(within, {}, {"root": {name: values[name] for name in names}})[0]
-    assert fieldset.ordered(added) is added
+    assert fieldset.parse(added) is added
     item: dict[str, Any] = {".": {}, "f:name": {}, "f:value": {}}
     assert added["f:root"] == {
         ".": {},
@@ -238,6 +238,17 @@ def test_what_became_atomic_is_owned_as_a_whole() -> None:
     assert fieldset.reconcile(ROOT, before) == {"f:selector": {}, "f:whole": {}, "f:labels": {"f:a": {}}}
     same: dict[str, Any] = {"f:labels": {"f:a": {}}}
     assert fieldset.reconcile(ROOT, same) is same
+
+
+def test_what_became_atomic_is_found_in_a_type_that_contains_itself() -> None:
+    tree = Type("struct", "Tree", {"one": Field("one", TEXT)})
+    tree.fields["below"] = Field("below", tree)
+    tree.fields["branches"] = Field("branches", Type("map", items=tree))
+    tree.fields["selector"] = Field("selector", Type("map", items=TEXT, map_type="atomic"))
+    before = nest("f:below", 2, {"f:branches": nest("f:a", 1, {"f:selector": {"f:x": {}}, "f:one": {}})})
+    after = nest("f:below", 2, {"f:branches": nest("f:a", 1, {"f:selector": {}, "f:one": {}})})
+    assert fieldset.reconcile(tree, before) == after
+    assert fieldset.reconcile(tree, after) is after
 
 
 @pytest.mark.parametrize(
@@ -316,7 +327,7 @@ def test_sets_are_sets_of_paths(a: Any, b: Any) -> None:
     assert members(fieldset.difference(a, b)) == members(a) - members(b)
     assert members(fieldset.intersection(a, b)) == members(a) & members(b)
     assert fieldset.of(fieldset.paths(a)) == a
-    assert fieldset.parse(fieldset.ordered(a)) == a
+    assert fieldset.parse(fieldset.parse(a)) == a
 
 
 @settings(max_examples=100)
@@ -385,12 +396,12 @@ def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written: A
     wanted = {name: child for name, child in read_again(written).items() if name != "."}
     found = fieldset.parse(written)
     assert found == wanted
-    in_order = fieldset.ordered(found)
+    in_order = fieldset.parse(found)
     assert in_order == wanted
     assert list(in_order) == sorted(wanted, key=fieldset.sort_key)
     for child in in_order.values():
         assert list(child)[:1] == ["."] or "." not in child
-    assert fieldset.ordered(in_order) is in_order
+    assert fieldset.parse(in_order) is in_order
 
 
 @given(st.lists(WRITTEN, max_size=5))
@@ -400,7 +411,7 @@ def test_a_union_of_many_is_that_of_one_after_the_other(sets: Any) -> None:
     wanted: dict[str, Any] = {}
     for one in sets:
         wanted = fieldset.union(wanted, one)
-    assert fieldset.ordered(fieldset.union_all(sets)) == fieldset.ordered(wanted)
+    assert fieldset.parse(fieldset.union_all(sets)) == fieldset.parse(wanted)
 
 
 def nest(element: Any, depth: Any, inner: Any) -> Any:
@@ -412,7 +423,7 @@ def nest(element: Any, depth: Any, inner: Any) -> Any:
 def test_depth_does_not_multiply() -> None:
     """Sets and values that are deep are gone through once, not once or twice for each level."""
     assert fieldset.parse(nest("f:a", 200, {'v: "x"': {}})) == nest("f:a", 200, {'v:"x"': {}})
-    assert fieldset.ordered(nest("f:a", 200, {"f:b": {}, "f:a": {}})) == nest(
+    assert fieldset.parse(nest("f:a", 200, {"f:b": {}, "f:a": {}})) == nest(
         "f:a", 200, {"f:a": {}, "f:b": {}}
     )
 

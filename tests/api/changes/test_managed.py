@@ -5,6 +5,7 @@ import pytest
 from complexity import assert_linear
 
 from pilothouse.api.changes import managed
+from pilothouse.api.changes._fieldset import ManagedFieldsEntry, decode, encode
 from pilothouse.api.types.schema import Field, Type
 
 CACHED = 40.0
@@ -162,13 +163,13 @@ def test_versions_that_are_gone_lose_their_entries() -> None:
 
 def test_appliers_come_first_then_older_entries() -> None:
     entries = [
-        managed.ManagedFieldsEntry("b", "Update", "v1", time="2026-01-01T00:00:00Z", fields={"f:x": {}}),
-        managed.ManagedFieldsEntry("a", "Update", "v1", time="2026-01-02T00:00:00Z", fields={"f:y": {}}),
-        managed.ManagedFieldsEntry("z", "Apply", "v1", time="2026-01-03T00:00:00Z", fields={"f:z": {}}),
+        ManagedFieldsEntry("b", "Update", "v1", time="2026-01-01T00:00:00Z", fields={"f:x": {}}),
+        ManagedFieldsEntry("a", "Update", "v1", time="2026-01-02T00:00:00Z", fields={"f:y": {}}),
+        ManagedFieldsEntry("z", "Apply", "v1", time="2026-01-03T00:00:00Z", fields={"f:z": {}}),
     ]
-    encoded = managed.encode({entry.identity: entry for entry in entries})
+    encoded = encode({entry.key: entry for entry in entries})
     assert [entry["manager"] for entry in encoded] == ["z", "b", "a"]
-    assert managed.encode(managed.decode(encoded)) == encoded
+    assert encode(decode(encoded)) == encoded
 
 
 def test_zero_objects_hold_what_is_always_written() -> None:

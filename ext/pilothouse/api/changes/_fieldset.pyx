@@ -6,7 +6,8 @@ members. Sets are never changed once they are made, so that they may share their
 empty set.
 """
 
-from cpython.dict cimport PyDict_GetItem, PyDict_Next
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_Keys, PyDict_Next
+from cpython.list cimport PyList_AsTuple
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_Compare
 from libc.string cimport memcmp
@@ -15,6 +16,7 @@ from functools import lru_cache as _lru_cache
 from heapq import merge as _merge
 from json import dumps as _dumps
 from json import loads as _loads
+from json.encoder import encode_basestring as _quoted
 
 from pilothouse.gotext import quote
 
@@ -48,6 +50,13 @@ class FieldError(ValueError):
     """A value does not fit its type, or a set is malformed; the message is upstream's."""
 
 
+class ConversionError(FieldError):
+    """An object cannot be converted to the version of an entry."""
+
+
+cdef class Plan
+
+
 cdef class Node:
     """A compiled type: whether a value may be a scalar, a list or a map."""
     cdef public int scalar
@@ -60,9 +69,13 @@ cdef class Node:
     cdef public bint list_atomic
     cdef public tuple keys  # sorted; empty for a list that is a set of scalars
     cdef str beginning  # of the path elements of items, where there is one key
+    cdef dict known  # value of that key -> path element, of some texts
     cdef public dict key_defaults
     cdef public Node item
     cdef dict plans  # names of members that a struct has -> Plan
+    cdef Plan plan  # the last one
+    cdef dict leading  # path element -> Node, of the members that lead to atomic values; None at first
+    cdef bint items_lead  # whether other members, or items, do
 
     def __init__(self):
         self.fields = {}
@@ -70,6 +83,7 @@ cdef class Node:
         self.keys = ()
         self.key_defaults = {}
         self.plans = {}
+        self.known = {}
 
     cdef bint flat(self):
         """Whether no value has members of its own."""
@@ -193,7 +207,11 @@ cdef compile_list(Node node, str list_type, tuple keys, object items):
 
 
 include "_fieldset_element.pxi"
+include "_fieldset_order.pxi"
 include "_fieldset_set.pxi"
+include "_fieldset_object.pxi"
 include "_fieldset_compare.pxi"
 include "_fieldset_merge.pxi"
 include "_fieldset_check.pxi"
+include "_fieldset_entry.pxi"
+include "_fieldset_tracker.pxi"

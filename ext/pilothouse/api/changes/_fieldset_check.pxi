@@ -34,6 +34,11 @@ def validate(type, value, bint duplicates=False):
     return out.texts
 
 
+def fault_text(list wrong):
+    """One fault, or all in lines (structured-merge-diff ValidationErrors)."""
+    return wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
+
+
 cdef check(Node node, object value, Complaints out):
     cdef Form form = node.handler(node.form(value))
     step()

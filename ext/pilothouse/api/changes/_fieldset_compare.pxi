@@ -1,75 +1,9 @@
-# Part of _fieldset.pyx, whose Node it walks: the set of a value (from_object) and what differs between
-# two (compare).
+# Part of _fieldset.pyx, whose Node it walks: what differs between two values (compare).
 
 
 # Values are tested for equality before their members are compared, because nearly all are equal. Testing at
 # each level would make the work quadratic in the depth, so below this level values are not tested any more.
 DEF ASKED = 12
-
-DEF MAX_PLANS = 16  # of one struct: with the most members they take 100 KB
-DEF MAX_PLANNED = 64  # members
-
-
-def from_object(type, value):
-    """The set of all fields that an applied configuration contains."""
-    cdef dict out = {}
-    collect(compile_type(type), value, out, None)
-    return out
-
-
-cdef bint collect(Node node, object value, dict out, object unused) except -1:
-    """Add the paths below `value` to `out`; returns true if the value itself is a leaf."""
-    cdef Form form = node.handler(node.form(value))
-    step()
-    if form == SCALAR:
-        return True
-    if form == MAP:
-        if node.map_atomic:
-            return True
-        if isinstance(value, dict):
-            collect_map(node, <dict>value, out)
-        return False
-    if node.list_atomic:
-        return True
-    if isinstance(value, list):
-        collect_list(node, <list>value, out)
-    return False
-
-
-cdef collect_map(Node node, dict value, dict out):
-    cdef Node inner
-    cdef dict child
-    cdef bint member
-    for name, item in value.items():
-        step()
-        field = node.fields.get(name)
-        if field is not None:
-            element, inner = <str>(<tuple>field)[0], <Node>(<tuple>field)[1]
-        else:
-            element, inner = "f:" + name, node.element
-            if inner is None:
-                raise FieldError("field not declared in schema")
-        child = {}
-        member = collect(inner, item, child, None)
-        member = member or field is None or item is None or (isinstance(item, dict) and not item)
-        kept = seal(child, member)
-        if kept is not None:
-            out[element] = kept
-
-
-cdef collect_list(Node node, list value, dict out):
-    cdef dict child
-    elements = [item_element(node, item) for item in value]
-    seen = {}
-    for element in elements:
-        step()
-        seen[element] = seen.get(element, 0) + 1
-    for element, item in zip(elements, value):
-        step()
-        child = {}
-        if seen[element] == 1:
-            collect(node.item, item, child, None)
-        out[element] = seal(child, True)
 
 
 cdef class Changes:
@@ -108,40 +42,46 @@ def same(a, b):
 
 
 cdef bint alike(object a, object b) except -1:
-    cdef PyObject *key
-    cdef PyObject *item
-    cdef PyObject *other
-    cdef Py_ssize_t position = 0
+    cdef Py_ssize_t position
     step()
     if a is b:
         return True
     if type(a) is not type(b):
         return False
+    if type(a) is str:
+        return <str>a == <str>b
     if type(a) is dict:
-        if len(<dict>a) != len(<dict>b):
-            return False
-        while PyDict_Next(<dict>a, &position, &key, &item):
-            other = PyDict_GetItem(<dict>b, <object>key)
-            if other is NULL or not alike(<object>item, <object>other):
-                return False
-        return True
+        return len(<dict>a) == len(<dict>b) and alike_maps(<dict>a, <dict>b)
     if type(a) is list:
         if len(<list>a) != len(<list>b):
             return False
         for position in range(len(<list>a)):
-            step()
             if not alike((<list>a)[position], (<list>b)[position]):
                 return False
         return True
     return a == b
 
 
-def compare(type, old, new):
+cdef bint alike_maps(dict a, dict b) except -1:
+    """PERF: nearly always both have the same names in the same order, so most are not looked up."""
+    cdef PyObject *name
+    cdef PyObject *item
+    cdef PyObject *twin
+    cdef PyObject *other
+    cdef Py_ssize_t at = 0, beside = 0
+    while PyDict_Next(a, &at, &name, &item):
+        if not PyDict_Next(b, &beside, &twin, &other) or twin != name:
+            other = PyDict_GetItemWithError(b, <object>name)
+        if other is NULL or item != other and not alike(<object>item, <object>other):
+            return False
+    return True
+
+
+cpdef tuple compare(type, old, new):
     """The sets (added, modified, removed) of the differences in `new`."""
     cdef Changes out = Changes()
-    if not (isinstance(old, dict) and alike(old, new)):
-        differ(compile_type(type), old, new, out)
-    return out.added or {}, out.modified or {}, out.removed or {}
+    differ(compile_type(type), old, new, out)
+    return in_order(out.added or {}), in_order(out.modified or {}), in_order(out.removed or {})
 
 
 cdef Mark differ(Node node, object old, object new, Changes out) except *:
@@ -199,7 +139,7 @@ cdef differ_maps(Node node, dict old, dict new, Changes out):
     cdef Py_ssize_t at = 0
     while PyDict_Next(old, &at, &name, &value):
         step()
-        other = PyDict_GetItem(new, <object>name)
+        other = PyDict_GetItemWithError(new, <object>name)
         if other == NULL:
             differ_member(node, <str>name, <object>value, _MISSING, out)
         elif other != value and (out.level >= ASKED or not alike(<object>other, <object>value)):
@@ -207,7 +147,7 @@ cdef differ_maps(Node node, dict old, dict new, Changes out):
     at = 0
     while PyDict_Next(new, &at, &name, &value):
         step()
-        if PyDict_GetItem(old, <object>name) == NULL:
+        if PyDict_GetItemWithError(old, <object>name) == NULL:
             differ_member(node, <str>name, _MISSING, <object>value, out)
 
 
@@ -239,97 +179,6 @@ cdef note(Node node, str element, object old, object new, Changes out):
         out.removed_from(element, seal(inner.removed, mark == REMOVED))
     if inner.modified is not None or mark == MODIFIED:
         out.modified_at(element, seal(inner.modified, mark == MODIFIED))
-
-
-cdef dict whole(Node node, object value):
-    """The dict of an element that was added or removed as a whole:
-    the element and all below it are members."""
-    cdef Form form = node.handler(node.form(value))
-    cdef dict out
-    step()
-    if form == MAP:
-        if node.map_atomic or not isinstance(value, dict) or not <dict>value:
-            return LEAF
-        if node.element is None and len(<dict>value) <= MAX_PLANNED:
-            return whole_struct(node, <dict>value)
-        out = {SELF: LEAF}
-        whole_map(node, <dict>value, out)
-        return out
-    if form == LIST:
-        if node.list_atomic or not isinstance(value, list) or not <list>value:
-            return LEAF
-        return whole_list(node, <list>value)
-    return LEAF
-
-
-cdef dict whole_list(Node node, list value):
-    cdef dict items = {}  # path element -> its item, _MISSING for several
-    cdef dict out = {SELF: LEAF}
-    for i, item in enumerate(value):
-        step()
-        try:
-            element = item_element(node, item)
-        except FieldError as err:
-            raise FieldError(f"element {i}: {err}") from None
-        items[element] = _MISSING if element in items else item
-    for element, item in items.items():
-        step()
-        out[element] = LEAF if item is _MISSING else whole(node.item, item)
-    return out
-
-
-cdef class Plan:
-    """How the set of a struct with some members is made, in upstream's order.
-
-    flat: the set itself, when no member has members of its own.
-    """
-    cdef tuple members  # (name, path element, Node)
-    cdef dict flat
-
-    def __init__(self, Node node, tuple names):
-        found = []
-        for name in names:
-            field = node.fields.get(name)
-            if field is None:
-                raise FieldError(f".{name}: field not declared in schema")
-            found.append((name, *field))
-        found.sort()
-        self.members = tuple(found)
-        if all((<Node>inner).flat() for _, _, inner in found):
-            self.flat = {SELF: LEAF, **{element: LEAF for _, element, _ in found}}
-
-
-cdef dict whole_struct(Node node, dict value):
-    """PERF: the structs of a type have few combinations of members."""
-    cdef tuple names = tuple(value)
-    cdef Plan plan = <Plan>node.plans.get(names)
-    cdef dict out
-    if plan is None:
-        plan = Plan(node, names)
-        if len(node.plans) >= MAX_PLANS:
-            node.plans.clear()
-        node.plans[names] = plan
-    if plan.flat is not None:
-        return plan.flat
-    out = {SELF: LEAF}
-    for member in plan.members:
-        step()
-        out[<str>(<tuple>member)[1]] = whole(<Node>(<tuple>member)[2], value[(<tuple>member)[0]])
-    return out
-
-
-cdef whole_map(Node node, dict value, dict out):
-    """Members come in upstream's order, unless there are so many that they are sorted in parts later."""
-    cdef PyObject *field
-    for name in sorted(value) if len(value) < PART else value:
-        step()
-        field = PyDict_GetItem(node.fields, name)
-        if field is not NULL:
-            out[<str>(<tuple>field)[0]] = whole(<Node>(<tuple>field)[1], value[name])
-        elif node.element is not None:
-            out["f:" + <str>name] = whole(node.element, value[name])
-        else:
-            raise FieldError(f".{<str>name}: field not declared in schema")
 
 
 cdef dict by_element(Node node, list items):

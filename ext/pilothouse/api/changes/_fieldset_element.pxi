@@ -4,7 +4,9 @@
 # Results are cached, because the names of containers, ports and volumes occur again and again. The caches are
 # limited in bytes: they keep a number of short texts, and compute longer ones each time.
 cdef dict _texts = {}
+cdef dict _canonical = {}
 DEF MAX_TEXTS = 4096
+DEF MAX_KNOWN = 128  # of one list
 DEF MAX_TEXT = 128  # of the longest keys of built-in kinds, a topology spread constraint's has 90
 
 
@@ -12,7 +14,7 @@ cdef str scalar_text(object value):
     """A scalar in a path element: JSON in which < > & are escaped as by Go."""
     cdef PyObject *known
     if type(value) is str and len(<str>value) <= MAX_TEXT:
-        known = PyDict_GetItem(_texts, value)
+        known = PyDict_GetItemWithError(_texts, value)
         if known is not NULL:
             return <str>known
         text = text_of(value)
@@ -25,7 +27,7 @@ cdef str scalar_text(object value):
 
 cdef str text_of(object value):
     if isinstance(value, str):
-        text = _dumps(value, ensure_ascii=False)
+        text = _quoted(value)
         if not value.isalnum():
             text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
             text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x7f", "\\u007f")
@@ -54,7 +56,7 @@ cdef str item_element(Node node, object item):
     if node.beginning is not None:
         value = (<dict>item).get(node.keys[0], _MISSING)
         if value is not _MISSING:
-            return f"{node.beginning}{scalar_text(value)}}}"
+            return keyed(node, value)
     parts = []
     for key in node.keys:
         value = (<dict>item).get(key, _MISSING)
@@ -71,11 +73,36 @@ cdef str item_element(Node node, object item):
     return "k:{" + ",".join(parts) + "}"
 
 
+cdef str keyed(Node node, object value):
+    """The path element of an item with one key. Elements that are the same object have a hash already."""
+    cdef PyObject *known
+    cdef bint short = type(value) is str and len(<str>value) <= MAX_TEXT
+    if short:
+        known = PyDict_GetItemWithError(node.known, value)
+        if known is not NULL:
+            return <str>known
+    found = f"{node.beginning}{scalar_text(value)}}}"
+    if short:
+        if len(node.known) >= MAX_KNOWN:
+            node.known.clear()
+        node.known[value] = found
+    return found
+
+
 cpdef str canonical_element(str element):
     """The canonical form of a path element from a client; "" for one of an unknown type."""
+    cdef PyObject *known
     if is_field(element):
         return element
-    return known_canonical(element) if len(element) <= MAX_TEXT else canonical_of(element)
+    known = PyDict_GetItemWithError(_canonical, element)
+    if known is not NULL:
+        return <str>known
+    found = canonical_of(element)
+    if len(element) <= MAX_TEXT:
+        if len(_canonical) >= MAX_TEXTS:
+            _canonical.clear()
+        _canonical[element] = found
+    return found
 
 
 def canonical_of(str element):
@@ -107,9 +134,6 @@ cdef str without_lone_surrogates(str element):
     if element.isascii():
         return element
     return element.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-cdef object known_canonical = _lru_cache(maxsize=MAX_TEXTS)(canonical_of)
 
 
 cpdef tuple sort_key(str element):
@@ -155,14 +179,18 @@ cdef bint comes_before(str one, str other) except -1:
 
 
 def order_of(str element):
-    sort, text = element[0], element[2:]
-    if sort == "f":
-        return (0, text)
-    if sort == "k":
-        return (1, [(name, _rank(value)) for name, value in _loads(text).items()])
-    if sort == "v":
-        return (2, _rank(_loads(text)))
-    return (3, int(text))
+    """Raises FieldError for an element that parse() would refuse: a store may hold some."""
+    sort, text = element[:1], element[2:]
+    try:
+        if sort == "f":
+            return (0, text)
+        if sort == "k":
+            return (1, [(name, _rank(value)) for name, value in _loads(text).items()])
+        if sort == "v":
+            return (2, _rank(_loads(text)))
+        return (3, int(text))
+    except (ValueError, AttributeError, RecursionError) as err:
+        raise FieldError(f"sorting path elements: {err}") from None
 
 
 cdef object known_order = _lru_cache(maxsize=MAX_TEXTS)(order_of)
@@ -195,8 +223,8 @@ cdef object known_text = _lru_cache(maxsize=MAX_TEXTS)(shown_element)
 
 def remembered():
     """Number of cached texts, and the longest length that is cached."""
-    count = len(_texts)
-    for known in (known_canonical, known_order, known_text):
+    count = len(_texts) + len(_canonical)
+    for known in (known_order, known_text):
         count += known.cache_info().currsize
     return count, MAX_TEXT
 

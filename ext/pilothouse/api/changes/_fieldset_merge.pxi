@@ -85,11 +85,26 @@ cdef object take_out_inside(Node node, object value, dict fields):
     return out
 
 
-def reconcile(type, dict fields):
+cpdef dict reconcile(type, dict fields):
     """Adapt a set to types that have become atomic since it was written;
-    returns the same set if there are none."""
-    node = compile_type(type)
-    return reconcile_children(node, fields)
+    returns the same set if there are none. It may be as a store holds it."""
+    cdef Node node = compile_type(type)
+    return reconcile_children(node, fields) if leads(node) else fields
+
+
+cdef inline bint is_atomic(Node node):
+    return node.map_atomic if node.is_map else node.is_list and node.list_atomic
+
+
+cdef bint leads(Node node) except -1:
+    """Whether values of a type are atomic or contain some that are."""
+    if node is None or node is _deduced or node is _atomic:
+        return False
+    if node.leading is None:
+        node.leading, node.items_lead = node.elements, True  # meanwhile, as a type may contain itself
+        node.leading = {element: inner for element, inner in node.elements.items() if leads(<Node>inner)}
+        node.items_lead = leads(node.element if node.is_map else node.item)
+    return node.items_lead or bool(node.leading) or is_atomic(node)
 
 
 cdef dict reconcile_children(Node node, dict fields):
@@ -98,30 +113,32 @@ cdef dict reconcile_children(Node node, dict fields):
     cdef PyObject *found
     cdef Py_ssize_t at = 0
     cdef dict out = fields
-    cdef dict child
-    cdef Node inner
-    step()
+    if not node.items_lead and len(node.leading) < len(fields):
+        while PyDict_Next(node.leading, &at, &name, &value):
+            found = PyDict_GetItemWithError(fields, <object>name)
+            if found is not NULL:
+                out = reconcile_one(out, fields, <str>name, <Node>value, children(found))
+        return out
     while PyDict_Next(fields, &at, &name, &value):
         step()
-        if not <dict>value:
+        if is_self(<str>name):
             continue
-        child = <dict>value
-        inner = None
-        if node.is_map and is_field(<str>name):
-            found = PyDict_GetItem(node.elements, <object>name)
-            inner = <Node>found if found is not NULL else node.element
-        elif node.is_list and <object>name != SELF:
-            inner = node.item
-        if inner is None or inner is _deduced or inner is _atomic:
-            continue
-        if (inner.is_map and inner.map_atomic) or (not inner.is_map and inner.is_list and inner.list_atomic):
-            changed = {}
-        else:
-            changed = reconcile_children(inner, child)
-        if changed is not child:
-            if out is fields:
-                out = dict(fields)
-            out[<object>name] = changed
+        found = PyDict_GetItemWithError(node.elements, <object>name) if node.is_map else <PyObject*>node.item
+        if found is NULL:
+            found = <PyObject*>node.element
+        out = reconcile_one(out, fields, <str>name, <Node>found, children(value))
+    return out
+
+
+cdef dict reconcile_one(dict out, dict fields, str name, Node node, dict child):
+    """`out` with the reconciled dict of an element of `fields`, of which it becomes a copy."""
+    if not child or not leads(node):
+        return out
+    changed = LEAF if is_atomic(node) else reconcile_children(node, child)
+    if changed is not child:
+        if out is fields:
+            out = dict(fields)
+        out[name] = changed
     return out
 
 

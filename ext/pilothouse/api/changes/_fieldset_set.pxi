@@ -1,197 +1,54 @@
-# Part of _fieldset.pyx: sets in themselves (parse, ordered, union and the like); needs path elements only.
-
-cdef Py_ssize_t PART = 20000  # elements sorted in one step
-
-
-cdef inline bint is_member(dict child):
-    return not child or SELF in child
+# Part of _fieldset.pyx: operations on sets; needs path elements only.
+#
+# The result shares with the first set what it does not change. The first set of union, difference and
+# intersection may be as a store holds it (decode): they look only at what both sets have, and raise
+# FieldError where that is no set.
 
 
-cdef dict seal(dict children, bint member):
-    """The dict of an element with these children; None if it is empty and no member."""
-    if not children:
-        return LEAF if member else None
-    if member:
-        children[SELF] = LEAF
-    return children
+cdef inline dict children(PyObject *value):
+    """The dict of an element of such a set; raises FieldError."""
+    if type(<object>value) is not dict:
+        raise FieldError("expected an object in a set of fields")
+    return <dict>value
 
 
-def parse(fields):
-    """Decode FieldsV1 from a client or the store; raises FieldError."""
-    if fields is None:
-        return {}
-    if not isinstance(fields, dict):
-        raise FieldError("expected an object of fields")
-    found = read(fields)
-    return below(found) if SELF in found else found
-
-
-cdef dict read(dict fields):
-    """Returns the same dict if it is canonical; visits each element once."""
-    cdef PyObject *key
-    cdef PyObject *value
-    cdef Py_ssize_t at = 0
-    cdef dict out = None  # the result so far, once it differs from the input
-    cdef Py_ssize_t same = 0
-    cdef dict child
-    step()
-    while PyDict_Next(fields, &at, &key, &value):
-        step()
-        name, inner = <object>key, <object>value
-        if name == SELF:
-            if out is None and (inner or type(inner) is not dict):
-                out = first_of(fields, same)   # Go skips whatever is there
-            if out is not None:
-                out[SELF] = LEAF
-            same += 1
-            continue
-        element = name if is_field(<str>name) else canonical_element(name)
-        child = None
-        if element:
-            if not isinstance(inner, dict):
-                raise FieldError(f"expected an object in {name}")
-            child = <dict>inner
-            if child:
-                child = read(child)
-                if len(child) == 1 and SELF in child:
-                    child = LEAF
-        if out is None:
-            if element == name and child is inner:
-                same += 1
-                continue
-            out = first_of(fields, same)
-        if element:
-            out[element] = child
-    return fields if out is None else out
-
-
-cdef dict first_of(dict fields, Py_ssize_t count):
-    """A dict of the first members of another."""
-    cdef dict out = {}
-    for name, inner in fields.items():
-        step()
-        if len(out) == count:
-            break
-        out[name] = LEAF if name == SELF else inner
-    return out
-
-
-cdef inline bint is_field(str element):
-    return (
-        len(element) > 1
-        and PyUnicode_READ_CHAR(element, 0) == u"f"
-        and PyUnicode_READ_CHAR(element, 1) == u":"
-    )
-
-
-def ordered(dict fields):
-    """The set with its elements in upstream's order."""
-    return order(fields)
-
-
-cdef dict order(dict fields):
-    """Returns the same dict if it and all dicts below are sorted already."""
-    cdef dict changed = None  # sorted children, where they were not sorted
-    cdef dict out
-    cdef dict child
-    cdef list names
-    cdef PyObject *name
-    cdef PyObject *value
-    cdef PyObject *last = NULL
-    cdef Py_ssize_t at = 0
-    cdef bint sorted_here = True
-    cdef bint plain = True
-    step()
-    while PyDict_Next(fields, &at, &name, &value):
-        step()
-        if <object>name == SELF:
-            sorted_here = sorted_here and last is NULL
-            last = name
-            continue
-        if PyUnicode_READ_CHAR(<object>name, 0) != u"f":
-            plain = False
-        if sorted_here and last is not NULL and not precedes(<str>last, <str>name):
-            sorted_here = False
-        last = name
-        if <dict>value:
-            child = order(<dict>value)
-            if child is not <object>value:
-                if changed is None:
-                    changed = {}
-                changed[<object>name] = child
-    if sorted_here and changed is None:
-        return fields
-    names = [one for one in fields if one != SELF]
-    if not sorted_here:
-        if len(names) > PART:
-            names = in_parts(names, None if plain else sort_key)
-        elif plain:
-            names.sort()
-        else:
-            names.sort(key=sort_key)
-    out = {}
-    if SELF in fields:
-        out[SELF] = LEAF
-    for one in names:
-        step()
-        child = None if changed is None else changed.get(one)
-        out[one] = child if child is not None else fields[one]
-    return out
-
-
-cdef list in_parts(list names, object key):
-    """Sort names. One sort holds the GIL, so it is done in parts, which are then merged."""
-    cdef Py_ssize_t at
-    parts = []
-    for at in range(0, len(names), PART):
-        parts.append(sorted(names[at:at + PART], key=key))
-        pause()
-    return list(_merge(*parts, key=key))
-
-
-cdef inline bint is_less(str one, str other) except -1:
-    cdef int found
-    if PyUnicode_IS_ASCII(one) and PyUnicode_IS_ASCII(other):
-        found = memcmp(PyUnicode_1BYTE_DATA(one), PyUnicode_1BYTE_DATA(other), min(len(one), len(other)))
-        return found < 0 or found == 0 and len(one) < len(other)
-    return PyUnicode_Compare(one, other) < 0
-
-
-cdef bint precedes(str one, str other) except -1:
-    """Whether an element, or the set's own membership, is sorted before another element."""
-    cdef Py_UCS4 first = PyUnicode_READ_CHAR(one, 0)
-    if PyUnicode_READ_CHAR(other, 0) == u"f":
-        return first == u"." or first == u"f" and is_less(one, other)
-    return first == u"." or first == u"f" or comes_before(one, other)
-
-
-def union(dict a, dict b):
-    """All members of either set."""
-    if not a or not b:
-        return a or b
-    return unite(a, b)
+cpdef dict union(dict a, dict b):
+    """All members of either set; `a` itself if it has them all."""
+    return unite(a, b) if a and b else a or b
 
 
 cdef dict unite(dict a, dict b):
-    cdef dict out = dict(a)
-    cdef dict x, y
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef PyObject *found
+    cdef Py_ssize_t at = 0
+    cdef dict out = a
+    cdef dict child
+    cdef bint grown = False
     step()
-    for name, child in b.items():
+    while PyDict_Next(b, &at, &name, &value):
         step()
-        if name == SELF:
-            out[SELF] = LEAF
-            continue
-        x = <dict>out.get(name)
-        y = <dict>child
-        if x is None:
-            out[name] = y
-        elif not x:
-            out[name] = y if is_member(y) else {SELF: {}, **y}
-        elif not y:
-            out[name] = x if SELF in x else {SELF: {}, **x}
+        found = PyDict_GetItemWithError(a, <object>name)
+        if found is NULL:
+            child = <dict>value
+            grown = True
         else:
-            out[name] = unite(x, y)
-    return out
+            child = unite_children(children(found), <dict>value)
+            if child is <dict>found:
+                continue
+        if out is a:
+            out = dict(a)
+        out[<object>name] = child
+    return in_order(out) if grown else out
+
+
+cdef dict unite_children(dict x, dict y):
+    """The dict of an element that two sets have."""
+    if not y:
+        return x if is_member(x) else {SELF: LEAF, **x}
+    if not x:
+        return y if SELF in y else {SELF: LEAF, **y}
+    return unite(x, y)
 
 
 def union_all(sets):
@@ -233,7 +90,7 @@ cdef dict unite_all(list sets):
             out[name] = LEAF
         else:
             out[name] = child if SELF in child or not member else {SELF: LEAF, **child}
-    return out
+    return in_order(out)
 
 
 def difference(dict a, dict b):
@@ -247,27 +104,51 @@ def recursive_difference(dict a, dict b):
 
 
 cdef dict subtract(dict a, dict b, bint recursive):
-    cdef dict out
-    cdef dict x, y
+    """Returns `a` itself if it has none of the members.
+
+    It goes through the smaller set: either may be large, that of a manager or that of a change.
+    """
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef PyObject *found
+    cdef Py_ssize_t at = 0
+    cdef bint few = len(b) < len(a)
+    cdef dict fewer = b if few else a
+    cdef dict more = a if few else b
+    cdef dict out = a
+    cdef dict child
     step()
-    if not b or not a:
-        return a
-    out = {}
-    for name, child in a.items():
+    while PyDict_Next(fewer, &at, &name, &value):
         step()
-        if name == SELF:
+        found = PyDict_GetItemWithError(more, <object>name)
+        if found is NULL or <str>name == SELF:
             continue
-        x = <dict>child
-        y = <dict>b.get(name)
-        if y is None:
-            out[name] = x
+        if not few:
+            value, found = found, value
+        child = rest(children(found), children(value), recursive)
+        if child is <dict>found:
             continue
-        if recursive and is_member(y):
-            continue
-        kept = seal(subtract(x, y, recursive) if x and y else below(x), is_member(x) and not is_member(y))
-        if kept is not None:
-            out[name] = kept
+        if out is a:
+            out = dict(a)
+        if child is None:
+            del out[<object>name]
+        else:
+            out[<object>name] = child
     return out
+
+
+cdef dict rest(dict x, dict y, bint recursive):
+    """What is left of an element's dict; None if it is nothing."""
+    cdef bint member = is_member(y)
+    cdef dict left
+    if member and (recursive or not x):
+        return None
+    left = subtract(x, y, recursive) if x and y else x
+    if member:
+        left = below(left)
+    if len(left) == 1 and SELF in left:
+        return LEAF
+    return left if left or not x else None
 
 
 cdef dict below(dict child):
@@ -285,18 +166,24 @@ def intersection(dict a, dict b):
 
 
 cdef dict common(dict a, dict b):
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef PyObject *found
+    cdef Py_ssize_t at = 0
+    cdef dict fewer = b if len(b) < len(a) else a
+    cdef dict more = a if len(b) < len(a) else b
     cdef dict out = {}
     cdef dict x, y
     step()
-    for name, child in a.items():
+    while PyDict_Next(fewer, &at, &name, &value):
         step()
-        y = <dict>b.get(name)
-        if y is None or name == SELF:
+        found = PyDict_GetItemWithError(more, <object>name)
+        if found is NULL or <str>name == SELF:
             continue
-        x = <dict>child
+        x, y = children(value), children(found)
         kept = seal(common(x, y) if x and y else {}, is_member(x) and is_member(y))
         if kept is not None:
-            out[name] = kept
+            out[<object>name] = kept
     return out
 
 
@@ -319,7 +206,7 @@ def paths(dict fields):
 
 cdef walk_paths(dict fields, tuple prefix, list out):
     step()
-    names = sorted([name for name in fields if name != SELF], key=sort_key)
+    names = [name for name in in_order(fields) if name != SELF]
     for name in names:
         if is_member(<dict>fields[name]):
             out.append((*prefix, name))

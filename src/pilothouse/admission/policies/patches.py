@@ -6,8 +6,7 @@ from typing import Any
 from pilothouse.api.cel import EvaluationError, Struct, as_json
 from pilothouse.api.changes import _fieldset as fieldset
 from pilothouse.api.changes import patch
-from pilothouse.api.changes._fieldset import FieldError
-from pilothouse.api.changes.managed import fault_text
+from pilothouse.api.changes._fieldset import FieldError, fault_text
 from pilothouse.api.expressions.mutations import misnamed
 from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object

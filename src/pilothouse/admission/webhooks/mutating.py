@@ -13,8 +13,8 @@ from pilothouse.admission.webhooks.plugin import WebhookPlugin
 from pilothouse.admission.webhooks.review import JSON_PATCH, AdmissionResponse
 from pilothouse.admission.webhooks.source import MUTATING, AdmissionWebhook
 from pilothouse.api import json
-from pilothouse.api.changes import managed, patch
-from pilothouse.api.changes._fieldset import FieldError
+from pilothouse.api.changes import patch
+from pilothouse.api.changes._fieldset import FieldError, decode
 from pilothouse.api.values import equality
 from pilothouse.api.values.fields import Object, show
 from pilothouse.gotext import quote
@@ -158,7 +158,7 @@ def _keep_valid(a: AdmissionAttributes, before: list[Object] | None) -> None:
     (fieldmanager/admission.go)."""
     assert a.obj is not None
     try:
-        managed.decode(_managed_fields(a.obj))
+        decode(_managed_fields(a.obj))
     except FieldError as err:
         a.warnings.append(
             ".metadata.managedFields was in an invalid state after admission; this could be caused by an"

@@ -4,7 +4,6 @@ Upstream: structured-merge-diff merge/update.go and apimachinery util/managedfie
 """
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,18 +12,16 @@ from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.changes import _fieldset as fieldset
 from pilothouse.api.changes import managed
-from pilothouse.api.changes._fieldset import FieldError
-from pilothouse.api.changes.managed import (
-    APPLY,
-    UPDATE,
-    Entries,
+from pilothouse.api.changes._fieldset import (
+    ConversionError,
+    FieldError,
     ManagedFieldsEntry,
-    Path,
-    Set,
     Tracker,
-    Versions,
+    decode,
+    encode,
     fault_text,
 )
+from pilothouse.api.changes.managed import APPLY, UPDATE, Entries, Key, Path, Set, Versions
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values import names, times
@@ -63,7 +60,8 @@ def apply(
     tracker = Tracker(type, api_version, subresource, now, reset, versions)
     current = managed.zero(type) if live is None else live
     try:
-        entries = managed.decode((current.get("metadata") or {}).get("managedFields"))
+        owned = (current.get("metadata") or {}).get("managedFields")
+        entries = decode(owned, owned)
     except FieldError as err:
         raise errors.Unknown(f"failed to decode managed fields: {err}") from None
     if not entries:
@@ -158,57 +156,57 @@ class _Attempt:
         self, tracker: Tracker, live: Object, config: Object, entry: ManagedFieldsEntry, entries: Entries
     ) -> None:
         self.tracker, self.live, self.entries = tracker, live, entries
-        self.key = entry.identity
+        self.key = entry.key
         try:
             tracker.reconcile(entries)
             merged = fieldset.merge(tracker.type, live, config)
-            entry.fields = tracker.filtered(fieldset.from_object(tracker.type, config))
+            fields = tracker.filtered(fieldset.from_object(tracker.type, config))
             last = entries.get(self.key)
-            entries[self.key] = entry if last is None else replace(entry, time=last.time)
+            entries[self.key] = entry.replaced(fields, None if last is None else last.time)
             self.merged = merged if last is None else self._prune(merged, last)
-            added, modified, removed = tracker.compare(tracker.type, live, self.merged)
-            changes = fieldset.union(modified, added), removed
-            self.losses = tracker.losses(entries, live, self.merged, self.key, changes)
-        except managed.ConversionError as err:
+            changes = tracker.changes(tracker.type, live, self.merged)
+            self.losses = tracker.losses(entries, live, self.merged, entries[self.key], changes)
+        except ConversionError as err:
             raise errors.Unknown(str(err)) from None
         except FieldError as err:
             raise errors.Unknown(f"failed to merge config: {err}") from None
 
     def conflicts(self) -> list[tuple[ManagedFieldsEntry, Path]]:
         """Fields of other managers that would change, sorted by manager and path."""
-        found = sorted((key, lost) for key, lost, _ in self.losses if lost)
-        return [(self.entries[key], path) for key, lost in found for path in fieldset.paths(lost)]
+        found = sorted((entry.identity, entry, lost) for entry, lost, _ in self.losses if lost)
+        return [(entry, path) for _, entry, lost in found for path in fieldset.paths(lost)]
 
     def result(self) -> Object:
         """The merged object with its managedFields; the entry's time is kept if the object is unchanged."""
-        for key, lost, removed in self.losses:
-            self.tracker.take(self.entries, key, lost, removed)
+        for entry, lost, removed in self.losses:
+            self.tracker.take(self.entries, entry, lost, removed)
         own = self.entries[self.key]
-        fields = managed.strip(own.fields)
+        fields = fieldset.strip(own.fields)
         if fields:
             same = self.merged == self.live
-            self.entries[self.key] = replace(own, fields=fields, time=own.time if same else self.tracker.now)
+            self.entries[self.key] = own.replaced(fields, own.time if same else self.tracker.now)
         else:
             del self.entries[self.key]
         obj: Object = dict(self.merged)
         metadata = obj["metadata"] = dict(obj.get("metadata") or {})
         metadata.pop("managedFields", None)
         if self.entries:
-            metadata["managedFields"] = managed.encode(self.entries)
+            metadata["managedFields"] = encode(self.entries)
         return obj
 
     def _prune(self, merged: Object, last: ManagedFieldsEntry) -> Object:
         """Remove fields that the manager applied last time but not now, unless another manager owns them."""
         other = self.tracker.version(last.api_version)
-        if not last.fields or other is None:
+        last_fields = fieldset.parse(last.fields)
+        if not last_fields or other is None:
             return merged
         if last.api_version == self.tracker.api_version and not fieldset.difference(
-            last.fields, self.entries[self.key].fields
+            last_fields, self.entries[self.key].fields
         ):
             return merged  # all of these fields are applied again
         type, convert = other
         (converted,) = convert([merged])
-        last_set = fieldset.with_named_members(type, last.fields)
+        last_set = fieldset.with_named_members(type, last_fields)
         pruned = fieldset.remove(type, converted, last_set)
         pruned = self._add_back_owned(type, converted, pruned, last.api_version)
         gone = fieldset.difference(_named(type, converted), _named(type, pruned))
@@ -226,9 +224,9 @@ class _Attempt:
     def _add_back_owned(self, type: Type, converted: Object, pruned: Any, api_version: str) -> Any:
         """Restore fields that another manager, or this configuration, owns."""
         claimed = fieldset.union_all(
-            entry.fields
+            fieldset.parse(entry.fields)
             for entry in self.entries.values()
-            if entry.api_version == api_version or self.tracker.versions is None or entry.identity == self.key
+            if entry.api_version == api_version or self.tracker.versions is None or entry.key == self.key
         )
         keep = fieldset.union(_named(type, pruned), fieldset.with_named_members(type, claimed))
         return fieldset.remove(type, converted, fieldset.difference(_named(type, converted), keep))
@@ -250,7 +248,8 @@ def _conflict(conflicts: list[tuple[ManagedFieldsEntry, Path]]) -> errors.Confli
     """The Conflict that lists the fields and their managers."""
     causes: list[dict[str, str]] = []
     lines: list[str] = []
-    last, length = "", 0
+    last: Key = ()
+    length = 0
     for entry, path in conflicts:
         manager, field = _manager_text(entry), fieldset.path_text(path)
         message = f"conflict with {manager}"
@@ -258,8 +257,8 @@ def _conflict(conflicts: list[tuple[ManagedFieldsEntry, Path]]) -> errors.Confli
         if len(conflicts) == 1:
             lines.append(f"{message}: {field}")
             break
-        if entry.identity != last:
-            last = entry.identity
+        if entry.key != last:
+            last = entry.key
             lines.append(f"conflicts with {manager}:")
         lines.append(f"- {field}")
         length += len(field) + len(message)

@@ -1,10 +1,8 @@
 """Field managers of a Scale: those of the object that own its replicas
 (apimachinery managedfields ScaleHandler)."""
 
-from dataclasses import replace
-
 from pilothouse.api.changes import _fieldset as fieldset
-from pilothouse.api.changes import managed
+from pilothouse.api.changes._fieldset import decode, encode
 from pilothouse.api.changes.managed import Entries, Path
 from pilothouse.api.values.fields import Object
 
@@ -16,10 +14,10 @@ def to_scale(encoded: list[Object] | None, replicas: Path) -> list[Object]:
     """The managedFields of the Scale of an object whose own are `encoded`;
     `replicas` is where the object has them."""
     path, own = _names(replicas), fieldset.of((_IN_SCALE,))
-    return managed.encode(
+    return encode(
         {
-            key: replace(entry, api_version=API_VERSION, fields=own)
-            for key, entry in managed.decode(encoded).items()
+            key: entry.replaced(own, api_version=API_VERSION)
+            for key, entry in decode(encoded).items()
             if fieldset.has(entry.fields, path)
         }
     )
@@ -35,7 +33,7 @@ def to_object(
     So a manager may have two entries, and new ones have no time.
     """
     path, out = _names(replicas), Entries()
-    before, left = managed.decode(encoded), managed.decode(scale)
+    before, left = decode(encoded), decode(scale)
     for key, entry in before.items():
         if not fieldset.has(entry.fields, path):
             out[key] = entry
@@ -43,12 +41,12 @@ def to_object(
             out[key] = entry
             del left[key]
         elif fields := fieldset.difference(entry.fields, fieldset.of((path,))):
-            out[key] = replace(entry, fields=fields)
+            out[key] = entry.replaced(fields)
     for key, entry in left.items():
         if fieldset.has(entry.fields, _IN_SCALE):
             time = before[key].time if key in before else ""
-            out[key] = replace(entry, api_version=api_version, fields=fieldset.of((path,)), time=time)
-    return managed.encode(out)
+            out[key] = entry.replaced(fieldset.of((path,)), time, api_version)
+    return encode(out)
 
 
 def _names(path: Path) -> Path:
