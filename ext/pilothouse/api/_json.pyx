@@ -226,6 +226,29 @@ cdef bytes revised(bytes served, Py_ssize_t head, long long revision):
     return out
 
 
+cdef Py_ssize_t end_of_metadata(bytes served, Py_ssize_t head) except -1:
+    """The offset after the metadata of served bytes, which are named at `head`."""
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(served)
+    cdef Py_ssize_t end
+    if head < 0 or head + METADATA_LEN > n:
+        raise ValueError("not a served value")
+    end = skip_value(PyBytes_AS_STRING(served), head + METADATA_LEN - 1, n)
+    if end < 0:
+        raise ValueError("not a served value")
+    return end
+
+
+def metadata_of(bytes served not None, Py_ssize_t head):
+    """The metadata of served bytes, which are named at the offset `head`, as JSON."""
+    return served[head + METADATA_LEN - 1:end_of_metadata(served, head)]
+
+
+def with_metadata(bytes served not None, Py_ssize_t head, bytes metadata not None):
+    """The stored form of served bytes with other metadata, which is JSON without a resourceVersion."""
+    cdef Py_ssize_t end = end_of_metadata(served, head)
+    return served[:head + METADATA_LEN - 1] + metadata + served[end:]
+
+
 def holds(bytes value not None, bytes text not None):
     """Whether a text is in a value; faster than `in` for JSON, in which most letters of a text are frequent."""
     return memmem(

@@ -4,10 +4,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+
+import orjson
 
 from pilothouse import errors
 from pilothouse.api import codec
-from pilothouse.api._json import splice, strip
+from pilothouse.api._json import metadata_of, splice, strip, with_metadata
+from pilothouse.api.json import dump
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.resource import Resource
@@ -68,10 +72,11 @@ async def delete(write: Write, options: Object) -> Deleted:
 async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
     resource, ctx, strategy = write.resource, write.context, write.resource.strategy
     reserved = len(ctx.undo)
-    obj = decode(entry)
+    in_part = _needs_metadata_alone(resource, options)
+    obj = _head_of(entry) if in_part else decode(entry)
     check(resource, obj, options)
     write.attributes.options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **options}
-    await write.admit_delete(obj)
+    await write.admit_delete(obj, partial(_complete, write, obj, entry) if in_part else None)
     options = write.attributes.options  # as plugins leave them
     if strategy.mark_deleting is not None:
         live = decode(entry)
@@ -79,16 +84,16 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
             _collect_finalizers(resource, obj["metadata"], options)
             obj["metadata"]["deletionTimestamp"] = ctx.now
         if strategy.mark_deleting(ctx, obj):
-            value = await _store(write, obj, entry) if obj != live else entry.value
+            value = await _store(write, obj, entry, in_part=False) if obj != live else entry.value
             return Deleted(obj, value, gone=False)
         obj = live
     plan = _plan(resource, obj, options, ctx.now)
     if plan is None:  # already on its way
         return _answer(resource, obj, entry.value, gone=False)
     if not plan.remove:
-        value = await _store(write, obj, entry) if plan.update else entry.value
+        value = await _store(write, obj, entry, in_part=in_part) if plan.update else entry.value
         return Deleted(obj, value, gone=False)
-    marked = _encoded(resource, obj) if plan.update else None
+    marked = _encoded(resource, obj, entry, in_part=in_part) if plan.update else None
     if ctx.dry_run:
         await undo(ctx, reserved)
         value = splice(marked, entry.rev) if marked is not None else entry.value
@@ -123,18 +128,44 @@ def _answer(resource: Resource, obj: Object, value: bytes, *, gone: bool) -> Del
     return Deleted(obj, value if resource.strategy.return_deleted else None, gone)
 
 
-def _encoded(resource: Resource, obj: Object) -> bytes:
+def _needs_metadata_alone(resource: Resource, options: Object) -> bool:
+    """Whether a delete looks at nothing else of an object, if no plugin does."""
+    rules = resource.strategy
+    hooks = rules.mark_deleting, rules.after_delete, rules.settle
+    return (
+        hooks == (None, None, None)
+        and resource.conversion is None
+        and (rules.grace_period is None or options.get("gracePeriodSeconds") == 0)
+    )
+
+
+def _head_of(entry: Entry) -> Object:
+    """A cached object with its metadata alone."""
+    metadata = orjson.loads(metadata_of(entry.value, entry.head))
+    return {**orjson.loads(entry.value[: entry.head] + b'"metadata":{}}'), "metadata": metadata}
+
+
+async def _complete(write: Write, obj: Object, entry: Entry) -> None:
+    """Give an object of _head_of() its other members."""
+    write.attributes.pending = None
+    obj.update({name: value for name, value in decode(entry).items() if name not in obj})
+
+
+def _encoded(resource: Resource, obj: Object, entry: Entry, *, in_part: bool) -> bytes:
+    """The bytes to store of a changed object; `in_part`: nothing but its metadata has changed."""
     obj["metadata"].pop("resourceVersion", None)
+    if in_part:
+        return with_metadata(entry.value, entry.head, dump(obj["metadata"]))
     stored = resource.storage or resource
     # A custom resource stays in the version in which it is stored: a delete converts nothing.
     version = obj["apiVersion"] if resource.conventions.by_version else stored.api_version
     return codec.encode(obj, stored.kind, version)
 
 
-async def _store(write: Write, obj: Object, entry: Entry) -> bytes:
+async def _store(write: Write, obj: Object, entry: Entry, *, in_part: bool) -> bytes:
     """Write the marked object; its bytes as they are served."""
     ctx, strategy = write.context, write.resource.strategy
-    value = _encoded(write.resource, obj)
+    value = _encoded(write.resource, obj, entry, in_part=in_part)
     if ctx.dry_run:
         await undo(ctx)
         return splice(value, entry.rev)
@@ -196,7 +227,7 @@ def _grace(resource: Resource, obj: Object, options: Object, now: str) -> bool |
         metadata["deletionTimestamp"] = _text(until)
         metadata["deletionGracePeriodSeconds"] = asked
         return True
-    seconds = grace_period(obj, asked)
+    seconds = grace_period(obj, asked) if asked != 0 else 0
     metadata["deletionTimestamp"] = _text(times.after(_time(now), seconds)) if seconds else now
     metadata["deletionGracePeriodSeconds"] = seconds
     if metadata.get("generation", 0) > 0:

@@ -249,8 +249,9 @@ class Write:
         attributes.pending = None
         self.mark("validating admission")
 
-    async def admit_delete(self, old: Object) -> None:
-        """Run both halves of admission for a delete of `old`, which is in the stored version."""
+    async def admit_delete(self, old: Object, pending: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Run both halves of admission for a delete of `old`, which is in the stored version; `pending` makes
+        it whole before the first plugin that wants it."""
         if self.admission is None:
             return
         attributes = self.attributes
@@ -258,6 +259,8 @@ class Write:
         attributes.obj, attributes.old = None, old
         if self.resource.conversion is not None or self.view is not None:
             attributes.pending = self._present_old
+        elif pending is not None:
+            attributes.pending = pending
         await self.admission.mutate(attributes)
         self.mark("mutating admission")
         await self.admission.validate(attributes)

@@ -56,10 +56,11 @@ class NodeRestriction(AdmissionPlugin):
     def __init__(self, authorizer: AccessAuthorizer) -> None:
         self._authorizer = authorizer
 
+    def wants(self, a: AdmissionAttributes) -> bool:
+        return node_name(a.user) is not None
+
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         node = node_name(a.user)
-        if node is None:
-            return None
         if not node:
             raise a.refuse(f"could not determine node from user {quote(a.user.name)}")
         if a.resource.group_resource == "serviceaccounts":
