@@ -1,5 +1,6 @@
 """The splicer and the framers of _json compared with orjson."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -14,8 +15,10 @@ from pilothouse.api._json import (
     event,
     head_of,
     labels,
+    metadata_of,
     splice,
     strip,
+    with_metadata,
 )
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8)
@@ -134,3 +137,31 @@ def test_events() -> None:
             "spec": {"containers": None},
         },
     }
+
+
+@settings(max_examples=150)
+@given(METADATA | st.just({}), METADATA, RESTS)
+def test_metadata_is_taken_out_and_put_back(metadata: Any, other: Any, more: Any) -> None:
+    served = value_of(metadata, more)
+    head = head_of(served)
+    text, fields, end = metadata_of(served, head)
+    found = orjson.loads(text)
+    if fields:
+        assert found["managedFields"] is None and list(found) == list(metadata)
+        found["managedFields"] = orjson.loads(fields)
+    assert found == metadata
+    assert orjson.loads(with_metadata(served, head, end, orjson.dumps(other))) == {
+        **orjson.loads(served),
+        "metadata": other,
+    }
+    found.update({"managedFields": orjson.Fragment(fields)} if fields else {})
+    assert with_metadata(served, head, end, orjson.dumps(found)) == served
+
+
+@pytest.mark.parametrize("at", range(-1, 60))
+def test_metadata_of_what_is_cut_off(at: int) -> None:
+    served = value_of({"name": "a", "managedFields": [{"b": {}}]}, {})
+    for head in (head_of(served), -1, at):
+        with contextlib.suppress(ValueError):
+            text, _, end = metadata_of(served[:at] if at >= 0 else b"", head)
+            assert 0 <= end <= len(served) and isinstance(text, bytes)

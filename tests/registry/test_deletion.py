@@ -1,6 +1,7 @@
 """Grace period, finalizers and propagation; a state machine compared with a small model."""
 
 import asyncio
+import copy
 import ctypes
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.api.values import times
 from pilothouse.registry import deletion
+from pilothouse.registry.groups.core.pods import POD as POD_STRATEGY
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.registry.write import Write
 
@@ -392,3 +394,51 @@ async def test_every_period_can_follow_every_other(rig: Rig, first: int, asked: 
     if not done.gone:
         assert not times.fault((await kept(rig))["deletionTimestamp"], times.SECONDS)
         assert (await delete(rig, gracePeriodSeconds=0)).gone
+
+
+class Witness(AdmissionPlugin):
+    """Keeps the old objects of deletes."""
+
+    name = "Witness"
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        self.wanted = True
+
+    def wants(self, a: Any) -> bool:
+        return self.wanted
+
+    def validate(self, a: Any) -> None:
+        if a.operation == "DELETE":
+            self.seen.append(copy.deepcopy(a.old))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("more", [{}, {"finalizers": [F]}, {"annotations": {"managedFields": "}"}}])
+async def test_a_delete_that_reads_the_metadata_alone(wanted: bool, more: Any, runner: Any) -> None:
+    """It leaves what one that reads the whole object does, and a plugin sees all of it."""
+    witness = Witness()
+    async with Rig((witness,)) as rig:
+        for name in ("part", "whole"):
+            await bound(rig, name, **more)
+        made = {name: await rig.ok("GET", f"{PODS}/{name}") for name in ("part", "whole")}
+        witness.wanted = wanted
+        part = await rig.ok("DELETE", f"{PODS}/part?gracePeriodSeconds=0")
+        POD_STRATEGY.settle, settle = nothing_to_settle, POD_STRATEGY.settle
+        try:
+            whole = await rig.ok("DELETE", f"{PODS}/whole?gracePeriodSeconds=0")
+        finally:
+            POD_STRATEGY.settle = settle
+        assert witness.seen == ([made["part"], made["whole"]] if wanted else [])
+        assert list(part) == list(whole) and list(part["metadata"]) == list(whole["metadata"])
+        for one in (part, whole):
+            for member in ("name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp"):
+                one["metadata"].pop(member)
+            for entry in one["metadata"]["managedFields"]:
+                entry.pop("time")
+        assert part == whole
+        assert (await live(rig, "part") is None) is not bool(more.get("finalizers"))
+
+
+async def nothing_to_settle(ctx: Any, obj: Any, old: Any) -> None:
+    """With a hook, a delete reads the object whole."""

@@ -226,26 +226,46 @@ cdef bytes revised(bytes served, Py_ssize_t head, long long revision):
     return out
 
 
-cdef Py_ssize_t end_of_metadata(bytes served, Py_ssize_t head) except -1:
-    """The offset after the metadata of served bytes, which are named at `head`."""
-    cdef Py_ssize_t n = PyBytes_GET_SIZE(served)
-    cdef Py_ssize_t end
-    if head < 0 or head + METADATA_LEN > n:
-        raise ValueError("not a served value")
-    end = skip_value(PyBytes_AS_STRING(served), head + METADATA_LEN - 1, n)
-    if end < 0:
-        raise ValueError("not a served value")
-    return end
-
-
 def metadata_of(bytes served not None, Py_ssize_t head):
-    """The metadata of served bytes, which are named at the offset `head`, as JSON."""
-    return served[head + METADATA_LEN - 1:end_of_metadata(served, head)]
+    """The metadata of served bytes, which are named at the offset `head`.
+
+    Returns their JSON with null in place of managedFields, the JSON of these, b"" for none, and the offset
+    after the metadata. ValueError for other bytes.
+    """
+    cdef const char* s = PyBytes_AS_STRING(served)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(served)
+    cdef Py_ssize_t start = head + METADATA_LEN - 1
+    cdef Py_ssize_t fields, after, end
+    if head < 0 or start >= n:
+        raise ValueError("not a served value")
+    fields = find_member(s, start + 1, n, b"managedFields")
+    after = skip_value(s, fields, n) if fields >= 0 else start
+    # Where the rest of the metadata is to be read on: inside of the object, whose end is yet to come.
+    end = end_of_object(s, after if fields >= 0 else start + 1, n)
+    if after < 0 or end < 0:
+        raise ValueError("not a served value")
+    if fields < 0:
+        return served[start:end], b"", end
+    return served[start:fields] + b"null" + served[after:end], served[fields:after], end
 
 
-def with_metadata(bytes served not None, Py_ssize_t head, bytes metadata not None):
-    """The stored form of served bytes with other metadata, which is JSON without a resourceVersion."""
-    cdef Py_ssize_t end = end_of_metadata(served, head)
+cdef Py_ssize_t end_of_object(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+    """The offset after the object inside of which `i` is, before a comma, a member or the end; -1 if invalid."""
+    while 0 <= i < n:
+        if s[i] == c'}':
+            return i + 1
+        if s[i] == c',' or s[i] == c':' or s[i] == c' ':
+            i += 1
+        else:
+            i = skip_value(s, i, n)
+            if 0 <= i < n and s[i] != c':' and s[i] != c',' and s[i] != c'}':
+                return -1
+    return -1
+
+
+def with_metadata(bytes served not None, Py_ssize_t head, Py_ssize_t end, bytes metadata not None):
+    """The stored form of served bytes with other metadata, which is JSON without a resourceVersion; `end` is
+    the offset after what they have."""
     return served[:head + METADATA_LEN - 1] + metadata + served[end:]
 
 

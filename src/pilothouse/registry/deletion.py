@@ -4,16 +4,15 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import orjson
 
 from pilothouse import errors
 from pilothouse.api import codec
 from pilothouse.api._json import metadata_of, splice, strip, with_metadata
-from pilothouse.api.json import dump
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import undo
 from pilothouse.registry.storage_errors import MODIFIED, storage_error
@@ -72,11 +71,11 @@ async def delete(write: Write, options: Object) -> Deleted:
 async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
     resource, ctx, strategy = write.resource, write.context, write.resource.strategy
     reserved = len(ctx.undo)
-    in_part = _needs_metadata_alone(resource, options)
-    obj = _head_of(entry) if in_part else decode(entry)
+    part = _Part(entry) if _needs_metadata_alone(resource, options) else None
+    obj = part.obj if part is not None else decode(entry)
     check(resource, obj, options)
     write.attributes.options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **options}
-    await write.admit_delete(obj, partial(_complete, write, obj, entry) if in_part else None)
+    await write.admit_delete(obj, part.complete if part is not None else None)
     options = write.attributes.options  # as plugins leave them
     if strategy.mark_deleting is not None:
         live = decode(entry)
@@ -84,16 +83,16 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
             _collect_finalizers(resource, obj["metadata"], options)
             obj["metadata"]["deletionTimestamp"] = ctx.now
         if strategy.mark_deleting(ctx, obj):
-            value = await _store(write, obj, entry, in_part=False) if obj != live else entry.value
+            value = await _store(write, obj, entry, None) if obj != live else entry.value
             return Deleted(obj, value, gone=False)
         obj = live
     plan = _plan(resource, obj, options, ctx.now)
     if plan is None:  # already on its way
         return _answer(resource, obj, entry.value, gone=False)
     if not plan.remove:
-        value = await _store(write, obj, entry, in_part=in_part) if plan.update else entry.value
+        value = await _store(write, obj, entry, part) if plan.update else entry.value
         return Deleted(obj, value, gone=False)
-    marked = _encoded(resource, obj, entry, in_part=in_part) if plan.update else None
+    marked = _encoded(resource, obj, part) if plan.update else None
     if ctx.dry_run:
         await undo(ctx, reserved)
         value = splice(marked, entry.rev) if marked is not None else entry.value
@@ -139,33 +138,47 @@ def _needs_metadata_alone(resource: Resource, options: Object) -> bool:
     )
 
 
-def _head_of(entry: Entry) -> Object:
-    """A cached object with its metadata alone."""
-    metadata = orjson.loads(metadata_of(entry.value, entry.head))
-    return {**orjson.loads(entry.value[: entry.head] + b'"metadata":{}}'), "metadata": metadata}
+class _Part:
+    """An object of which a delete has read the metadata alone. The rest stays as it is stored."""
+
+    __slots__ = ("_end", "_entry", "_fields", "obj")
+
+    def __init__(self, entry: Entry) -> None:
+        metadata, self._fields, self._end = metadata_of(entry.value, entry.head)
+        self._entry = entry
+        self.obj: Object = orjson.loads(entry.value[: entry.head] + b'"metadata":' + metadata + b"}")
+        if self._fields:
+            self.obj["metadata"]["managedFields"] = orjson.Fragment(self._fields)
+
+    async def complete(self, attributes: AdmissionAttributes) -> None:
+        """Read the rest, for a plugin that wants the object."""
+        attributes.pending = None
+        metadata = self.obj["metadata"]
+        self.obj.update(decode(self._entry), metadata=metadata)
+        if self._fields:
+            metadata["managedFields"] = orjson.loads(self._fields)
+
+    def encode(self) -> bytes:
+        """The bytes to store."""
+        return with_metadata(
+            self._entry.value, self._entry.head, self._end, orjson.dumps(self.obj["metadata"])
+        )
 
 
-async def _complete(write: Write, obj: Object, entry: Entry) -> None:
-    """Give an object of _head_of() its other members."""
-    write.attributes.pending = None
-    obj.update({name: value for name, value in decode(entry).items() if name not in obj})
-
-
-def _encoded(resource: Resource, obj: Object, entry: Entry, *, in_part: bool) -> bytes:
-    """The bytes to store of a changed object; `in_part`: nothing but its metadata has changed."""
+def _encoded(resource: Resource, obj: Object, part: _Part | None) -> bytes:
     obj["metadata"].pop("resourceVersion", None)
-    if in_part:
-        return with_metadata(entry.value, entry.head, dump(obj["metadata"]))
+    if part is not None:
+        return part.encode()
     stored = resource.storage or resource
     # A custom resource stays in the version in which it is stored: a delete converts nothing.
     version = obj["apiVersion"] if resource.conventions.by_version else stored.api_version
     return codec.encode(obj, stored.kind, version)
 
 
-async def _store(write: Write, obj: Object, entry: Entry, *, in_part: bool) -> bytes:
+async def _store(write: Write, obj: Object, entry: Entry, part: _Part | None) -> bytes:
     """Write the marked object; its bytes as they are served."""
     ctx, strategy = write.context, write.resource.strategy
-    value = _encoded(write.resource, obj, entry, in_part=in_part)
+    value = _encoded(write.resource, obj, part)
     if ctx.dry_run:
         await undo(ctx)
         return splice(value, entry.rev)

@@ -18,6 +18,7 @@ import asyncio
 import operator
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import ParamSpec, Self, TypeVar
 
@@ -249,9 +250,11 @@ class Write:
         attributes.pending = None
         self.mark("validating admission")
 
-    async def admit_delete(self, old: Object, pending: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Run both halves of admission for a delete of `old`, which is in the stored version; `pending` makes
-        it whole before the first plugin that wants it."""
+    async def admit_delete(
+        self, old: Object, complete: Callable[[AdmissionAttributes], Awaitable[None]] | None = None
+    ) -> None:
+        """Run both halves of admission for a delete of `old`, which is in the stored version; `complete`
+        reads the rest of it, before the first plugin that wants it."""
         if self.admission is None:
             return
         attributes = self.attributes
@@ -259,8 +262,8 @@ class Write:
         attributes.obj, attributes.old = None, old
         if self.resource.conversion is not None or self.view is not None:
             attributes.pending = self._present_old
-        elif pending is not None:
-            attributes.pending = pending
+        elif complete is not None:
+            attributes.pending = partial(complete, attributes)
         await self.admission.mutate(attributes)
         self.mark("mutating admission")
         await self.admission.validate(attributes)
