@@ -364,6 +364,6 @@ def test_a_part_that_is_no_set_stays_where_no_write_meets_it(bad: Any) -> None:
 @pytest.mark.parametrize("bad", ["k:{", "k:1", "v:", "", "i:x"])
 def test_a_member_that_is_none_leaves_the_object_untracked_where_another_joins_it(bad: str) -> None:
     live: Any = {"metadata": {"uid": "u"}, "spec": {"items": [{"name": "a"}]}}
-    fields = {"f:spec": {"f:items": {bad: {}}}}
+    fields: Any = {"f:spec": {"f:items": {bad: {}}}}
     live["metadata"]["managedFields"] = [entry_of("m", "Update", "v1", "", "", fields)]
     assert "managedFields" not in changed(live, "m", items=[{"name": "a"}, {"name": "b"}])["metadata"]

@@ -74,7 +74,7 @@ cdef class Node:
     cdef public Node item
     cdef dict plans  # names of members that a struct has -> Plan
     cdef Plan plan  # the last one
-    cdef dict leading  # path element -> Node, of the members that lead to atomic values; None at first
+    cdef tuple leading  # (path element, Node) of the members that lead to atomic values; None at first
     cdef bint items_lead  # whether other members, or items, do
 
     def __init__(self):

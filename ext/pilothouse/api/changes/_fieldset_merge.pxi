@@ -101,8 +101,9 @@ cdef bint leads(Node node) except -1:
     if node is None or node is _deduced or node is _atomic:
         return False
     if node.leading is None:
-        node.leading, node.items_lead = node.elements, True  # meanwhile, as a type may contain itself
-        node.leading = {element: inner for element, inner in node.elements.items() if leads(<Node>inner)}
+        members = tuple(node.elements.items())
+        node.leading, node.items_lead = members, True  # meanwhile, as a type may contain itself
+        node.leading = tuple([member for member in members if leads(<Node>member[1])])
         node.items_lead = leads(node.element if node.is_map else node.item)
     return node.items_lead or bool(node.leading) or is_atomic(node)
 
@@ -113,11 +114,12 @@ cdef dict reconcile_children(Node node, dict fields):
     cdef PyObject *found
     cdef Py_ssize_t at = 0
     cdef dict out = fields
+    cdef tuple member
     if not node.items_lead and len(node.leading) < len(fields):
-        while PyDict_Next(node.leading, &at, &name, &value):
-            found = PyDict_GetItemWithError(fields, <object>name)
+        for member in node.leading:
+            found = PyDict_GetItemWithError(fields, member[0])
             if found is not NULL:
-                out = reconcile_one(out, fields, <str>name, <Node>value, children(found))
+                out = reconcile_one(out, fields, <str>member[0], <Node>member[1], children(found))
         return out
     while PyDict_Next(fields, &at, &name, &value):
         step()

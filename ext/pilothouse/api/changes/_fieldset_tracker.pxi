@@ -100,7 +100,7 @@ cdef class Tracker:
         """The set without the paths in `reset`."""
         return fields if self.reset is None else subtract(fields, self.reset, True)
 
-    cpdef tuple version(self, str api_version):
+    cpdef object version(self, str api_version):
         """The type of an entry's version and the conversion to it;
         None if the version is not served any more."""
         if api_version == self.api_version or self.versions is None:
@@ -131,7 +131,7 @@ cdef class Tracker:
             if other is None:
                 del entries[entry.key]
                 continue
-            fields = reconcile((<tuple>other)[0], entry.fields)
+            fields = reconcile(other[0], entry.fields)
             if fields is not entry.fields:
                 entries[entry.key] = entry.replaced(fields)
 
