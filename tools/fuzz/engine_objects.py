@@ -125,11 +125,9 @@ def check_fieldset(data: bytes) -> None:
     below = {path for path in one if not any(path[:size] in other for size in range(1, len(path) + 1))}
     same("recursive difference", _members(fieldset.recursive_difference(a, b)), below)
     for fields in (a, b, union):
-        written = fieldset.ordered(fields)
-        same("a set and its order", written, fields)
         same(
             "a set that is read again",
-            _members(fieldset.parse(json.loads(exact.dump(written)))),
+            _members(fieldset.parse(json.loads(exact.dump(fields)))),
             _members(fields),
         )
         same("a set of its paths", _members(fieldset.of(fieldset.paths(fields))), _members(fields))

@@ -258,7 +258,7 @@ class Resource:
         obj["kind"], obj["apiVersion"] = self.kind, self.api_version
         if not isinstance(obj.get("metadata"), dict):
             obj["metadata"] = {}
-        defaults.apply(obj, self.group, self.version, self.kind)
+        defaults.apply(obj, self.group, self.version, self.kind, kept)
         convert.normalise(obj, self.group, self.kind)
         return obj, notes
 

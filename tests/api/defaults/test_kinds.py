@@ -1,5 +1,6 @@
 """Defaults of the built-in kinds."""
 
+import copy
 import json
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from pilothouse.api import codec
 from pilothouse.api.defaults import core as defaults_core
+from pilothouse.api.defaults import kinds
 from pilothouse.api.types import schema
 
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
@@ -203,9 +205,9 @@ def test_custom_resource_definitions() -> None:
 
 
 def test_every_kind_has_its_defaults_set_from_nothing() -> None:
-    for group_version, kinds in schema.index()["kinds"].items():
+    for group_version, served in schema.index()["kinds"].items():
         group, _, version = group_version.rpartition("/")
-        for kind in kinds:
+        for kind in served:
             first = decode((group, version, kind))
             again, _ = codec.decode(
                 codec.encode(first, kind, group_version),
@@ -215,3 +217,18 @@ def test_every_kind_has_its_defaults_set_from_nothing() -> None:
                 codec.STRICT,
             )
             assert again == first, kind
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"])
+def test_a_spec_that_is_shared_with_a_stored_object_is_left_alone(kind: str) -> None:
+    containers = [{"name": "c", "image": "i", "resources": {}}]
+    template = {"metadata": {}, "spec": {"containers": containers}}
+    spec = {"template": template, "strategy": {}, "updateStrategy": {}, "containers": containers}
+    obj = {"metadata": {"labels": {"a": "b"}}, "spec": spec, "status": {}}
+    before = copy.deepcopy(obj)
+    group = "" if kind == "Pod" else "apps"
+    kinds.apply(obj, group, "v1", kind, {"spec": spec})
+    assert obj == before
+    kinds.apply(obj, group, "v1", kind, {"status": obj["status"]})
+    assert obj.pop("spec") != before.pop("spec")
+    assert obj == before

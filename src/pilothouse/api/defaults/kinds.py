@@ -54,8 +54,17 @@ _BY_KIND: dict[tuple[str, str], Callable[[Object], None]] = {
 }
 
 
-def apply(obj: Object, group: str, version: str, kind: str) -> None:
-    """Set the defaults of upstream's defaulting functions for the kind, in place."""
+_OF_SPECS = frozenset(
+    (core.pod, workloads.deployment, workloads.replica_set, workloads.daemon_set, workloads.stateful_set)
+)
+"""Functions that set defaults in the spec alone."""
+
+
+def apply(obj: Object, group: str, version: str, kind: str, kept: Object | None = None) -> None:
+    """Set the defaults of upstream's defaulting functions for the kind, in place.
+
+    kept: members that are shared with a stored object, which has its defaults and must not be changed.
+    """
     function = _BY_KIND.get((group, kind))
-    if function is not None:
+    if function is not None and not (kept and "spec" in kept and function in _OF_SPECS):
         function(obj)

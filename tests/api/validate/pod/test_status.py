@@ -8,7 +8,8 @@ from rules import below, table
 from pilothouse.api.validate.pod.status import validate_pod_status_update as CHANGED
 from pilothouse.api.values.fields import Object
 
-FAILED, ENDED, RUNS = {"terminated": {"exitCode": 1}}, {"terminated": {"exitCode": 0}}, {"running": {}}
+FAILED, ENDED = {"terminated": {"exitCode": 1}}, {"terminated": {"exitCode": 0}}
+RUNS: Object = {"running": {}}
 NEVER, ON_FAILURE = {"restartPolicy": "Never"}, {"restartPolicy": "OnFailure"}
 SIDECAR = {**NEVER, "initContainers": [{**CONTAINER, "restartPolicy": "Always"}]}
 CLAIMS = {"resourceClaims": [{"name": "a", "resourceClaimName": "x"}]}

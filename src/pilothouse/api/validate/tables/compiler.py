@@ -113,18 +113,18 @@ class _Writer:
         source, options = self._source, line.options()
         type = source.member(struct, member).type if member else source.types[struct]
         listed, index, item = source.new(type), source.new(), source.new(members.items(type))
-        source.write(f"{listed} = {f'{struct}.get({member!r})' if member else struct} or ()")
+        source.write(f"{listed} = {f'{struct}.get({member!r})' if member else struct}")
         if mark == "!":
             with source.block(f"if not {listed}"):
                 source.cause("required", at, repr(line.message))
         if "most" in options:
-            with source.block(f"if len({listed}) > {options['most']}"):
+            with source.block(f"if {listed} and len({listed}) > {options['most']}"):
                 source.cause("too_many", at, f"len({listed}), {options['most']}")
         early, key = "unique-first" in options, options.get("unique-first", options.get("unique"))
         if not line.rules() and not line.below and key is None:
             return
         here = at if at_list else f"{at}[{{{index}}}]"
-        with source.loop(f"for {index}, {item} in enumerate({listed})"):
+        with source.block(f"if {listed}"), source.loop(f"for {index}, {item} in enumerate({listed})"):
             seen = source.seen() if key is not None else ""
             if key is not None and early:
                 self._unique(item, key, seen, here)
