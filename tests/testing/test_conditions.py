@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pilothouse.api.values.fields import Object
-from pilothouse.testing.client import Client
+from pilothouse.testing.client import KubeClient
 from pilothouse.testing.server import InProcess
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -17,7 +17,7 @@ MERGE = "application/merge-patch+json"
 
 
 def call(server: InProcess, *request: Any) -> Object:
-    with Client(server.url, server.context()) as client:
+    with KubeClient(server.url, server.context()) as client:
         return client.call(*request)
 
 
@@ -60,7 +60,7 @@ def test_it_waits_by_a_watch(server: InProcess) -> None:
     collection = "/api/v1/namespaces/kube-public/configmaps"
     with pytest.raises(TimeoutError):
         server.wait(f"{collection}/a", timeout=1.0)
-    with Client(server.url, server.context()) as client:
+    with KubeClient(server.url, server.context()) as client:
         found = client.call("GET", "/debug/requests?limit=100")["requests"]
     asked = [one for one in found if one["path"] == collection]
     assert sorted(one["verb"] for one in asked) == ["list", "watch"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pilothouse.testing.client import Client
+from pilothouse.testing.client import KubeClient
 from pilothouse.testing.manifests import ApplyError
 from pilothouse.testing.server import InProcess
 
@@ -46,7 +46,7 @@ def write(tmp_path: pathlib.Path) -> Write:
 
 
 def get(server: InProcess, path: str) -> dict[str, object]:
-    with Client(server.url, server.context()) as client:
+    with KubeClient(server.url, server.context()) as client:
         return client.call("GET", path)
 
 

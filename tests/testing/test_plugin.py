@@ -102,7 +102,7 @@ ARGUMENTS = ("-q", "-W", "error", "-p", "pilothouse.testing.plugin")
 
 
 def run(folder: pathlib.Path, program: str, *arguments: str, **variables: str) -> str:
-    """What pytest prints for a file."""
+    """The output of pytest for a file."""
     folder.joinpath("test_it.py").write_text(program)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *ARGUMENTS, *arguments, "."],

@@ -1,17 +1,17 @@
-"""What a server refused, for the report of a test."""
+"""The refusals in the report of a failed test."""
 
 import pathlib
 import time
 
 import pytest
 
-from pilothouse.testing.client import Client, Refused
+from pilothouse.testing.client import KubeClient, RefusedError
 from pilothouse.testing.report import refused
 from pilothouse.testing.server import InProcess
 
 
 def miss(server: InProcess, name: str) -> None:
-    with Client(server.url, server.context()) as client, pytest.raises(Refused):
+    with KubeClient(server.url, server.context()) as client, pytest.raises(RefusedError):
         client.call("GET", f"/api/v1/namespaces/{name}")
 
 

@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from pilothouse.testing.server import InProcess
-from pilothouse.testing.users import User
+from pilothouse.testing.users import CertificateUser
 
 READ_MAPS = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]
 
 
-def code(server: InProcess, user: User, path: str) -> int:
+def code(server: InProcess, user: CertificateUser, path: str) -> int:
     try:
         with urllib.request.urlopen(server.url + path, context=user.context(), timeout=10) as answer:
             return int(answer.status)

@@ -24,7 +24,7 @@ def context(ca_file: pathlib.Path, cert: pathlib.Path, key: pathlib.Path) -> ssl
     return out
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer that is no success: its `code`, and the Status in it."""
 
     def __init__(self, code: int, status: Object) -> None:
@@ -40,7 +40,7 @@ class Refused(Exception):
         super().__init__("\n".join([f"{head}: {message}", *lines]))
 
 
-class Client:
+class KubeClient:
     """A connection to the server at a URL. OSError when it does not answer."""
 
     def __init__(self, url: str, tls: ssl.SSLContext) -> None:
@@ -60,7 +60,7 @@ class Client:
     def call(
         self, method: str, path: str, body: Object | None = None, media: str = "application/json"
     ) -> Object:
-        """The object in the answer; Refused for an answer that is no success."""
+        """The object in the answer; RefusedError for an answer that is no success."""
         data = None if body is None else json.dumps(body).encode()
         self._connection.request(method, path, data, {"Content-Type": media, "Accept": "application/json"})
         answer = self._connection.getresponse()
@@ -92,5 +92,5 @@ def _object_in(answer: http.client.HTTPResponse, data: bytes) -> Object:
     except ValueError:
         out = {"message": data.decode("utf-8", "replace")}
     if not 200 <= answer.status < 300:
-        raise Refused(answer.status, out)
+        raise RefusedError(answer.status, out)
     return dict(out)

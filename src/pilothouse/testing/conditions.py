@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from pilothouse.api.values.fields import Object
-from pilothouse.testing.client import Client, Refused
+from pilothouse.testing.client import KubeClient, RefusedError
 
 Condition = str | Callable[[Object], object]
 """`Ready`, `Ready=False`, `delete` as kubectl's --for has them, or a function of the object."""
@@ -15,17 +15,17 @@ EVENTS = 10
 """The latest events that an error shows."""
 
 
-class Version(NamedTuple):
+class ObservedVersion(NamedTuple):
     """An object, and whether it exists; of one that never did only the kind is known."""
 
     object: Object
     exists: bool
 
 
-def wait(client: Client, path: str, condition: Condition, seconds: float) -> Object:
+def wait(client: KubeClient, path: str, condition: Condition, seconds: float) -> Object:
     """The object at a path once it meets a condition. TimeoutError shows its conditions and events."""
     begun = time.monotonic()
-    last, trouble = Version({}, exists=False), ""
+    last, trouble = ObservedVersion({}, exists=False), ""
     for last in _versions(client, path, begun + seconds):
         try:
             if _met(condition, last):
@@ -38,7 +38,7 @@ def wait(client: Client, path: str, condition: Condition, seconds: float) -> Obj
     raise TimeoutError("\n".join([head, *_state(client, path, last)]))
 
 
-def _met(condition: Condition, version: Version) -> bool:
+def _met(condition: Condition, version: ObservedVersion) -> bool:
     if condition == DELETE:
         return not version.exists
     if not version.exists:
@@ -56,7 +56,7 @@ def _conditions(obj: Object) -> list[Object]:
     return (obj.get("status") or {}).get("conditions") or []
 
 
-def _versions(client: Client, path: str, deadline: float) -> Iterator[Version]:
+def _versions(client: KubeClient, path: str, deadline: float) -> Iterator[ObservedVersion]:
     """The object as it is and as it becomes, until `deadline`."""
     collection, _, name = path.rpartition("/")
     query = {"fieldSelector": f"metadata.name={name}"}
@@ -64,14 +64,14 @@ def _versions(client: Client, path: str, deadline: float) -> Iterator[Version]:
         found = client.call("GET", f"{collection}?{urlencode(query)}")
         kind = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
         exists = bool(found["items"])
-        yield Version(kind | found["items"][0] if exists else kind, exists)
+        yield ObservedVersion(kind | found["items"][0] if exists else kind, exists)
         watch = query | {"watch": "true", "resourceVersion": found["metadata"]["resourceVersion"]}
         try:
             for event in client.events(f"{collection}?{urlencode(watch)}", deadline):
                 if event["type"] == "ERROR":
                     break
-                yield Version(event["object"], event["type"] != "DELETED")
-        except Refused as error:
+                yield ObservedVersion(event["object"], event["type"] != "DELETED")
+        except RefusedError as error:
             if error.code != 410:  # the revision is too old: begin anew
                 raise
         if time.monotonic() >= deadline:
@@ -79,7 +79,7 @@ def _versions(client: Client, path: str, deadline: float) -> Iterator[Version]:
         time.sleep(min(0.05, max(0.0, deadline - time.monotonic())))
 
 
-def _state(client: Client, path: str, version: Version) -> Iterator[str]:
+def _state(client: KubeClient, path: str, version: ObservedVersion) -> Iterator[str]:
     """An object's conditions and events, a line each."""
     if not version.exists:
         yield "the object does not exist"
@@ -93,7 +93,7 @@ def _state(client: Client, path: str, version: Version) -> Iterator[str]:
     selector = ",".join(f"{name}={value}" for name, value in field.items())
     try:
         events = client.call("GET", f"/api/v1/events?{urlencode({'fieldSelector': selector})}")["items"]
-    except Refused as error:
+    except RefusedError as error:
         yield f"its events cannot be read: {error}"
         return
     events.sort(key=_last_seen)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import reader
-from pilothouse.testing.client import APPLY, Client, Refused
+from pilothouse.testing.client import APPLY, KubeClient, RefusedError
 from pilothouse.testing.conditions import wait
 from pilothouse.testing.resources import UnknownKind, path_of
 
@@ -34,7 +34,7 @@ class Manifest(NamedTuple):
 
 
 def apply(
-    client: Client, paths: Iterable[str | os.PathLike[str]], namespace: str, seconds: float
+    client: KubeClient, paths: Iterable[str | os.PathLike[str]], namespace: str, seconds: float
 ) -> list[Object]:
     """The objects of files and folders as the server has them now; ApplyError.
 
@@ -54,13 +54,13 @@ def apply(
             if obj["kind"] == DEFINITION:
                 defined.add(obj["spec"]["names"]["kind"])
                 made = wait(client, path, "Established", max(0.0, deadline - time.monotonic()))
-        except (Refused, TimeoutError, UnknownKind) as error:
+        except (RefusedError, TimeoutError, UnknownKind) as error:
             raise ApplyError(f"{place} ({obj['kind']} {name}): {error}") from None
         out.append(made)
     return out
 
 
-def _path(client: Client, obj: Object, namespace: str, deadline: float) -> str:
+def _path(client: KubeClient, obj: Object, namespace: str, deadline: float) -> str:
     """The path of an object. A kind that has just been defined is waited for until `deadline`."""
     metadata = obj["metadata"]
     name, where = quote(metadata["name"], safe=""), metadata.get("namespace") or namespace

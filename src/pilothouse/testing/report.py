@@ -1,4 +1,4 @@
-"""The requests that a server refused during a test, for the report of a test that failed."""
+"""The requests that a server refused during a test, for the report of a failed test."""
 
 import pathlib
 from datetime import UTC, datetime

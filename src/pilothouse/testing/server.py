@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 from pilothouse.storage.keys import ROOT
 from pilothouse.testing.client import context
-from pilothouse.testing.cluster import Cluster
+from pilothouse.testing.helpers import Helpers
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ FILLED = {f"{ROOT}serviceaccounts/{name}/default" for name in NAMESPACES} | {
 """Keys of the objects that controllers create in the first namespaces."""
 
 
-class APIServer(Cluster):
+class APIServer(Helpers):
     """Base of both kinds: `url`, and the paths `kubeconfig`, `ca_file`, `client_cert` and `client_key`."""
 
     def __init__(self, flags: Sequence[str] = ()) -> None:

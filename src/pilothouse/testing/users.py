@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pilothouse import pki
 from pilothouse.api.values.fields import Object
 from pilothouse.files import write_file
-from pilothouse.testing.client import Client, context
+from pilothouse.testing.client import KubeClient, context
 
 GROUP = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class CertificateUser:
     """A user of the server: who it is, and the paths of its credentials."""
 
     name: str
@@ -31,14 +31,14 @@ class User:
         return context(self.ca_file, self.client_cert, self.client_key)
 
 
-def issue(directory: pathlib.Path, url: str, name: str, groups: Sequence[str]) -> User:
+def issue(directory: pathlib.Path, url: str, name: str, groups: Sequence[str]) -> CertificateUser:
     """A user with a certificate of the CA in a server's directory. Its files are below `users` there."""
     ca_file = directory / "ca.crt"
     authority = pki.CertificateAuthority.load(ca_file, directory / "ca.key", datetime.timedelta(0))
     assert authority is not None, f"{directory} has no CA"
     cert, key = authority.issue(name, groups, server=False)
     folder = directory / "users" / str(len(list(directory.glob("users/*"))))
-    user = User(
+    user = CertificateUser(
         name, tuple(groups), folder / "kubeconfig", ca_file, folder / "client.crt", folder / "client.key"
     )
     write_file(user.client_cert, cert)
@@ -47,7 +47,7 @@ def issue(directory: pathlib.Path, url: str, name: str, groups: Sequence[str]) -
     return user
 
 
-def allow(client: Client, name: str, rules: Iterable[Object], role: str, namespace: str) -> None:
+def allow(client: KubeClient, name: str, rules: Iterable[Object], role: str, namespace: str) -> None:
     """Give a user a new role with `rules`, and the cluster role `role`; in a namespace, or everywhere."""
     scope, kind = (f"namespaces/{namespace}/", "Role") if namespace else ("", "ClusterRole")
     path = f"/apis/{GROUP}/v1/{scope}{kind.lower()}"

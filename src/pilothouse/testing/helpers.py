@@ -1,4 +1,4 @@
-"""What tests do with a server beside their own requests: users, objects from files, waiting."""
+"""Members of the servers for tests: users with rights, objects from files, waiting."""
 
 import os
 import pathlib
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from pilothouse.api.values.fields import Object
 
 if TYPE_CHECKING:
-    from pilothouse.testing.client import Client
+    from pilothouse.testing.client import KubeClient
     from pilothouse.testing.conditions import Condition
-    from pilothouse.testing.users import User
+    from pilothouse.testing.users import CertificateUser
 
 Reference = str | tuple[str, str, str] | tuple[str, str, str, str]
 """The path of an object, or its API version, kind, name and namespace (`default` where it is left out)."""
 
 
-class Cluster:
+class Helpers:
     """Base of the servers. `directory` holds the CA and the files of users."""
 
     directory: pathlib.Path
@@ -39,7 +39,7 @@ class Cluster:
         rules: Iterable[Object] = (),
         role: str = "",
         namespace: str = "",
-    ) -> "User":
+    ) -> "CertificateUser":
         """A user with a client certificate, who has no right but these.
 
         rules: the rules of a new role. role: a cluster role that exists, such as `view`. namespace: where
@@ -84,7 +84,7 @@ class Cluster:
                 reference = resources.path_of(client, api_version, kind, name, *where or ("default",))
             return conditions.wait(client, reference, condition, timeout)
 
-    def _client(self) -> "Client":
-        from pilothouse.testing.client import Client
+    def _client(self) -> "KubeClient":
+        from pilothouse.testing.client import KubeClient
 
-        return Client(self.url, self.context())
+        return KubeClient(self.url, self.context())
