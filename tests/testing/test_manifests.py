@@ -72,6 +72,18 @@ def test_a_file_changes_what_another_has_made(server: InProcess, write: Write) -
     assert found["data"] == {"sky": "grey"}
 
 
+def test_fields_of_others_are_taken_over(server: InProcess, write: Write) -> None:
+    colours = {"metadata": {"name": "colours"}, "data": {"sky": "red"}}
+    with KubeClient(server.url, server.context()) as client:
+        client.call("POST", "/api/v1/namespaces/default/configmaps", colours)
+    assert server.apply(write("a.yaml", COLOURS % "blue"))[0]["data"] == {"sky": "blue"}
+
+
+def test_unknown_fields_are_refused(server: InProcess, write: Write) -> None:
+    with pytest.raises(ApplyError, match=r"\.spec\.sise: field not declared in schema"):
+        server.apply(write("a.yaml", DEFINITION, SHOP, WIDGET.replace("size", "sise")))
+
+
 def test_lists_and_json(server: InProcess, write: Write) -> None:
     items = [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"}}

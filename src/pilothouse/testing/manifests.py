@@ -48,9 +48,7 @@ def apply(
         name = obj["metadata"]["name"]
         try:
             path = _path(client, obj, namespace, deadline if obj["kind"] in defined else 0)
-            made = client.call(
-                "PATCH", f"{path}?fieldManager={MANAGER}&fieldValidation=Strict&force=true", obj, APPLY
-            )
+            made = client.call("PATCH", f"{path}?fieldManager={MANAGER}&force=true", obj, APPLY)
             if obj["kind"] == DEFINITION:
                 defined.add(obj["spec"]["names"]["kind"])
                 made = wait(client, path, "Established", max(0.0, deadline - time.monotonic()))
