@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -52,6 +53,69 @@ def test_modules(pytestconfig):
 """
 
 
+CONFIG = """
+import os
+
+def test_one(kubeconfig, kube):
+    assert os.environ["KUBECONFIG"] == str(kubeconfig) == str(kube.kubeconfig)
+    assert kube.url in kubeconfig.read_text()
+
+def test_two():
+    assert os.environ["KUBECONFIG"] == "before"
+"""
+REFUSED = """
+import pytest, urllib.error, urllib.request
+
+def get(kube, user, name):
+    try:
+        urllib.request.urlopen(f"{kube.url}/api/v1/namespaces/default/{name}", context=user.context()).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+
+def test_passes(kube):
+    get(kube, kube.user("early"), "services")
+
+def test_fails(kube):
+    for number in range(22):
+        get(kube, kube.user("jane"), f"secrets/s{number}")
+    assert not "fails"
+
+def test_fails_alone(kube):
+    assert not "alone"
+
+def test_without_server():
+    assert not "without"
+
+@pytest.fixture
+def broken(kube):
+    get(kube, kube, "pods/setup")
+    raise ValueError
+
+def test_setup(broken):
+    pass
+
+def test_server_is_dead(kube, monkeypatch):
+    monkeypatch.setattr(type(kube), "kubeconfig", "/none")
+    assert not "dead"
+"""
+ARGUMENTS = ("-q", "-W", "error", "-p", "pilothouse.testing.plugin")
+
+
+def run(folder: pathlib.Path, program: str, *arguments: str, **variables: str) -> str:
+    """The output of pytest for a file."""
+    folder.joinpath("test_it.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *ARGUMENTS, *arguments, "."],
+        cwd=folder,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": SOURCE} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
 @pytest.mark.slow
 def test_pytest_rewrites_no_module_of_a_server(tmp_path: pathlib.Path) -> None:
     """Rewriting takes longer than all imports, in each job that begins without compiled files."""
@@ -76,15 +140,38 @@ def test_pytest_rewrites_no_module_of_a_server(tmp_path: pathlib.Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["thread", "process"])
 def test_each_test_finds_a_fresh_server(where: str, tmp_path: pathlib.Path) -> None:
-    tmp_path.joinpath("test_it.py").write_text(PROGRAM)
-    flags = ["-p", "pilothouse.testing.plugin", f"--kube-apiserver={where}", "--kube-apiserver-flag=--v=0"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", *flags, "."],
-        cwd=tmp_path,
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": SOURCE},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    flags = (f"--kube-apiserver={where}", "--kube-apiserver-flag=--v=0")
+    assert "2 passed" in run(tmp_path, PROGRAM, *flags)
+
+
+@pytest.mark.slow
+def test_the_environment_names_the_kubeconfig(tmp_path: pathlib.Path) -> None:
+    assert "2 passed" in (printed := run(tmp_path, CONFIG, KUBECONFIG="before")), printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [["--kube-apiserver=thread"], ["--kube-apiserver=process"], ["-p", "xdist", "-n", "2"]],
+    ids=["thread", "process", "xdist"],
+)
+def test_the_report_shows_what_was_refused(arguments: list[str], tmp_path: pathlib.Path) -> None:
+    if "xdist" in arguments:
+        pytest.importorskip("xdist")
+    printed = run(tmp_path, REFUSED, *arguments)
+    assert "4 failed, 1 passed, 1 error" in printed, printed
+    title = "Requests that Pilothouse refused"
+    reports = dict(re.findall(r"^_+ (.*?) _+$(.*?)(?=^[_=]{3})", printed, re.M | re.S))
+    assert {name for name, text in reports.items() if title in text} == {
+        "test_fails",
+        "ERROR at setup of test_setup",
+    }
+    lines = reports["test_fails"].partition(title)[2].splitlines()[1:]
+    assert lines[0] == "(there were more before)" and len(lines) == 20
+    for number, line in enumerate(lines[1:], 3):
+        name = f"s{number}"
+        assert line.startswith(
+            f"get /api/v1/namespaces/default/secrets/{name} by jane: 403 Forbidden: secrets "
+        )
+    assert "get /api/v1/namespaces/default/pods/setup by kubernetes-admin: 404 NotFound: " in printed
+    assert "INTERNALERROR" not in printed and "early" not in printed

@@ -1,10 +1,14 @@
-"""pytest fixtures: `kube_apiserver` for a session, `kube` for a test that needs a fresh cluster.
+"""pytest fixtures: `kube_apiserver` for a session, `kube` for a test that needs a fresh cluster,
+`kubeconfig` for one whose clients read KUBECONFIG.
+
+The report of a test that fails shows the requests that the server refused meanwhile.
 
 Options: --kube-apiserver=thread|process, and --kube-apiserver-flag=... for flags of the server (repeatable).
 """
 
+import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,12 @@ import pytest
 
 if TYPE_CHECKING:
     from pilothouse.testing.server import APIServer
+
+
+SERVER: "pytest.StashKey[APIServer]" = pytest.StashKey()
+"""The server of the session, once a test has needed it."""
+BEGUN: pytest.StashKey[float] = pytest.StashKey()
+"""When a test began, in Unix seconds."""
 
 
 class PlainFinder:
@@ -51,7 +61,9 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[APIServer]":
 
     make = MAKERS[request.config.getoption("--kube-apiserver")]
     with make(request.config.getoption("--kube-apiserver-flag")) as server:
+        request.config.stash[SERVER] = server
         yield server
+    del request.config.stash[SERVER]
 
 
 @pytest.fixture
@@ -59,3 +71,27 @@ def kube(kube_apiserver: "APIServer") -> "Iterator[APIServer]":
     """The session's server; it is reset after the test."""
     yield kube_apiserver
     kube_apiserver.reset()
+
+
+@pytest.fixture
+def kubeconfig(kube: "APIServer", monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """The file of the administrator's kubeconfig; KUBECONFIG names it during the test."""
+    monkeypatch.setenv("KUBECONFIG", str(kube.kubeconfig))
+    return kube.kubeconfig
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show in the report of a failed test what the server refused since its setup began."""
+    if call.when == "setup":
+        item.stash[BEGUN] = call.start
+    report = yield
+    server = item.config.stash.get(SERVER, None)
+    if server is not None and report.failed and call.when != "teardown":
+        from pilothouse.testing.report import TITLE, refused
+
+        if told := refused(server.kubeconfig, item.stash[BEGUN]):
+            report.sections.append((TITLE, told))
+    return report

@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pilothouse.storage.keys import ROOT
+from pilothouse.testing.client import context
+from pilothouse.testing.helpers import Helpers
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 T = TypeVar("T")
@@ -30,7 +32,7 @@ FILLED = {f"{ROOT}serviceaccounts/{name}/default" for name in NAMESPACES} | {
 """Keys of the objects that controllers create in the first namespaces."""
 
 
-class APIServer:
+class APIServer(Helpers):
     """Base of both kinds: `url`, and the paths `kubeconfig`, `ca_file`, `client_cert` and `client_key`."""
 
     def __init__(self, flags: Sequence[str] = ()) -> None:
@@ -77,9 +79,7 @@ class APIServer:
 
     def context(self) -> ssl.SSLContext:
         """TLS settings of an administrator."""
-        context = ssl.create_default_context(cafile=str(self.ca_file))
-        context.load_cert_chain(self.client_cert, self.client_key)
-        return context
+        return context(self.ca_file, self.client_cert, self.client_key)
 
     def start(self) -> Self:
         """Start the server and wait until it is ready."""
@@ -154,6 +154,7 @@ class InProcess(APIServer):
             await asyncio.sleep(0.005)
 
     def reset(self) -> None:
+        self.forget_users()
         self.run(self._reset())
 
     async def _reset(self) -> None:
@@ -221,6 +222,7 @@ class Subprocess(APIServer):
         raise TimeoutError("the server did not become ready")
 
     def reset(self) -> None:
+        self.forget_users()
         self._end()
         self.start()
 

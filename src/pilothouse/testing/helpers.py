@@ -1,0 +1,90 @@
+"""Members of the servers for tests: users with rights, objects from files, waiting."""
+
+import os
+import pathlib
+import shutil
+import ssl
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pilothouse.api.values.fields import Object
+
+if TYPE_CHECKING:
+    from pilothouse.testing.client import KubeClient
+    from pilothouse.testing.conditions import Condition
+    from pilothouse.testing.users import CertificateUser
+
+Reference = str | tuple[str, str, str] | tuple[str, str, str, str]
+"""The path of an object, or its API version, kind, name and namespace (`default` where it is left out)."""
+
+
+class Helpers:
+    """Base of the servers. `directory` holds the CA and the files of users."""
+
+    directory: pathlib.Path
+
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
+
+    def context(self) -> ssl.SSLContext:
+        """TLS settings of an administrator."""
+        raise NotImplementedError
+
+    def user(
+        self,
+        name: str,
+        groups: Sequence[str] = (),
+        *,
+        rules: Iterable[Object] = (),
+        role: str = "",
+        namespace: str = "",
+    ) -> "CertificateUser":
+        """A user with a client certificate, who has no right but these.
+
+        rules: the rules of a new role. role: a cluster role that exists, such as `view`. namespace: where
+        both count; everywhere when it is empty.
+        """
+        from pilothouse.testing import users
+
+        found = users.issue(self.directory, self.url, name, groups)
+        with self._client() as client:
+            users.allow(client, name, rules, role, namespace)
+        return found
+
+    def forget_users(self) -> None:
+        """Remove the files of users. A reset removes their roles and bindings."""
+        shutil.rmtree(self.directory / "users", ignore_errors=True)
+
+    def apply(
+        self, *paths: str | os.PathLike[str], namespace: str = "default", timeout: float = 10.0
+    ) -> list[Object]:
+        """Apply the objects of YAML and JSON files, and of those in folders; ApplyError.
+
+        Definitions are applied first and waited for. `namespace` is that of objects which name none.
+        """
+        from pilothouse.testing import manifests
+
+        with self._client() as client:
+            return manifests.apply(client, paths, namespace, timeout)
+
+    def wait(
+        self, reference: Reference, condition: "Condition" = "Ready", *, timeout: float = 10.0
+    ) -> Object:
+        """The object once it meets a condition, which is awaited by a watch.
+
+        The condition is `Ready`, `Ready=False`, `delete`, or a function of the object.
+        TimeoutError shows the object's conditions and events.
+        """
+        from pilothouse.testing import conditions, resources
+
+        with self._client() as client:
+            if not isinstance(reference, str):
+                api_version, kind, name, *where = reference
+                reference = resources.path_of(client, api_version, kind, name, *where or ("default",))
+            return conditions.wait(client, reference, condition, timeout)
+
+    def _client(self) -> "KubeClient":
+        from pilothouse.testing.client import KubeClient
+
+        return KubeClient(self.url, self.context())

@@ -1,0 +1,64 @@
+"""Users with rights of their own: a client certificate of the server's CA, a role and a binding."""
+
+import datetime
+import pathlib
+import re
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pilothouse import pki
+from pilothouse.api.values.fields import Object
+from pilothouse.files import write_file
+from pilothouse.testing.client import KubeClient, context
+
+GROUP = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateUser:
+    """A user of the server: who it is, and the paths of its credentials."""
+
+    name: str
+    groups: tuple[str, ...]
+    kubeconfig: pathlib.Path
+    ca_file: pathlib.Path
+    client_cert: pathlib.Path
+    client_key: pathlib.Path
+
+    def context(self) -> ssl.SSLContext:
+        """TLS settings of the user."""
+        return context(self.ca_file, self.client_cert, self.client_key)
+
+
+def issue(directory: pathlib.Path, url: str, name: str, groups: Sequence[str]) -> CertificateUser:
+    """A user with a certificate of the CA in a server's directory. Its files are below `users` there."""
+    ca_file = directory / "ca.crt"
+    authority = pki.CertificateAuthority.load(ca_file, directory / "ca.key", datetime.timedelta(0))
+    assert authority is not None, f"{directory} has no CA"
+    cert, key = authority.issue(name, groups, server=False)
+    folder = directory / "users" / str(len(list(directory.glob("users/*"))))
+    user = CertificateUser(
+        name, tuple(groups), folder / "kubeconfig", ca_file, folder / "client.crt", folder / "client.key"
+    )
+    write_file(user.client_cert, cert)
+    write_file(user.client_key, key)
+    write_file(user.kubeconfig, pki.kubeconfig(url, ca_file.read_bytes(), cert=cert, key=key, user=name))
+    return user
+
+
+def allow(client: KubeClient, name: str, rules: Iterable[Object], role: str, namespace: str) -> None:
+    """Give a user a new role with `rules`, and the cluster role `role`; in a namespace, or everywhere."""
+    scope, kind = (f"namespaces/{namespace}/", "Role") if namespace else ("", "ClusterRole")
+    path = f"/apis/{GROUP}/v1/{scope}{kind.lower()}"
+    metadata = {"generateName": re.sub("[/%]", "-", name) + "-"}
+    roles = [("ClusterRole", role)] if role else []
+    if rules := list(rules):
+        made = client.call("POST", f"{path}s", {"metadata": metadata, "rules": rules})
+        roles.append((kind, made["metadata"]["name"]))
+    for one in roles:
+        reference = {"apiGroup": GROUP, "kind": one[0], "name": one[1]}
+        subjects = [{"apiGroup": GROUP, "kind": "User", "name": name}]
+        client.call(
+            "POST", f"{path}bindings", {"metadata": metadata, "roleRef": reference, "subjects": subjects}
+        )
