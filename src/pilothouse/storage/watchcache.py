@@ -22,6 +22,7 @@ from pilothouse.storage.interface import (
     StorageError,
     StorageEvent,
     Subscription,
+    UnreadableError,
 )
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.unreadable import UnreadableError
