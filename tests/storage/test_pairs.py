@@ -1,4 +1,4 @@
-"""What passes between stores and their users is compared by its values, and cannot be changed."""
+"""The values that pass between stores and their users are equal by what they hold, and cannot be changed."""
 
 from typing import Any
 

@@ -4,9 +4,8 @@ from pilothouse.storage._entry cimport Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, StorageEvent
 
 from pilothouse.storage._prefixes import longest
-from pilothouse.storage.interface import StorageError
+from pilothouse.storage.interface import StorageError, UnreadableError
 from pilothouse.storage.keys import ROOT
-from pilothouse.storage.unreadable import UnreadableError
 
 cdef str OBJECTS = ROOT
 

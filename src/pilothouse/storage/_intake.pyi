@@ -2,8 +2,7 @@ from collections.abc import Callable
 
 from pilothouse.storage._entry import Entry
 from pilothouse.storage._watchcache import ResourceCache
-from pilothouse.storage.interface import KeyValue, StorageEvent
-from pilothouse.storage.unreadable import UnreadableError
+from pilothouse.storage.interface import KeyValue, StorageEvent, UnreadableError
 
 class Intake:
     revision: int

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pilothouse.gotext import quote
 from pilothouse.storage._pairs import KeyValue, Op, StorageEvent
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "StorageEvent",
     "Subscription",
     "Unavailable",
+    "UnreadableError",
 ]
 
 
@@ -74,6 +76,18 @@ class Full(Unavailable):
 
 class Behind(Unavailable):
     """The store answers, but its watches have not delivered all changes in time."""
+
+
+class UnreadableError(StorageError):
+    """A stored value cannot be read: its encryption key is not available, or it is damaged or no object."""
+
+    def __init__(self, kv: KeyValue, why: str) -> None:
+        super().__init__(why)
+        self.kv = kv
+
+    def in_list(self) -> "UnreadableError":
+        """The error for a list or a watch, whose message names the key."""
+        return UnreadableError(self.kv, f"unable to transform key {quote(self.kv.key)}: {self}")
 
 
 @dataclass(slots=True)

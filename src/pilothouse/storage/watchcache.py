@@ -22,9 +22,9 @@ from pilothouse.storage.interface import (
     StorageError,
     StorageEvent,
     Subscription,
+    UnreadableError,
 )
 from pilothouse.storage.keys import ROOT
-from pilothouse.storage.unreadable import UnreadableError
 from pilothouse.waiting import in_task
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]

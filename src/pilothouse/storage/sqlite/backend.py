@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from pilothouse.storage.commit_metrics import CommitMetrics
@@ -127,7 +128,15 @@ class SqliteStorage:
     async def range(
         self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0, counted: bool = True
     ) -> Page:
-        return await self._read(revision, sqlite_file.read_range, prefix, start, limit, revision, counted)
+        read = partial(
+            sqlite_file.read_range,
+            prefix=prefix,
+            start=start,
+            limit=limit,
+            revision=revision,
+            counted=counted,
+        )
+        return await self._read(revision, read)
 
     async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
         return await self._write([Op(key, value, 0, ttl)])

@@ -179,7 +179,7 @@ class SQLiteWriter:
                 self._db.rollback()
             if self._reserve.exhausted(error):
                 self._checkpoint(at_once=True)
-                return self._commit(writes + without_space, was_full=True)
+                return self._commit(writes, was_full=True)
             batch = Batch(self.revision)
             if self._reserve.says_full(error):
                 without_space += writes
