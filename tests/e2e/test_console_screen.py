@@ -37,7 +37,7 @@ CASES: list[tuple[list[str], list[str], int, int]] = [
     (["\x1b[>4;1m\x1b[?25lx\x1b[6n\x07"], ["x"], 0, 1),
     (["\x1b]" + "o" * 5000], ["]ooooooooo"] + ["o" * 10] * 499 + ["o"], 500, 1),
 ]
-"""What is written, the lines, and the row and column of the cursor."""
+"""The text that is written, the lines, and the row and column of the cursor."""
 
 
 def test_what_a_program_writes_is_put_on_the_screen(browser: Any, tmp_path: pathlib.Path) -> None:

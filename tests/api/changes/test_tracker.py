@@ -268,7 +268,7 @@ def changed(live: Any, manager: str, **spec: Any) -> Any:
 
 
 def test_sets_that_stay_the_same_are_not_made_anew() -> None:
-    """What a write does not touch, and what its manager owns already, is shared with the live object."""
+    """Sets that a write does not touch, or that its manager owns already, are shared with the live object."""
     live = {"metadata": {"uid": ""}, "spec": {"labels": {"a": "1", "b": "1"}, "text": "x"}}
     managed.update(None, live, type=TYPE, manager="m", api_version="v1", now="2026-01-01T00:00:00Z")
     renewed = changed(live, "m", text="y")

@@ -138,7 +138,7 @@ cdef dict subtract(dict a, dict b, bint recursive):
 
 
 cdef dict rest(dict x, dict y, bint recursive):
-    """What is left of an element's dict; None if it is nothing."""
+    """The part of an element's dict that is left; None if nothing is."""
     cdef bint member = is_member(y)
     cdef dict left
     if member and (recursive or not x):
