@@ -1,4 +1,4 @@
-"""The terminal of the console: by keyboard, whatever a command writes, and only for whoever may."""
+"""The terminal of the console: by keyboard, whatever a command writes, and only for users who may."""
 
 import json
 import pathlib

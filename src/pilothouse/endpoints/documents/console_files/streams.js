@@ -4,7 +4,7 @@ import { base, send, TABLE, token } from "./api.js";
 
 const BEARER = "base64url.bearer.authorization.k8s.io.";
 
-// The pieces of a text, as they come. Whoever reads no further ends the request.
+// The pieces of a text, as they come. A reader that stops ends the request.
 export async function stream(path, options) {
   return pieces((await send(path, { accept: "text/plain, */*", ...options })).body);
 }

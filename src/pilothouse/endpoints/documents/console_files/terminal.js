@@ -58,7 +58,7 @@ class Terminal {
       this.sheet.scrollTop = this.sheet.scrollHeight;
       this.send(STDIN, text);
     }, () => this.screen.brackets);
-    // Whoever selects a text can copy it; a click, or typing, leads back to the program.
+    // A text that is selected can be copied; a click, or typing, leads back to the program.
     this.sheet.addEventListener("click", () => getSelection().isCollapsed && this.input.focus());
     this.sheet.addEventListener("keydown", (event) => isText(event) && this.input.focus());
     this.sizes = new ResizeObserver(([{ contentRect }]) => {

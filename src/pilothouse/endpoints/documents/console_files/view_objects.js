@@ -143,6 +143,6 @@ async function suggest(list) {
     const { items } = await getJSON("/api/v1/namespaces?limit=500");
     list.replaceChildren(...items.map((one) => h("option", { value: one.metadata.name })));
   } catch {
-    // Whoever may not list namespaces types one.
+    // A user who may not list namespaces types one.
   }
 }
