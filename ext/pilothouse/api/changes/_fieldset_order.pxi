@@ -4,7 +4,7 @@
 # operations on sets keep it. So nothing is sorted when a set is written.
 
 
-cdef Py_ssize_t PART = 20000  # elements sorted in one step
+cdef Py_ssize_t PART = 4000  # elements sorted in one step
 
 
 cdef inline bint is_member(dict child):

@@ -214,17 +214,21 @@ _own = rules.table("api.core.v1.PodSpec")("""
 """Rules for members that often differ among the pods of one template (templates.OWN)."""
 
 
-def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Validates a new pod. PERF: what a valid pod of the same template had, too, is not judged again."""
+def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT, *, large: bool = False) -> None:
+    """Validates a new pod. PERF: what a valid pod of the same template had, too, is not judged again.
+
+    large: its template is not looked for, nor remembered: to compare and to copy it would hold up other
+    threads.
+    """
     spec, count = pod.get("spec") or {}, len(errs)
-    known = policy.template_of(spec) is not None
+    known = not large and policy.template_of(spec) is not None
     validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy), known=known)
     if spec.get("ephemeralContainers"):
         errs.forbidden("spec.ephemeralContainers", "cannot be set on create")
     if spec.get("nodeName") and spec.get("schedulingGates"):
         errs.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
     validate_annotations_match_fields(pod["metadata"].get("annotations") or {}, spec, "spec", errs)
-    if not known and len(errs) == count:
+    if not (known or large) and len(errs) == count:
         policy.remember_template(spec)
 
 

@@ -214,7 +214,7 @@ def grace_period(pod: Object, asked: int | None) -> int:
 
 def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
     policy = pod_policy(ctx)
-    validate_pod(pod, errs, policy)
+    validate_pod(pod, errs, policy, large=bool(ctx.work.bytes))
     if not errs.causes:
         policy.remember_valid(pod)
 
