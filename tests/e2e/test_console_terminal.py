@@ -126,8 +126,9 @@ def test_lines_are_edited(console: Consoles, kubelet: StreamingKubelet) -> None:
 
 def test_a_command_is_interrupted(console: Consoles, kubelet: StreamingKubelet) -> None:
     page = connected(console, CONTROLLED)
-    page.keyboard.type("sleep 100; echo not; trap 'echo inter''rupted' INT; sleep 100")
+    page.keyboard.type("sh -c 'echo run''ning; sleep 100; echo not'")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("log")).to_contain_text("running")
     page.keyboard.press("Control+c")
     expect(page.get_by_role("log")).to_contain_text("^C")
     page.keyboard.type("echo go''ne")

@@ -56,8 +56,6 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "api/expressions/admission.py:_plain",
     "api/expressions/devices.py:environment",
     "api/defaults/core.py:pull_policy",
-    "api/changes/managed.py:_known_identity",
-    "api/changes/managed.py:_set_of",
     "api/meta.py:_second",
     "api/values/names.py:_port_names",
     "api/values/addresses.py:_strict_address",

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import ctypes
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,6 @@ from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.api.values import times
 from pilothouse.registry import deletion
-from pilothouse.registry.groups.core.pods import POD as POD_STRATEGY
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.registry.write import Write
 
@@ -35,7 +35,12 @@ async def delete(
     rig: Rig, name: str = "a", resource: Any = POD, now: Any = NOW, dry_run: bool = False, **options: Any
 ) -> Any:
     record = rig.catalog.get(*resource)
-    ctx = WriteContext(
+    ctx = context(rig, record, name, now, dry_run)
+    return await deletion.delete(Write(rig.store, record, ctx), options)
+
+
+def context(rig: Rig, record: Any, name: str, now: str = NOW, dry_run: bool = False) -> WriteContext:
+    return WriteContext(
         user=ADMIN,
         verb="delete",
         resource=record,
@@ -46,7 +51,6 @@ async def delete(
         readers=rig.readers,
         services=rig.services,
     )
-    return await deletion.delete(Write(rig.store, record, ctx), options)
 
 
 async def live(rig: Rig, name: str = "a", path: str = PODS) -> Any:
@@ -419,25 +423,28 @@ async def test_a_delete_that_reads_the_metadata_alone(wanted: bool, more: Any, r
     """It leaves what one that reads the whole object does, and a plugin sees all of it."""
     witness = Witness()
     async with Rig((witness,)) as rig:
-        for name in ("part", "whole"):
+        made, deleted = {}, {}
+        for name, settle in (("part", None), ("whole", nothing_to_settle)):
             await bound(rig, name, **more)
-        made = {name: await rig.ok("GET", f"{PODS}/{name}") for name in ("part", "whole")}
-        witness.wanted = wanted
-        part = await rig.ok("DELETE", f"{PODS}/part?gracePeriodSeconds=0")
-        POD_STRATEGY.settle, settle = nothing_to_settle, POD_STRATEGY.settle
-        try:
-            whole = await rig.ok("DELETE", f"{PODS}/whole?gracePeriodSeconds=0")
-        finally:
-            POD_STRATEGY.settle = settle
+            made[name] = await rig.ok("GET", f"{PODS}/{name}")
+            record = rig.catalog.get(*POD)
+            assert record is not None
+            record = replace(record, strategy=replace(record.strategy, settle=settle))
+            witness.wanted = wanted
+            write = Write(rig.store, record, context(rig, record, name), rig.chain)
+            done = await deletion.delete(write, {"gracePeriodSeconds": 0})
+            assert done.value is not None
+            deleted[name] = orjson.loads(done.value)
+            assert (await live(rig, name) is None) is not bool(more.get("finalizers"))
         assert witness.seen == ([made["part"], made["whole"]] if wanted else [])
+        part, whole = deleted["part"], deleted["whole"]
         assert list(part) == list(whole) and list(part["metadata"]) == list(whole["metadata"])
         for one in (part, whole):
-            for member in ("name", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp"):
+            for member in ("name", "uid", "resourceVersion", "creationTimestamp"):
                 one["metadata"].pop(member)
             for entry in one["metadata"]["managedFields"]:
                 entry.pop("time")
         assert part == whole
-        assert (await live(rig, "part") is None) is not bool(more.get("finalizers"))
 
 
 async def nothing_to_settle(ctx: Any, obj: Any, old: Any) -> None:
