@@ -517,15 +517,31 @@ async def _in_pipes(command: list[str], has_input: bool, inputs: Inputs, send: S
             await _ended(process)
 
 
+async def _turns(
+    follow: Callable[[int, Callable[[], None]], None], forget: Callable[[int], object], file: int
+) -> None:
+    """Wait until a file can be read or written. A thread that reads it would stay when nobody waits."""
+    ready = asyncio.Event()
+    follow(file, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        forget(file)
+
+
 async def _in_terminal(command: list[str], has_input: bool, inputs: Inputs, send: Send) -> int:
     loop = asyncio.get_running_loop()
     master, slave = os.openpty()
+    os.set_blocking(master, False)
     process = await _started(*command, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
 
     async def feed() -> None:
         while (data := await inputs[STDIN].get()) is not None:
-            os.write(master, data)
+            while data:
+                with contextlib.suppress(BlockingIOError):
+                    data = data[os.write(master, data) :]
+                await _turns(loop.add_writer, loop.remove_writer, master)
 
     async def resize() -> None:
         text = b""
@@ -541,8 +557,11 @@ async def _in_terminal(command: list[str], has_input: bool, inputs: Inputs, send
     tasks = [loop.create_task(feed()), loop.create_task(resize())]
     try:
         while True:
+            await _turns(loop.add_reader, loop.remove_reader, master)
             try:
-                data = await loop.run_in_executor(None, os.read, master, CHUNK)
+                data = os.read(master, CHUNK)
+            except BlockingIOError:
+                continue
             except OSError:
                 break
             if not data:

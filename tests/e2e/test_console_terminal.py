@@ -27,7 +27,7 @@ expect = playwright.expect
 
 EXEC = "/api/v1/namespaces/default/pods/old/exec"
 SHELL = "env TERM=xterm PS1=ready$ bash --norc --noprofile"
-CONTROLLED = "setsid --ctty --wait sh"
+CONTROLLED = "env --default-signal=INT setsid --ctty --wait sh"
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +62,16 @@ def opened(console: Consoles, pod: str = "old", token: str = "for-root", **setti
     return console(token, f"#/objects?kind=/v1/pods&open=default%2F{pod}%2Fterminal", **settings)
 
 
-def connected(console: Consoles, command: str = "sh", pod: str = "old", **settings: Any) -> Any:
+def run(console: Consoles, command: str, pod: str = "old", **settings: Any) -> Any:
     page = opened(console, pod, **settings)
     page.get_by_label("Command").fill(command)
     page.get_by_role("button", name="Connect").click()
+    return page
+
+
+def connected(console: Consoles, command: str = "sh", pod: str = "old", **settings: Any) -> Any:
+    """A terminal whose command goes on: it has the focus until the command ends."""
+    page = run(console, command, pod, **settings)
     expect(page.get_by_role("textbox", name="Terminal")).to_be_focused()
     return page
 
@@ -209,7 +215,7 @@ def test_hostile_output_is_text(console: Consoles, kubelet: StreamingKubelet, tm
     strings += b"\x1b]8;;javascript:x\x07link\x1b]8;;\x07"
     moves = b"\x1b[9999999;9999999Hfar\x1b[9999999A\x1b[31mup\x1b[0m\x1b[9999999Pp\x1b[9999999@"
     (tmp_path / "hostile").write_bytes(markup + strings + moves + b"\xff\xe2\x80\xae\x00\x9b")
-    page = connected(console, f"cat {tmp_path}/hostile")
+    page = run(console, f"cat {tmp_path}/hostile")
     expect(page.get_by_role("log")).to_contain_text("up")
     shown = page.locator(".log > div").all_text_contents()
     assert shown[0] == markup.decode() + "link"
@@ -222,7 +228,7 @@ def test_hostile_output_is_text(console: Consoles, kubelet: StreamingKubelet, tm
 
 
 def test_a_flood_keeps_the_latest_lines(console: Consoles, kubelet: StreamingKubelet) -> None:
-    page = connected(console, "seq 300000")
+    page = run(console, "seq 300000")
     expect(page.get_by_role("log")).to_contain_text("300000")
     shown = [text for text in page.locator(".log > div").all_text_contents() if text.strip()]
     assert shown == [str(n) for n in range(300_001 - len(shown), 300_001)]
