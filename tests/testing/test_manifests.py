@@ -80,8 +80,8 @@ def test_fields_of_others_are_taken_over(server: InProcess, write: Write) -> Non
 
 
 def test_unknown_fields_are_refused(server: InProcess, write: Write) -> None:
-    with pytest.raises(ApplyError, match=r"\.spec\.sise: field not declared in schema"):
-        server.apply(write("a.yaml", DEFINITION, SHOP, WIDGET.replace("size", "sise")))
+    with pytest.raises(ApplyError, match=r"\.spec\.sizes: field not declared in schema"):
+        server.apply(write("a.yaml", DEFINITION, SHOP, WIDGET.replace("size", "sizes")))
 
 
 def test_lists_and_json(server: InProcess, write: Write) -> None:
