@@ -1,12 +1,15 @@
-"""Fixtures that several modules share: three servers on three etcd members behind HAProxy, and a browser."""
+"""Fixtures that several modules share: three servers on three etcd members behind HAProxy, a browser, and a
+server with the console."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.consoles import chromium
+from e2e.consoles import chromium, console_server
 
+from pilothouse.commands.api import Api
 from pilothouse.testing.ha import Ha
+from pilothouse.testing.server import InProcess
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +37,16 @@ def browser() -> Iterator[Any]:
     """Chromium, for the tests of a module."""
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    """A server with the console, for the tests of a module; modules about other servers have their own."""
+    with console_server(tmp_path_factory.mktemp("tokens")) as server:
+        yield server
+
+
+@pytest.fixture
+def api(server: InProcess) -> Api:
+    """The server by its administrator's kubeconfig."""
+    return Api(server.kubeconfig)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.consoles import MARKS, VIEWS, Consoles, console_server
+from e2e.consoles import MARKS, VIEWS, Consoles
 from eventually import eventually
 
 from pilothouse.commands.api import Api
@@ -28,21 +28,10 @@ FILES = """performance.getEntriesByType("resource").concat(performance.getEntrie
     .map((one) => [one.name, one.transferSize, one.renderBlockingStatus])"""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
-
-
 @pytest.fixture
 def console(browser: Any, server: InProcess) -> Iterator[Consoles]:
     with Consoles(browser, server.url) as consoles:
         yield consoles
-
-
-@pytest.fixture
-def api(server: InProcess) -> Api:
-    return Api(server.kubeconfig)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

@@ -30,17 +30,6 @@ DEPLOYMENT = {"replicas": 1, "selector": {"matchLabels": {"app": "x"}}, "templat
 ALL = ["Edit", "Apply", "Scale", "Restart", "Delete"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: InProcess) -> Api:
-    return Api(server.kubeconfig)
-
-
 @pytest.fixture
 def console(browser: Any, server: InProcess) -> Iterator[Consoles]:
     with Consoles(browser, server.url, refused=(403, 404, 409, 422)) as consoles:

@@ -35,11 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 
 
 @pytest.fixture
-def api(server: InProcess) -> Api:
-    return Api(server.kubeconfig)
-
-
-@pytest.fixture
 def console(browser: Any, server: InProcess) -> Iterator[Consoles]:
     with Consoles(browser, server.url, refused=(404,)) as consoles:
         yield consoles

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.consoles import MARKS, Consoles, console_server
+from e2e.consoles import MARKS, Consoles
 
 from pilothouse.commands.api import Api
 from pilothouse.testing.server import InProcess
@@ -26,17 +26,6 @@ POD = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c
 DEPLOYMENT = {"replicas": 1, "selector": {"matchLabels": {"app": "x"}}, "template": POD}
 LARGE = 9007199254740993
 """A number that a browser's own numbers cannot hold."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: InProcess) -> Api:
-    return Api(server.kubeconfig)
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """The console shows how kubectl forwards the ports of a pod or a service."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.consoles import MARKS, Consoles, console_server
+from e2e.consoles import MARKS, Consoles
 
 from pilothouse.commands.api import Api
 from pilothouse.testing.server import InProcess
@@ -16,12 +15,6 @@ expect = playwright.expect
 
 
 SERVICE_PORTS = (("web", 80, "TCP"), ("tls", 8443, "TCP"), ("dns", 53, "UDP"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from backend import own_address
-from e2e.consoles import MARKS, Consoles, console_server
+from e2e.consoles import MARKS, Consoles
 from eventually import eventually
 
 from pilothouse.commands.api import Api
@@ -71,17 +71,6 @@ def serving(server: InProcess) -> Iterator[int]:
         yield site.server_port
         site.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: InProcess) -> Api:
-    return Api(server.kubeconfig)
 
 
 def attacked(browser: Any, server: InProcess, url: str) -> dict[str, str]:

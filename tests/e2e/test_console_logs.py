@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from clients.cluster_streams import PODS, fill
 from clients.drivers import Raw
-from e2e.consoles import MARKS, Consoles, console_server, may_read_pods
+from e2e.consoles import MARKS, Consoles, may_read_pods
 from eventually import eventually
 from streaming_kubelet import StreamingKubelet
 
@@ -29,12 +29,6 @@ HOSTILE = (
     b"\xe2\x80\xaereversed\x00\xff\n" + b"x" * 30_000 + b"\n"
     b"after\n"
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
 
 
 @pytest.fixture

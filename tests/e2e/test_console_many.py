@@ -48,11 +48,6 @@ def fill(api: Api) -> None:
 
 
 @pytest.fixture
-def api(server: InProcess) -> Api:
-    return Api(server.kubeconfig)
-
-
-@pytest.fixture
 def console(browser: Any, server: InProcess) -> Iterator[Consoles]:
     with Consoles(browser, server.url, refused=(400,)) as consoles:
         yield consoles

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from clients.cluster_streams import fill
 from clients.drivers import Raw
-from e2e.consoles import MARKS, Consoles, console_server, may_read_pods
+from e2e.consoles import MARKS, Consoles, may_read_pods
 from eventually import eventually
 from streaming_kubelet import StreamingKubelet
 from websockets.exceptions import InvalidStatus
@@ -28,12 +28,6 @@ expect = playwright.expect
 EXEC = "/api/v1/namespaces/default/pods/old/exec"
 SHELL = "env TERM=xterm PS1=ready$ bash --norc --noprofile"
 CONTROLLED = "env --default-signal=INT setsid --ctty --wait sh"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,19 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e.consoles import MARKS, Consoles, console_server
+from e2e.consoles import MARKS, Consoles
 
 from pilothouse.testing.server import InProcess
 
 pytest.importorskip("playwright.sync_api")
 
 pytestmark = [*MARKS]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        yield server
 
 
 @pytest.fixture

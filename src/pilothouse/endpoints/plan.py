@@ -20,7 +20,7 @@ from pilothouse.endpoints.answers.response import Responder
 from pilothouse.endpoints.observer import Observer
 from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
-from pilothouse.endpoints.verdict import Verdicts
+from pilothouse.endpoints.verdict import Verdicts, credential_of
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics._requestmetrics import system_client_of
 from pilothouse.registry.catalog import Catalog
@@ -107,7 +107,6 @@ class Planner:
             return
         assert ctx.flow is not None
         headers, head = request.headers, request.path[: -len(info.name)]
-        credential = request.peer_certificates[0] if request.peer_certificates else headers["authorization"]
         decision, allowed = verdict
         shown, size = b"", 0
         if self._journal is not None:
@@ -127,7 +126,7 @@ class Planner:
             form=form,
             content_type=ctx.media.content_type,
         )
-        self.known.put((credential, head, headers.get("user-agent"), headers.get("accept")), plan)
+        self.known.put((credential_of(request), head, headers.get("user-agent"), headers.get("accept")), plan)
 
 
 def _plain(ctx: Context, response: Response) -> bool:

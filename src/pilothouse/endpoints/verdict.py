@@ -24,7 +24,7 @@ from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request
 
 VERDICT = 1024
-"""Bytes of a verdict beside its key."""
+"""Bytes of a verdict beside its key and its parsed query."""
 VERBS = frozenset(("list", "create", "update", "patch", "delete"))
 QUERY = frozenset(
     (
@@ -76,7 +76,10 @@ class Verdicts:
         self._hit = authenticator.metrics.hits
         self._proxied = (*authenticator.proxied, *BROWSER)
         self.known: Cache[Key, Verdict] = Cache(
-            "verdicts", budget, largest=8 * VERDICT, weigh=lambda key, verdict: weight(key) + VERDICT
+            "verdicts",
+            budget,
+            largest=8 * VERDICT,
+            weigh=lambda key, verdict: weight(key) + weight(verdict.query) + VERDICT,
         )
         self.epoch = 0
         """Grows when all verdicts are forgotten."""
@@ -130,10 +133,9 @@ class Verdicts:
         if found is None or found[0] is not ctx.decision:
             return
         headers = request.headers
-        credential = request.peer_certificates[0] if request.peer_certificates else headers["authorization"]
         more = request.query, headers.get("user-agent"), headers.get("accept"), headers.get("content-type")
         self.known.put(
-            (credential, request.method, path, *more),
+            (credential_of(request), request.method, path, *more),
             Verdict(
                 known=known,
                 decision=found[0],
@@ -147,6 +149,11 @@ class Verdicts:
                 handler=handler,
             ),
         )
+
+
+def credential_of(request: Request) -> str | bytes:
+    """The credential by which a request is known: its client certificate, else its Authorization header."""
+    return request.peer_certificates[0] if request.peer_certificates else request.headers["authorization"]
 
 
 def _like_others(ctx: Context, resource: Resource) -> bool:
