@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from clients.drivers import Raw
 from e2e.consoles import chromium, console_server
 
 from pilothouse.commands.api import Api
@@ -50,3 +51,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 def api(server: InProcess) -> Api:
     """The server by its administrator's kubeconfig."""
     return Api(server.kubeconfig)
+
+
+@pytest.fixture
+def raw(server: InProcess) -> Iterator[Raw]:
+    """A raw connection of the administrator; the server is reset when it closes."""
+    raw = Raw(server)
+    yield raw
+    raw.connection.close()
+    server.reset()

@@ -31,14 +31,6 @@ CONTROLLED = "env --default-signal=INT setsid --ctty --wait sh"
 
 
 @pytest.fixture
-def raw(server: InProcess) -> Iterator[Raw]:
-    raw = Raw(server)
-    yield raw
-    raw.connection.close()
-    server.reset()
-
-
-@pytest.fixture
 def kubelet(tmp_path: Any, raw: Raw) -> Iterator[StreamingKubelet]:
     with StreamingKubelet(tmp_path) as kubelet:
         fill(raw, kubelet)
