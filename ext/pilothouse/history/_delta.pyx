@@ -1,0 +1,452 @@
+"""The difference of two texts of one object, found without parsing them and without the interpreter lock.
+
+A delta is a JSON array of steps, which tell the old value and the new one, so that it can be followed both ways:
+
+    ["=", path, old, new]             the value at `path` is another one
+    ["-", path, old]                  the member at `path` is gone
+    ["+", path, new]                  the member at `path` is new
+    ["~", path, first, olds, news]    in the list at `path`, elements from `first` on stand in place of others
+
+A path is an array of member names and indexes. pilothouse.history.delta reads and follows deltas.
+
+The texts are compact JSON, as the stores keep it. Members are found in any order; a member that is far from its old
+place among the others is told as gone and new. Steps of members that are gone come first, so that this is right as well.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdio cimport snprintf
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+cdef enum:
+    AHEAD = 16                        # members among which one is looked for that is not in its place
+    DEEPEST = 200                     # levels; what is below them is told as a whole
+
+cdef struct Step:                     # where the walk is: a member or an element, and what it is in
+    Step* parent
+    const char* name                  # the member's name with its quotes, NULL for an element
+    Py_ssize_t size                   # bytes of the name, or the index of the element
+
+cdef struct Text:
+    char* start
+    Py_ssize_t size, room
+
+cdef struct Delta:
+    Text gone, other                  # the steps of members that are gone; the other steps
+    Py_ssize_t most                   # bytes that they may have; beyond them the walk ends
+    Py_ssize_t until                  # the offset in the old text up to which the texts are the same
+    bint failed                       # too long, not compact JSON, or no memory
+
+cdef struct Piece:                    # a part of a text: where it begins, and where it or the text ends
+    const char* text
+    Py_ssize_t at, end
+
+cdef struct Member:
+    const char* name
+    Py_ssize_t size, value, end       # bytes of the name; where the value begins and ends
+
+cdef char[256] SPECIAL                # the characters at which a walk over a value stops
+memset(SPECIAL, 0, 256)
+SPECIAL[c'"'] = SPECIAL[c'{'] = SPECIAL[c'}'] = SPECIAL[c'['] = SPECIAL[c']'] = SPECIAL[c','] = 1
+
+
+# --- the text of a delta
+
+cdef void add(Delta* delta, Text* text, const char* piece, Py_ssize_t size) noexcept nogil:
+    cdef char* grown
+    cdef Py_ssize_t room
+    if delta.failed:
+        return
+    if delta.gone.size + delta.other.size + size > delta.most:
+        delta.failed = True
+        return
+    if text.size + size > text.room:
+        room = 2 * (text.size + size) + 256
+        grown = <char*>realloc(text.start, room)
+        if grown == NULL:
+            delta.failed = True
+            return
+        text.start, text.room = grown, room
+    memcpy(text.start + text.size, piece, size)
+    text.size += size
+
+
+cdef inline void add_piece(Delta* delta, Text* text, Piece piece) noexcept nogil:
+    add(delta, text, b",", 1)
+    add(delta, text, piece.text + piece.at, piece.end - piece.at)
+
+
+cdef void add_path(Delta* delta, Text* text, Step* at) noexcept nogil:
+    cdef char digits[24]
+    if at == NULL:
+        return
+    add_path(delta, text, at.parent)
+    if at.parent != NULL:
+        add(delta, text, b",", 1)
+    if at.name != NULL:
+        add(delta, text, at.name, at.size)
+    else:
+        add(delta, text, digits, snprintf(digits, sizeof(digits), b"%zd", at.size))
+
+
+cdef void begin(Delta* delta, Text* text, const char* kind, Step* at) noexcept nogil:
+    """Begin a step; `kind` is its first element, with a comma before and behind."""
+    add(delta, text, kind if text.size else kind + 1, 6 if text.size else 5)
+    add(delta, text, b"[", 1)
+    add_path(delta, text, at)
+    add(delta, text, b"]", 1)
+
+
+cdef void tell_gone(Delta* delta, Step* at, Piece old) noexcept nogil:
+    begin(delta, &delta.gone, b',["-",', at)
+    add_piece(delta, &delta.gone, old)
+    add(delta, &delta.gone, b"]", 1)
+
+
+cdef void tell_new(Delta* delta, Step* at, Piece new) noexcept nogil:
+    begin(delta, &delta.other, b',["+",', at)
+    add_piece(delta, &delta.other, new)
+    add(delta, &delta.other, b"]", 1)
+
+
+cdef void tell_changed(Delta* delta, Step* at, Piece old, Piece new) noexcept nogil:
+    begin(delta, &delta.other, b',["=",', at)
+    add_piece(delta, &delta.other, old)
+    add_piece(delta, &delta.other, new)
+    add(delta, &delta.other, b"]", 1)
+
+
+cdef void tell_elements(Delta* delta, Step* at, Py_ssize_t first, Piece old, Piece new) noexcept nogil:
+    cdef char digits[24]
+    begin(delta, &delta.other, b',["~",', at)
+    add(delta, &delta.other, digits, snprintf(digits, sizeof(digits), b",%zd,[", first))
+    add(delta, &delta.other, old.text + old.at, old.end - old.at)
+    add(delta, &delta.other, b"],[", 3)
+    add(delta, &delta.other, new.text + new.at, new.end - new.at)
+    add(delta, &delta.other, b"]]", 2)
+
+
+# --- walks over texts
+
+cdef Py_ssize_t after_string(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """The offset behind the string whose opening quote is at `at`, -1 when it does not end."""
+    cdef Py_ssize_t first = at + 1, back
+    cdef const char* quote
+    at = first
+    while at < end:
+        quote = <const char*>memchr(text + at, c'"', end - at)
+        if quote == NULL:
+            return -1
+        at = quote - text + 1
+        back = at - 2
+        while back >= first and text[back] == c'\\':
+            back -= 1
+        if (at - back) % 2 == 0:
+            return at
+    return -1
+
+
+cdef Py_ssize_t after_value(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """The offset behind the value that begins at `at`, -1 when it does not end; brackets are counted, not matched."""
+    cdef Py_ssize_t depth = 0
+    cdef char mark
+    while at < end:
+        mark = text[at]
+        if not SPECIAL[<unsigned char>mark]:
+            at += 1
+        elif mark == c'"':
+            at = after_string(text, at, end)
+            if at < 0:
+                return -1
+            if depth == 0:
+                return at
+        elif mark == c',':
+            if depth == 0:
+                return at
+            at += 1
+        elif mark == c'{' or mark == c'[':
+            depth += 1
+            at += 1
+        else:
+            if depth == 0:
+                return at
+            depth -= 1
+            at += 1
+            if depth == 0:
+                return at
+    return -1
+
+
+cdef inline bint skip_member(Piece* walk, Member* member) noexcept nogil:
+    """The member at which a walk is; the walk goes behind it. False when there is none, or the text is not compact."""
+    if not (read_name(walk, member) and read_end(walk, member)):
+        return False
+    walk.at = member.end + (walk.text[member.end] == c',')
+    return True
+
+
+cdef bint read_name(Piece* walk, Member* member) noexcept nogil:
+    cdef Py_ssize_t colon
+    if walk.at >= walk.end or walk.text[walk.at] != c'"':
+        return False
+    colon = after_string(walk.text, walk.at, walk.end)
+    if colon < 0 or colon >= walk.end or walk.text[colon] != c':':
+        return False
+    member.name = walk.text + walk.at
+    member.size = colon - walk.at
+    member.value = colon + 1
+    return True
+
+
+cdef bint read_end(Piece* walk, Member* member) noexcept nogil:
+    member.end = after_value(walk.text, member.value, walk.end)
+    return member.value < member.end < walk.end
+
+
+cdef inline bint named_alike(Member* one, Member* other) noexcept nogil:
+    return one.size == other.size and memcmp(one.name, other.name, one.size) == 0
+
+
+cdef bint is_ahead(Member* wanted, Piece walk) noexcept nogil:
+    """Whether a member of that name is among the next ones of a walk."""
+    cdef Member found
+    cdef int count
+    for count in range(AHEAD):
+        if not skip_member(&walk, &found):
+            return False
+        if named_alike(wanted, &found):
+            return True
+    return False
+
+
+# --- the comparison: two walks side by side. Each function begins where values do, and ends behind them.
+
+cdef void look_ahead(Delta* delta, Piece* old, Piece* new) noexcept nogil:
+    """Find out how far the texts are the same from here on."""
+    cdef const char* a = old.text + old.at
+    cdef const char* b = new.text + new.at
+    cdef Py_ssize_t at = 0, end = min(old.end - old.at, new.end - new.at)
+    cdef unsigned long long one, other
+    while at + 8 <= end:
+        memcpy(&one, a + at, 8)
+        memcpy(&other, b + at, 8)
+        if one != other:
+            break
+        at += 8
+    while at < end and a[at] == b[at]:
+        at += 1
+    delta.until = old.at + at
+
+
+cdef void values(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexcept nogil:
+    cdef char kind = old.text[old.at] if old.at < old.end else 0
+    cdef Py_ssize_t size, end
+    if new.at < new.end and new.text[new.at] == kind and depth < DEEPEST and kind in (c'{', c'['):
+        if kind == c'{':
+            objects(delta, old, new, at, depth)
+        else:
+            lists(delta, old, new, at, depth)
+        return
+    size = after_value(old.text, old.at, old.end) - old.at
+    if size <= 0:
+        delta.failed = True
+        return
+    if old.at + size < delta.until:     # the comma or bracket behind the value is the same, too
+        old.at += size
+        new.at += size
+        return
+    end = after_value(new.text, new.at, new.end)
+    if end <= new.at:
+        delta.failed = True
+        return
+    if size != end - new.at or memcmp(old.text + old.at, new.text + new.at, size):
+        tell_changed(delta, at, Piece(old.text, old.at, old.at + size), Piece(new.text, new.at, end))
+    old.at += size
+    new.at = end
+    look_ahead(delta, old, new)
+
+
+cdef inline bint goes_on(Piece* walk, char bracket) noexcept nogil:
+    """Go behind the comma after a value; False at the bracket that ends the list or object."""
+    if walk.at < walk.end and walk.text[walk.at] == c',':
+        walk.at += 1
+    return walk.at < walk.end and walk.text[walk.at] != bracket
+
+
+cdef void objects(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexcept nogil:
+    cdef Member before, after
+    cdef Step here
+    cdef bint left, right
+    here.parent = at
+    old.at += 1
+    new.at += 1
+    while not delta.failed:
+        left, right = goes_on(old, c'}'), goes_on(new, c'}')
+        if not (left or right):
+            break
+        if old.at < delta.until and read_name(old, &before) and before.value <= delta.until:
+            new.at += before.value - old.at     # the other name is the same
+            old.at = before.value
+            here.name, here.size = before.name, before.size
+            values(delta, old, new, &here, depth + 1)
+        elif (left and not read_name(old, &before)) or (right and not read_name(new, &after)):
+            delta.failed = True
+        elif left and right and named_alike(&before, &after):
+            here.name, here.size = after.name, after.size
+            old.at, new.at = before.value, after.value
+            values(delta, old, new, &here, depth + 1)
+        elif right and (not left or is_ahead(&before, new[0])):    # it came before a member that both have
+            here.name, here.size = after.name, after.size
+            if read_end(new, &after):
+                tell_new(delta, &here, Piece(new.text, after.value, after.end))
+                new.at = after.end + (new.text[after.end] == c',')
+                look_ahead(delta, old, new)
+            else:
+                delta.failed = True
+        else:
+            here.name, here.size = before.name, before.size
+            if read_end(old, &before):
+                tell_gone(delta, &here, Piece(old.text, before.value, before.end))
+                old.at = before.end + (old.text[before.end] == c',')
+                look_ahead(delta, old, new)
+            else:
+                delta.failed = True
+    close(delta, old, new, c'}')
+
+
+cdef inline void close(Delta* delta, Piece* old, Piece* new, char bracket) noexcept nogil:
+    """Go behind the brackets that end both; a text that is not compact has others there."""
+    if old.at < old.end and old.text[old.at] == bracket and new.at < new.end and new.text[new.at] == bracket:
+        old.at += 1
+        new.at += 1
+    else:
+        delta.failed = True
+
+
+cdef void lists(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexcept nogil:
+    """Elements of lists of one length are compared one by one; of others, the ends that are the same stay."""
+    cdef Piece first = old[0], other = new[0]
+    cdef Py_ssize_t gone = delta.gone.size, told = delta.other.size, until = delta.until
+    cdef Step here
+    cdef bint left = True, right = True
+    here.parent, here.name, here.size = at, NULL, 0
+    old.at += 1
+    new.at += 1
+    while not delta.failed:
+        left, right = goes_on(old, c']'), goes_on(new, c']')
+        if not (left and right):
+            break
+        values(delta, old, new, &here, depth + 1)
+        here.size += 1
+    if left == right and not delta.failed:
+        close(delta, old, new, c']')
+    elif delta.gone.size + delta.other.size <= delta.most:     # too long a delta may be shorter without these steps
+        delta.gone.size, delta.other.size, delta.until = gone, told, until
+        old[0], new[0] = first, other
+        splice(delta, old, new, at)
+
+
+cdef Py_ssize_t* elements(Piece* walk, Py_ssize_t* count) noexcept nogil:
+    """Where the elements of a list begin and end, in pairs; NULL without memory or when the text is not compact.
+
+    The walk goes behind the list.
+    """
+    cdef Py_ssize_t room = 16, size = 0, end
+    cdef Py_ssize_t* grown
+    cdef Py_ssize_t* found = <Py_ssize_t*>malloc(room * sizeof(Py_ssize_t))
+    walk.at += 1
+    while found != NULL and goes_on(walk, c']'):
+        end = after_value(walk.text, walk.at, walk.end)
+        if end <= walk.at or end >= walk.end:
+            free(found)
+            return NULL
+        if size + 2 > room:
+            room *= 2
+            grown = <Py_ssize_t*>realloc(found, room * sizeof(Py_ssize_t))
+            if grown == NULL:
+                free(found)
+                return NULL
+            found = grown
+        found[size], found[size + 1] = walk.at, end
+        size += 2
+        walk.at = end
+    if found != NULL and walk.at >= walk.end:
+        free(found)
+        return NULL
+    walk.at += 1
+    count[0] = size // 2
+    return found
+
+
+cdef inline Piece among(Piece* walk, Py_ssize_t* bounds, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """The text of the elements of a slice, with the commas between them."""
+    if first == last:
+        return Piece(walk.text, 0, 0)
+    return Piece(walk.text, bounds[2 * first], bounds[2 * last - 1])
+
+
+cdef inline bint same(Piece one, Piece other) noexcept nogil:
+    cdef Py_ssize_t size = one.end - one.at
+    return size == other.end - other.at and memcmp(one.text + one.at, other.text + other.at, size) == 0
+
+
+cdef void splice(Delta* delta, Piece* old, Piece* new, Step* at) noexcept nogil:
+    """Tell of lists of different lengths which elements stand in place of which."""
+    cdef Py_ssize_t olds = 0, news = 0, first = 0, last = 0
+    cdef Py_ssize_t* a = elements(old, &olds)
+    cdef Py_ssize_t* b = elements(new, &news)
+    if a == NULL or b == NULL:
+        delta.failed = True
+    else:
+        while first < min(olds, news) and same(
+            among(old, a, first, first + 1), among(new, b, first, first + 1)
+        ):
+            first += 1
+        while last < min(olds, news) - first and same(
+            among(old, a, olds - 1 - last, olds - last), among(new, b, news - 1 - last, news - last)
+        ):
+            last += 1
+        tell_elements(delta, at, first, among(old, a, first, olds - last), among(new, b, first, news - last))
+        look_ahead(delta, old, new)
+    free(a)
+    free(b)
+
+
+def difference(bytes old not None, bytes new not None, Py_ssize_t most):
+    """The delta from one text to another; None when it has more than `most` bytes or a text is no compact JSON object."""
+    cdef Delta delta
+    cdef Piece before, after
+    cdef bytes made
+    cdef char* at
+    cdef bint both
+    delta.gone = Text(NULL, 0, 0)
+    delta.other = Text(NULL, 0, 0)
+    delta.most, delta.failed = most, False
+    before = Piece(PyBytes_AS_STRING(old), 0, PyBytes_GET_SIZE(old))
+    after = Piece(PyBytes_AS_STRING(new), 0, PyBytes_GET_SIZE(new))
+    if before.end < 2 or after.end < 2 or before.text[0] != c'{' or after.text[0] != c'{':
+        return None
+    try:
+        with nogil:
+            look_ahead(&delta, &before, &after)
+            objects(&delta, &before, &after, NULL, 0)
+        if delta.failed or before.at != before.end or after.at != after.end:
+            return None
+        both = delta.gone.size and delta.other.size
+        made = PyBytes_FromStringAndSize(NULL, delta.gone.size + delta.other.size + both + 2)
+        at = PyBytes_AS_STRING(made)
+        at[0] = c'['
+        at += 1
+        if delta.gone.size:
+            memcpy(at, delta.gone.start, delta.gone.size)
+            at += delta.gone.size
+        if both:
+            at[0] = c','
+            at += 1
+        if delta.other.size:
+            memcpy(at, delta.other.start, delta.other.size)
+        at[delta.other.size] = c']'
+        return made
+    finally:
+        free(delta.gone.start)
+        free(delta.other.start)

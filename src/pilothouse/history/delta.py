@@ -1,0 +1,74 @@
+"""Reads deltas and follows them back; `_delta` makes them and describes their form."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pilothouse.api.values.fields import Object
+
+Path = tuple[str | int, ...]
+Delta = list[list[Any]]
+"""The steps of a change, as they are read from JSON."""
+
+
+class Absent:
+    """The type of ABSENT."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT = Absent()
+"""Stands for the value of what is not there."""
+
+
+class Difference(NamedTuple):
+    """One value that a change has set, replaced or removed; `old` or `new` is ABSENT where there is none."""
+
+    path: Path
+    old: Any
+    new: Any
+
+
+def undo(obj: Object, delta: Delta) -> Object:
+    """The object before a change. `obj` is the one after it, and is changed in place."""
+    for kind, path, *values in reversed(delta):
+        if not path:
+            obj = values[0]
+            continue
+        place: Any = obj
+        for name in path[:-1]:
+            place = place[name]
+        last = path[-1]
+        if kind == "+":
+            del place[last]
+        elif kind == "~":
+            first, olds, news = values
+            place[last][first : first + len(news)] = olds
+        else:
+            place[last] = values[0]
+    return obj
+
+
+def differences(delta: Delta) -> Iterator[Difference]:
+    """The values that a change has changed. A member that has only moved among the others is none of them."""
+    gone: dict[Path, Any] = {}
+    for kind, names, *values in delta:
+        path = tuple(names)
+        if kind == "-":
+            gone[path] = values[0]
+        elif kind == "=":
+            yield Difference(path, *values)
+        elif kind == "+":
+            before = gone.pop(path, ABSENT)
+            if before != values[0] or type(before) is not type(values[0]):
+                yield Difference(path, before, values[0])
+        else:
+            first, olds, news = values
+            for number in range(max(len(olds), len(news))):
+                yield Difference(
+                    (*path, first + number),
+                    olds[number] if number < len(olds) else ABSENT,
+                    news[number] if number < len(news) else ABSENT,
+                )
+    for path, value in gone.items():
+        yield Difference(path, value, ABSENT)
