@@ -18,6 +18,7 @@ cdef class Op:
     cdef readonly bytes value
     cdef readonly object expect       # an int or None
     cdef readonly object ttl          # a number
+    cdef readonly bytes author
 
 cdef inline KeyValue pair(str key, bytes value, long long mod, long long create, long long lease):
     """Makes a KeyValue without a call into Python."""

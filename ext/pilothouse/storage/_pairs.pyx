@@ -63,13 +63,15 @@ cdef class StorageEvent:
 @cython.freelist(64)
 cdef class Op:
     """One write of a transaction. `expect` is the key's mod revision the write demands: 0 = must not exist,
-    None = whatever is there. `value` None deletes. `ttl` in seconds, 0 = none."""
+    None = whatever is there. `value` None deletes. `ttl` in seconds, 0 = none. `author` tells who writes, for
+    stores that keep it."""
 
-    def __init__(self, str key not None, bytes value, expect=None, ttl=0):
+    def __init__(self, str key not None, bytes value, expect=None, ttl=0, bytes author not None=b""):
         self.key = key
         self.value = value
         self.expect = expect
         self.ttl = ttl
+        self.author = author
 
     def __repr__(self):
         key, value, expect, ttl = self.key, self.value, self.expect, self.ttl

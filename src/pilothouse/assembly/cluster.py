@@ -20,6 +20,7 @@ from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
 from pilothouse.assembly.egress import follow_kubelet_ca
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
+from pilothouse.assembly.history import open_history
 from pilothouse.assembly.host import Host
 from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
 from pilothouse.assembly.services import ServerServices, client_for, companions_for, services_for
@@ -39,6 +40,7 @@ from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.history.history import History
 from pilothouse.lifecycle import Opened
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
@@ -90,6 +92,7 @@ class Cluster:
     quotas: Ledger
     resolver: ServiceResolver
     handlers: Handlers
+    history: History | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -101,7 +104,8 @@ class Cluster:
         """Open the registry, then make what requests go through."""
         named = Named(EnvelopeMetrics(), EncryptionMetrics(), AuthorizationMetrics(), JWTMetrics())
         registry, signer = await _registry(host, named, opened)
-        return _wired(host, named, registry, signer, opened)
+        history = await open_history(host.config.store, host.storage, registry, host.metrics, opened)
+        return _wired(host, named, registry, signer, history, opened)
 
     def writers(self, port: int) -> Writers:
         """The writers that write to the registry by themselves;
@@ -165,7 +169,12 @@ async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry,
 
 
 def _wired(
-    host: Host, named: Named, registry: Registry, signer: ExternalSigner | None, opened: Opened
+    host: Host,
+    named: Named,
+    registry: Registry,
+    signer: ExternalSigner | None,
+    history: History | None,
+    opened: Opened,
 ) -> Cluster:
     """Make what requests go through, up to the handlers."""
     config, clients, metrics, reloads = host.config, host.clients, host.metrics, host.reloads
@@ -201,6 +210,7 @@ def _wired(
             ),
             open_requests=host.given.intervals.open_requests,
             tracer=host.tracing.tracer,
+            history=history,
         )
     )
     follow_kubelet_ca(config.outbound, handlers.streams.kubelets, reloads)
@@ -217,6 +227,7 @@ def _wired(
         quotas=quotas,
         resolver=resolver,
         handlers=handlers,
+        history=history,
     )
 
 

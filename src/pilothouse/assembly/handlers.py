@@ -58,6 +58,7 @@ from pilothouse.endpoints.streams.aggregator import Aggregator, new_via
 from pilothouse.endpoints.streams.kubelet import Kubelets
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.endpoints.streams.relay import Relay
+from pilothouse.history.history import History
 from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
 from pilothouse.flowcontrol.width import Widths
@@ -103,6 +104,7 @@ class Inputs:
     open_requests: float = POLL
     """Seconds between two looks at open requests, where an option has them judged again."""
     tracer: Tracer = field(default_factory=Tracer)
+    history: History | None = None
 
 
 class Handlers:
@@ -200,6 +202,7 @@ class Handlers:
             standing=self.standing,
             most_unpaged=size_of(requests.max_unpaged_list_bytes),
             sandboxes=bool(diagnostics.console),
+            history=given.history,
         )
 
     def _streams(self, given: Inputs) -> Streams:

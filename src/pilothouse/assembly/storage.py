@@ -38,7 +38,7 @@ class Registry:
     the catalog of resources, store and readers.
 
     `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
-    `stale` is the store's.
+    `stale` is the store's. `ciphers` encrypt at rest, None where nothing is encrypted.
     """
 
     def __init__(
@@ -51,7 +51,10 @@ class Registry:
         object_limit: int = OBJECT_LIMIT,
         retry: tuple[float, float] = RETRY,
         stale: Callable[[str], Awaitable[bool]] | None = None,
+        ciphers: Encryption | None = None,
     ) -> None:
+        self.ciphers = ciphers
+        self.to_json = transform or _as_stored
         self.storage = storage
         self.catalog = catalog
         self.cacher = Cacher(storage, transform, prepare, retry=retry)
@@ -66,6 +69,10 @@ class Registry:
         await self.storage.start()
         opened.on_close("the watch cache", self.cacher.close)
         await self.cacher.start()
+
+
+def _as_stored(key: str, value: bytes) -> bytes:
+    return value
 
 
 async def etcd_routes(options: StoreOptions, dialer: Dialer, opened: Opened) -> dict[str, str]:
@@ -176,4 +183,5 @@ def _encrypted(
         object_limit=options.max_object_bytes,
         retry=intervals.unreadable,
         stale=encrypted.stale,
+        ciphers=encryption,
     )

@@ -97,7 +97,7 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
         await undo(ctx, reserved)
         value = splice(marked, entry.rev) if marked is not None else entry.value
         return _answer(resource, obj, value, gone=True)
-    gone = await write.commit(write.store.storage.delete(entry.key, entry.rev, marked))
+    gone = await write.commit(write.store.storage.delete(entry.key, entry.rev, marked, write.author()))
     if strategy.after_delete is not None:
         strategy.after_delete(ctx, obj)
     if strategy.settle is not None:
@@ -183,7 +183,7 @@ async def _store(write: Write, obj: Object, entry: Entry, part: _Part | None) ->
         await undo(ctx)
         return splice(value, entry.rev)
     ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
-    kv = await write.commit(write.store.storage.update(entry.key, value, entry.rev, ttl))
+    kv = await write.commit(write.store.storage.update(entry.key, value, entry.rev, ttl, write.author()))
     return splice(value, kv.mod)
 
 

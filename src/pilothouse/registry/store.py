@@ -12,6 +12,7 @@ from pilothouse.registry.fields import extractor
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import unavailable
+from pilothouse.registry.strategy import WriteContext
 from pilothouse.storage import interface
 from pilothouse.storage._entry import Entry
 from pilothouse.storage.watchcache import Cacher, ResourceCache
@@ -37,6 +38,8 @@ class Store:
         self.cacher = cacher
         self.object_limit = object_limit
         self.stale = stale
+        self.author: Callable[[WriteContext, str], bytes] | None = None
+        """Tells the store who writes, by a write's context and field manager; None where it does not keep it."""
         self.metrics = ObjectMetrics()
         self._caches: dict[str, ResourceCache] = {}
         self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.others_write else None

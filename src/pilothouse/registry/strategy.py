@@ -135,6 +135,8 @@ class WriteContext:
     "" = they may."""
     timeline: Timeline | None = None
     """The timeline of the request, which notes the write; None: nothing is noted."""
+    origin: tuple[str, str] = ("", "")
+    """The audit ID of the request and the addresses it came from, where the store keeps who has written."""
 
 
 Permit = Callable[[WriteContext, Object, Object, Errors], Awaitable[None]]

@@ -327,6 +327,11 @@ class Write:
         if ctx.undo and (ctx.dry_run if kind is None else issubclass(kind, FAILED)):
             await undo(ctx)
 
+    def author(self) -> bytes:
+        """Who writes, for a store that keeps it; b"" where none does."""
+        tell = self.store.author
+        return b"" if tell is None else tell(self.context, self.manager)
+
     # Create
 
     def create(self, obj: Object) -> Awaitable[Written]:
@@ -405,7 +410,7 @@ class Write:
             if strategy.claim is not None:
                 await strategy.claim(ctx, obj, None)
             ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
-            kv = await self.commit(self.store.storage.create(key, value, ttl))
+            kv = await self.commit(self.store.storage.create(key, value, ttl, self.author()))
         except interface.KeyExists:
             raise exists(self.store, resource, ctx.namespace, metadata) from None
         except interface.StorageError as err:
@@ -500,7 +505,7 @@ class Write:
         rules = resource.strategy
         if rules.claim is not None:
             await rules.claim(ctx, obj, old)
-        kv = await self.commit(self.store.storage.update(entry.key, value, entry.rev, ttl))
+        kv = await self.commit(self.store.storage.update(entry.key, value, entry.rev, ttl, self.author()))
         if rules.settle is not None:
             await rules.settle(ctx, obj, old)
         return Written(self._served(kv))
@@ -523,7 +528,7 @@ class Write:
         value = splice(await ctx.work.run(self._encode, obj), entry.rev)
         await undo(ctx)  # nothing is kept of what the update reserved for the object
         if not ctx.dry_run:
-            await self.commit(self.store.storage.delete(entry.key, entry.rev))
+            await self.commit(self.store.storage.delete(entry.key, entry.rev, author=self.author()))
             if rules.after_delete is not None:
                 rules.after_delete(ctx, obj)
             if rules.settle is not None:

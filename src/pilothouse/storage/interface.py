@@ -151,13 +151,19 @@ class Storage(Protocol):
 
         `counted` asks for the page's count, which may cost as much as reading all that is left."""
 
-    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
-        """Write a key that must not exist, else KeyExists."""
+    async def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> KeyValue:
+        """Write a key that must not exist, else KeyExists.
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
+        `author` tells who writes, here and below (history/author.py); stores need not keep it."""
+
+    async def update(
+        self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b""
+    ) -> KeyValue:
         """Write a key whose mod revision is `expect`, else RevisionConflict."""
 
-    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+    async def delete(
+        self, key: str, expect: int, last: bytes | None = None, author: bytes = b""
+    ) -> KeyValue:
         """Remove a key whose mod revision is `expect`, else RevisionConflict;
         answers with the last value and `mod` = the delete's revision. With
         `last` that value is written first, under a revision of its own."""

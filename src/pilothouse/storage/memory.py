@@ -100,13 +100,13 @@ class MemoryStorage:
         end = min(last, first + limit) if limit else last
         return Page([state[k] for k in keys[first:end]], revision or self._revision, end < last, last - first)
 
-    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
+    async def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> KeyValue:
         self._check_open()
         if current := self._current.get(key):
             raise KeyExists(current)
         return self._commit([Op(key, value, 0, ttl)])[0].kv
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
+    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> KeyValue:
         self._check_open()
         self._check(Op(key, value, expect))
         current = self._current.get(key)
@@ -114,7 +114,7 @@ class MemoryStorage:
             raise RevisionConflict(key, None)
         return self._commit([Op(key, value, expect, ttl)])[0].kv
 
-    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+    async def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> KeyValue:
         self._check_open()
         self._check(Op(key, None, expect))
         if key not in self._current:

@@ -76,14 +76,14 @@ class MeteredStorage:
         request = self.inner.range(prefix, start=start, limit=limit, revision=revision, counted=counted)
         return self._timed("list", prefix, request)
 
-    def create(self, key: str, value: bytes, ttl: int = 0) -> Request[KeyValue]:
-        return self._timed("create", key, self.inner.create(key, value, ttl))
+    def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> Request[KeyValue]:
+        return self._timed("create", key, self.inner.create(key, value, ttl, author))
 
-    def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> Request[KeyValue]:
-        return self._timed("update", key, self.inner.update(key, value, expect, ttl))
+    def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> Request[KeyValue]:
+        return self._timed("update", key, self.inner.update(key, value, expect, ttl, author))
 
-    def delete(self, key: str, expect: int, last: bytes | None = None) -> Request[KeyValue]:
-        return self._timed("delete", key, self.inner.delete(key, expect, last))
+    def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> Request[KeyValue]:
+        return self._timed("delete", key, self.inner.delete(key, expect, last, author))
 
     def txn(self, ops: list[Op]) -> Request[int]:
         return self._timed("txn", ops[0].key if ops else "", self.inner.txn(ops))

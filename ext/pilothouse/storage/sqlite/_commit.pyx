@@ -24,6 +24,11 @@ cdef tuple INSERTS = tuple(
     + ",".join(["(?,?,?,nullif(?,0),?,?)"] * rows)
     for rows in range(ROWS + 1)
 )
+cdef tuple INSERTS_WITH_AUTHORS = tuple(
+    "INSERT INTO history (id, key, created, prev, expires, author, value) VALUES "
+    + ",".join(["(?,?,?,nullif(?,0),?,?,?)"] * rows)
+    for rows in range(ROWS + 1)
+)
 
 
 cdef inline object copied(bytes value):
@@ -48,6 +53,7 @@ cdef class Row:
     cdef long long id, prev
     cdef bint deleted
     cdef KeyValue kv
+    cdef bytes author
 
 
 @cython.freelist(64)
@@ -132,14 +138,19 @@ cdef class Batch:
 
 
 cdef class KeyHeads:
-    """The newest row of every key, and the newest revision."""
+    """The newest row of every key, and the newest revision.
+
+    authors: the file has a column for who has written a row.
+    """
 
     cdef dict known                   # key -> Head
     cdef readonly long long revision
+    cdef bint authors
 
-    def __cinit__(self):
+    def __cinit__(self, bint authors=False):
         self.known = {}
         self.revision = 1
+        self.authors = authors
 
     def load(self, rows, long long revision):
         """Take over what a file holds: (id, key, created, expires) of every key that is there.
@@ -227,6 +238,7 @@ cdef class Plan:
                 row.id = (revision << BITS | place) if write.many else (revision + place) << BITS
                 row.prev = head.row
                 row.deleted = op.value is None
+                row.author = op.author
                 if row.deleted:
                     row.kv = pair(op.key, b"", row.id >> BITS, 0, 0)
                     self.changed[op.key] = GONE
@@ -295,9 +307,11 @@ cdef class Plan:
             values.append(kv.create)
             values.append(row.prev)
             values.append(kv.lease)
+            if self.heads.authors:
+                values.append(copied(row.author) if row.author else None)
             # PERF: sqlite3 looks for adapters of None and of bytes, but not of bytearray.
             values.append(None if row.deleted else copied(kv.value))
-        cursor.execute(INSERTS[last - first], values)
+        cursor.execute((INSERTS_WITH_AUTHORS if self.heads.authors else INSERTS)[last - first], values)
 
     cdef Batch batch(self, dict before):
         """The outcome, once the rows are written."""

@@ -9,6 +9,9 @@ from pilothouse.configuration.sections.section import Section, etcd, own
 OBJECT_LIMIT = 3 << 19
 """1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""
 
+HISTORY_BACKEND = "sqlite"
+"""The store whose changes can be kept."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StoreOptions(Section):
@@ -39,6 +42,10 @@ class StoreOptions(Section):
     etcd_servers_overrides: tuple[str, ...] = etcd((), "strings",
         "Addresses of etcd for single resources. Not supported, and refused at the start: all resources "
         "are in one store.")
+    history: bool = own(False, "bool",
+        "Keep all changes of objects, with who made them, in a file beside the built-in store (docs/history.md).")
+    history_policy_file: str = own("", "file",
+        "HistoryPolicy: which changes are kept, for how long, and how much of them. Implies --history.")
     lease_reuse_duration_seconds: int = etcd(60, "int",
         "Seconds for which an etcd lease takes in more keys.")
     max_object_bytes: int = own(OBJECT_LIMIT, "int",
@@ -66,6 +73,11 @@ class StoreOptions(Section):
         backend = BACKENDS.get(self.backend)
         return backend is not None and backend.others_write
 
+    @property
+    def keeps_history(self) -> bool:
+        """Whether changes are kept."""
+        return self.history or bool(self.history_policy_file)
+
     def faults(self) -> Iterator[str]:
         """Yield the faults: an unknown store, one without addresses, and a client certificate without its
         key."""
@@ -76,6 +88,8 @@ class StoreOptions(Section):
             )
         elif BACKENDS[self.backend].addresses and not self.etcd_servers:
             yield "--etcd-servers must be specified"
+        if self.keeps_history and self.backend != HISTORY_BACKEND:
+            yield f"--history needs --storage-backend={HISTORY_BACKEND}: the {self.backend} store keeps no authors"
         if self.etcd_servers_overrides:
             yield (
                 f"--etcd-servers-overrides={','.join(self.etcd_servers_overrides)} is not supported: all"

@@ -1,6 +1,7 @@
 """GET of one object, or of a subresource that shows the object."""
 
 from pilothouse import errors
+from pilothouse.endpoints.objects.past import asked_revision, value_at
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import first, resource_version, uint_error
@@ -14,7 +15,8 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """The object as it is now; with resourceVersion, at least as new as that."""
     store = verbs.store
-    asked = first(ctx.query, "resourceVersion") if ctx.query else ""
+    past = await asked_revision(verbs, ctx.query) if ctx.query and verbs.history is not None else 0
+    asked = first(ctx.query, "resourceVersion") if ctx.query and not past else ""
     if asked and asked != "0":
         why = uint_error(asked)
         if why and resource.strategy.ttl is None:
@@ -23,7 +25,9 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
             resource_version(asked)
         if int(asked) > store.cacher.revision:
             raise too_large(int(asked), store.cacher.revision)
-    if ctx.behind and not asked:
+    if past:
+        value = await value_at(verbs, ctx, resource, past)
+    elif ctx.behind and not asked:
         value = (await consistent.find(store, resource, ctx.info.namespace, ctx.info.name)).value
     else:
         value = store.find(resource, ctx.info.namespace, ctx.info.name).value

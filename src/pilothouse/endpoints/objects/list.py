@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pilothouse import errors
 from pilothouse.endpoints.answers.response import include_object
-from pilothouse.endpoints.objects import watch
+from pilothouse.endpoints.objects import past, watch
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.objects.selection import selection
 from pilothouse.endpoints.request import refusals
@@ -22,6 +22,8 @@ WARNED = 0.5
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """List, or watch when the query says so."""
     params = list_params(ctx.query)
+    if verbs.history is not None and ctx.query:
+        await past.set_place(verbs.history, ctx.query, params)
     if len(ctx.request.query) > INLINE:  # long selectors are read beside the loop
         ctx.work = work = Work(verbs.offload, ctx.user.name)
         await work.enter(len(ctx.request.query))

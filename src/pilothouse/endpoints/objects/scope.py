@@ -9,6 +9,7 @@ from pilothouse.api import meta
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes
+from pilothouse.audit.sources import source_ips
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import Authorizer, forbidden, undecided
 from pilothouse.authz.escalation import Escalation
@@ -19,6 +20,7 @@ from pilothouse.endpoints.request.deadlines import Deadlines
 from pilothouse.endpoints.request.metrics import WatchMetrics
 from pilothouse.endpoints.request.params import WriteParams
 from pilothouse.flowcontrol.width import Widths
+from pilothouse.history.history import History
 from pilothouse.offload import Offload
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
@@ -63,6 +65,8 @@ class Verbs:
     watch_ends: Deadlines = field(default_factory=Deadlines)
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
+    history: History | None = None
+    """The history of objects; None where none is kept."""
     sandboxes: bool = False
     """Whether proxied pages that a browser opens by certificate are none of this server's origin."""
 
@@ -96,6 +100,9 @@ class RequestScope:
             context.refusal = partial(_refusal, verbs.authorizer, ctx, resource)
         if verbs.explained:
             context.timeline = _timeline(ctx)
+        if verbs.store.author is not None:
+            sources = source_ips(ctx.request.headers, ctx.request.peer[0])
+            context.origin = ctx.audit_id, ",".join(sources)
         manager = "" if info.verb.startswith("delete") else manager_name(ctx, params)
         self.write = write = Write(verbs.store, resource, context, verbs.admission, strategy, manager)
         write.view, write.options = view, params.options()

@@ -17,6 +17,7 @@ from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import ListParams, check_list, list_params, resource_version
 from pilothouse.endpoints.request.permitted import Namespaces
+from pilothouse.history.history import History
 from pilothouse.registry.conversion import converted
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
@@ -64,6 +65,8 @@ class Selection:
     """The namespaces to look in, None = what `prefix` says."""
     scopes: tuple[str, ...] = ()
     """The prefixes of keys that `among` stands for, in the order of keys."""
+    history: History | None = None
+    """Objects as they were before what the store still has; None where no history is kept of them."""
     charge: Callable[[int], Awaitable[None]] | None = None
     """A function that has the request wait for so many bytes of memory; None where nothing counts them."""
 
@@ -100,7 +103,7 @@ class Selection:
         What the store has compacted is gone, even where the cache still knows it: a token must not live
         longer for a resource that changes less.
         """
-        if 0 < self.at < self.store.storage.compacted:
+        if 0 < self.at < self.store.storage.compacted and self.history is None:
             raise self._expired()
         if self.late is None:
             return await self._page()
@@ -133,6 +136,8 @@ class Selection:
 
     async def _page(self) -> Listing:
         """Like read(), for what can be told from stored objects."""
+        if 0 < self.at < self.store.storage.compacted:
+            return await self._from_history()
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
             return await self._from_store()
         cache = self.cache()
@@ -162,26 +167,54 @@ class Selection:
             raise too_large(self.at, err.current) from None
         except interface.StorageError as err:
             raise storage_error(self.resource, "", err) from err
-        read = extractor(self.resource.storage or self.resource)
-        kept: list[Entry] = []
-        for kv in page.items:
-            try:
-                entry = self.store.cacher.entry(kv)
-            except UnreadableError as err:
-                raise unavailable(err.in_list()) from err
-            if not unfiltered:
-                obj = orjson.loads(entry.value)
-                if not self.selector.matches_labels(obj["metadata"].get("labels")):
-                    continue
-                if self.selector.fields and not self.selector.matches_fields(read(obj)):
-                    continue
-            kept.append(entry)
+        try:
+            kept = self._chosen([self.store.cacher.entry(kv) for kv in page.items])
+        except UnreadableError as err:
+            raise unavailable(err.in_list()) from err
         self.store.cache(self.resource).count_store(len(page.items), len(kept[: self.limit or None]))
         if unfiltered:
             remaining = page.count - len(page.items) if self.among is None else -1
             return Listing(kept, page.revision, page.more, remaining)
         limit = self.limit or len(kept)
         return Listing(kept[:limit], page.revision, len(kept) > limit, -1)
+
+    def _chosen(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The entries that the selectors choose."""
+        if self.selector.empty:
+            return list(entries)
+        read = extractor(self.resource.storage or self.resource)
+        kept: list[Entry] = []
+        for entry in entries:
+            obj = orjson.loads(entry.value)
+            if not self.selector.matches_labels(obj["metadata"].get("labels")):
+                continue
+            if self.selector.fields and not self.selector.matches_fields(read(obj)):
+                continue
+            kept.append(entry)
+        return kept
+
+    async def _from_history(self) -> Listing:
+        """Read the page of a snapshot that the store has compacted."""
+        history = self.history
+        assert history is not None
+        if self.charge is not None:
+            await self.charge(COPIES * self._stored_bytes(self.limit))
+        found: list[Entry] = []
+        try:
+            for scope in self.scopes if self.among is not None else (self.prefix,):
+                start = self.after and self.after + "\0"
+                while not self.limit or len(found) <= self.limit:
+                    entries, more = await history.entries(scope, max(start, scope), self.limit, self.at)
+                    found += self._chosen(entries)
+                    if not more:
+                        break
+                    start = entries[-1].key + "\0"
+        except interface.Compacted:
+            raise self._expired() from None
+        except interface.StorageError as err:
+            raise storage_error(self.resource, "", err) from err
+        limit = self.limit or len(found)
+        return Listing(found[:limit], self.at, len(found) > limit, -1)
 
     def _stored_bytes(self, limit: int) -> int:
         """About how many bytes the store has under the prefix, of `limit` objects; 0 for all."""
@@ -247,6 +280,9 @@ def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams
     if ctx.permitted is not None:
         out.among = ctx.permitted.namespaces
         out.scopes = out.among.scopes(stored.key_prefix, own=resource.names_namespace)
+    history = verbs.history
+    if history is not None and history.keeps(stored, namespace):
+        out.history = history
     late = [term for term in selector.fields if term[0] in resource.converted_fields]
     if late:
         out.late = Selector((), late)

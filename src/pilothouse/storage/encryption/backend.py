@@ -389,19 +389,19 @@ class EncryptedStorage:
         await self.encryption.prepare(page.items)
         return page
 
-    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
-        kv = await self.inner.create(key, self.encryption.encrypt(key, value), ttl)
+    async def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> KeyValue:
+        kv = await self.inner.create(key, self.encryption.encrypt(key, value), ttl, author)
         await self._settle()
         return _with(kv, value)
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
-        kv = await self.inner.update(key, self.encryption.encrypt(key, value), expect, ttl)
+    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> KeyValue:
+        kv = await self.inner.update(key, self.encryption.encrypt(key, value), expect, ttl, author)
         await self._settle()
         return _with(kv, value)
 
-    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+    async def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> KeyValue:
         sealed = None if last is None else self.encryption.encrypt(key, last)
-        kv = await self.inner.delete(key, expect, sealed)
+        kv = await self.inner.delete(key, expect, sealed, author)
         await self._settle()
         await self.encryption.prepare((kv,))
         return _with(kv, self.encryption.decrypt(key, kv.value))
@@ -410,7 +410,7 @@ class EncryptedStorage:
         sealed = []
         for op in ops:
             value = None if op.value is None else self.encryption.encrypt(op.key, op.value)
-            sealed.append(Op(op.key, value, op.expect, op.ttl))
+            sealed.append(Op(op.key, value, op.expect, op.ttl, op.author))
         revision = await self.inner.txn(sealed)
         await self._settle()
         return revision

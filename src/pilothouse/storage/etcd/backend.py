@@ -136,20 +136,20 @@ class EtcdStorage:
         """How many keys have a prefix."""
         return (await self._range(etcd_wire.range_request(*self._span(prefix), count_only=True), 0)).count
 
-    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
+    async def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> KeyValue:
         answer, lease = await self._put(key, value, 0, ttl)
         if not answer.succeeded:
             raise KeyExists(self._pair(answer.ranges[0].pairs[0]))
         return KeyValue(key, value, answer.revision, answer.revision, lease)
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
+    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> KeyValue:
         answer, lease = await self._put(key, value, expect or NEVER, ttl)
         pairs = answer.ranges[0].pairs
         if not answer.succeeded:
             raise RevisionConflict(key, self._pair(pairs[0]) if pairs else None)
         return KeyValue(key, value, answer.revision, pairs[0].create, lease)
 
-    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+    async def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> KeyValue:
         if last is not None:
             with contextlib.suppress(Full):  # the deletion itself is accepted
                 expect = (await self.update(key, last, expect)).mod

@@ -42,7 +42,17 @@ class SqliteStorage:
 
     others_write = False
 
-    def __init__(self, directory: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        clock: Callable[[], float] = time.time,
+        *,
+        authors: bool = False,
+    ) -> None:
+        """`authors`: keep who has written each row, until it is compacted."""
+        self._authors = authors
+        self.compactable: Callable[[], int] | None = None
+        """The revision up to which the history lets the store compact; None where none is kept."""
         self._directory = DataDirectory(directory)
         self.metrics = CommitMetrics()
         self._feed = Feed()
@@ -70,10 +80,17 @@ class SqliteStorage:
     def compacted(self) -> int:
         return self._compacted
 
+    @property
+    def directory(self) -> DataDirectory:
+        """The folder of the store's files."""
+        return self._directory
+
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(1, "sqlite-reader")
-        self._writer = SQLiteWriter(self._directory, self._loop, self._deliver, self._feed)
+        self._writer = SQLiteWriter(
+            self._directory, self._loop, self._deliver, self._feed, authors=self._authors
+        )
         self._group = GroupCommit(self._loop, self._writer.put)
         opening = self._loop.run_in_executor(self._threads, self._open_files)
         try:
@@ -138,16 +155,17 @@ class SqliteStorage:
         )
         return await self._read(revision, read)
 
-    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
-        return await self._write([Op(key, value, 0, ttl)])
+    async def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> KeyValue:
+        return await self._write([Op(key, value, 0, ttl, author)])
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
-        return await self._write([Op(key, value, expect or -1, ttl)])
+    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> KeyValue:
+        return await self._write([Op(key, value, expect or -1, ttl, author)])
 
-    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+    async def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> KeyValue:
         if last is None:
-            return await self._write([Op(key, None, expect or -1)], need_last=True)
-        return await self._write([Op(key, last, expect or -1), Op(key, None)], need_last=True)
+            return await self._write([Op(key, None, expect or -1, 0, author)], need_last=True)
+        ops = [Op(key, last, expect or -1, 0, author), Op(key, None, None, 0, author)]
+        return await self._write(ops, need_last=True)
 
     async def txn(self, ops: list[Op]) -> int:
         if len(ops) > sqlite_file.MAX_OPS:
@@ -181,6 +199,8 @@ class SqliteStorage:
         self._check_open()
         if revision > self._revision:
             raise FutureRevision(self._revision)
+        if self.compactable is not None:
+            revision = min(revision, self.compactable())
         if revision > self._compacted:
             self._compacted = revision
             future: asyncio.Future[None] = self._loop.create_future()

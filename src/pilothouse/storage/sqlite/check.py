@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from pilothouse import gotext
-from pilothouse.storage.sqlite.file import BITS, FORMAT, SCHEMA, read_meta
+from pilothouse.storage.sqlite.file import (
+    ADD_AUTHORS,
+    AUTHOR_COLUMN,
+    BITS,
+    FORMAT,
+    SCHEMA,
+    read_meta,
+)
 
 DEFINITIONS = 100
 """Tables, indexes, views and triggers that are looked at; a store has three."""
@@ -52,6 +59,8 @@ def definitions(db: sqlite3.Connection) -> Iterator[str]:
     found = _defined(db)
     with contextlib.closing(sqlite3.connect(":memory:")) as sound:
         sound.executescript(SCHEMA)
+        if AUTHOR_COLUMN in found.get(("table", "history"), ""):
+            sound.execute(ADD_AUTHORS)
         expected = _defined(sound)
     for known, sql in expected.items():
         if known not in found:

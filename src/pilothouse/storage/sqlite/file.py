@@ -39,6 +39,10 @@ INSERT INTO meta VALUES ('compacted', 1), ('cleaned', 0);
 PRAGMA user_version = {FORMAT};
 """
 
+AUTHOR_COLUMN = "author BLOB"
+"""The column of the history that tells who has written a row; a store whose history is not kept lacks it."""
+ADD_AUTHORS = f"ALTER TABLE history ADD COLUMN {AUTHOR_COLUMN}"
+
 COLUMNS = "id, key, created, expires, value"
 NEWEST = "SELECT max(id) AS id FROM history WHERE key >= ? AND key < ? AND id < ? GROUP BY key"
 RANGE = (
@@ -168,8 +172,8 @@ class DataDirectory:
             raise
         return db
 
-    def open(self) -> sqlite3.Connection:
-        """The writer's connection; makes the tables in a new file.
+    def open(self, *, authors: bool = False) -> sqlite3.Connection:
+        """The writer's connection; makes the tables in a new file, and the column for `authors`.
         Raises sqlite3.Error, Unavailable for another format."""
         old_mask = os.umask(0o077)
         try:
@@ -189,6 +193,8 @@ class DataDirectory:
                     raise Unavailable(
                         f"{self.file} has the {found[0]} {quote(found[1])}, by which writes can be lost"
                     )
+                if authors and "author" not in [row[1] for row in db.execute("PRAGMA table_info(history)")]:
+                    db.execute(ADD_AUTHORS)
             except BaseException:
                 db.close()
                 raise

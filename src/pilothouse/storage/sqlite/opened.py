@@ -13,4 +13,4 @@ __all__ = ["open_storage", "upkeep"]
 
 def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> Storage:
     """The store, not started."""
-    return SqliteStorage(directory)
+    return SqliteStorage(directory, authors=options.keeps_history)

@@ -41,7 +41,7 @@ class CompactJob:
 class SQLiteWriter:
     """Runs jobs from a queue until it is told to stop.
 
-    `deliver(batch)` is called on the loop's thread, once per commit.
+    `deliver(batch)` is called on the loop's thread, once per commit. `authors`: rows tell who has written them.
     """
 
     def __init__(
@@ -50,6 +50,8 @@ class SQLiteWriter:
         loop: asyncio.AbstractEventLoop,
         deliver: Callable[[Batch], None],
         feed: Feed,
+        *,
+        authors: bool = False,
     ) -> None:
         self._directory = directory
         self._loop = loop
@@ -63,7 +65,8 @@ class SQLiteWriter:
         self._db: sqlite3.Connection
         self._cursor: sqlite3.Cursor
         """The one of all commits, which need no others."""
-        self._heads = KeyHeads()
+        self._authors = authors
+        self._heads = KeyHeads(authors)
         self.expiring: list[tuple[int, str, int]] = []
         self.compacted = 1
 
@@ -94,7 +97,7 @@ class SQLiteWriter:
         self._thread.start()
 
     def _read(self) -> None:
-        self._db = self._directory.open()
+        self._db = self._directory.open(authors=self._authors)
         self._cursor = self._db.cursor()
         try:
             revision = sqlite_file.newest_id(self._db) >> BITS

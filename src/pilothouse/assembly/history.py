@@ -1,0 +1,31 @@
+"""Makes the history that the flags ask for."""
+
+from pilothouse.assembly.storage import Registry
+from pilothouse.configuration.sections.store import StoreOptions
+from pilothouse.history.history import History
+from pilothouse.history.policy import HistoryPolicy, load
+from pilothouse.lifecycle import Opened
+from pilothouse.metrics.instruments import MetricsRegistry
+from pilothouse.storage.interface import Storage
+from pilothouse.storage.sqlite.backend import SqliteStorage
+
+
+async def open_history(
+    options: StoreOptions, storage: Storage, registry: Registry, metrics: MetricsRegistry, opened: Opened
+) -> History | None:
+    """The history, which keeps changes from now on; None where no flag asks for one. `storage` is open."""
+    if not options.keeps_history:
+        return None
+    assert isinstance(storage, SqliteStorage), "the flags have been checked"
+    path = options.history_policy_file
+    history = History(
+        storage,
+        registry.catalog,
+        load(path) if path else HistoryPolicy(),
+        to_json=registry.to_json,
+        ciphers=registry.ciphers,
+    )
+    await history.start(opened)
+    metrics.add(history.recorder.metrics)
+    registry.store.author = history.authors
+    return history

@@ -1,0 +1,94 @@
+"""Reads of the past: `at` names a time, and resourceVersionMatch=Exact a revision (docs/history.md)."""
+
+import time
+from datetime import datetime
+
+from pilothouse import errors
+from pilothouse.api.values.duration import go_duration
+from pilothouse.endpoints.objects.scope import Verbs
+from pilothouse.endpoints.request.context import Context
+from pilothouse.endpoints.request.params import ListParams, Query, first, resource_version
+from pilothouse.history.history import History
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.storage_errors import storage_error, too_large
+from pilothouse.registry.store import key_of
+from pilothouse.storage import interface
+
+TOO_OLD = "The provided resource version or time is too old: the history of the object begins later."
+
+
+def milliseconds(text: str, clock: float) -> int:
+    """The time that `at` names, in milliseconds since 1970: RFC 3339, or how long ago as `1h30m`.
+
+    clock: now, in seconds since 1970. BadRequest for other texts, and for the future.
+    """
+    try:
+        at = clock - go_duration(text) / 1e9
+    except ValueError:
+        try:
+            when = datetime.fromisoformat(text)
+            at = when.timestamp() if when.tzinfo is not None else -1.0
+        except (ValueError, OverflowError):
+            at = -1.0
+    if at < 0:
+        raise errors.BadRequest(
+            f'at: Invalid value: "{text}": must be a time as in RFC 3339, or how long ago as a duration'
+        )
+    if at > clock:
+        raise errors.BadRequest(f'at: Invalid value: "{text}": must not be in the future')
+    return int(at * 1000)
+
+
+async def revision_at(history: History, text: str) -> int:
+    """The revision that was the newest one at the time that `at` names. Expired when that is too long ago."""
+    try:
+        return await history.revision_at(milliseconds(text, time.time()))
+    except interface.Compacted:
+        raise errors.Expired(TOO_OLD) from None
+    except interface.StorageError as err:
+        raise errors.internal(str(err)) from err
+
+
+async def set_place(history: History, query: Query, params: ListParams) -> None:
+    """Have a list that asks for a time read the revision of it; its next pages are of the same revision."""
+    at = first(query, "at")
+    if not at or params.token:
+        return
+    if params.resource_version or params.watch:
+        other = "watch" if params.watch else "resourceVersion"
+        raise errors.BadRequest(f"at: must not be given together with {other}")
+    params.resource_version, params.match = str(await revision_at(history, at)), "Exact"
+
+
+async def asked_revision(verbs: Verbs, query: Query) -> int:
+    """The revision of the past that a GET of one object asks for; 0: none."""
+    history = verbs.history
+    if history is None:
+        return 0
+    at, exact = first(query, "at"), first(query, "resourceVersionMatch") == "Exact"
+    revision = resource_version(first(query, "resourceVersion")) if exact else 0
+    if at and revision:
+        raise errors.BadRequest("at: must not be given together with resourceVersion")
+    if at:
+        return await revision_at(history, at)
+    if revision > verbs.store.cacher.revision:
+        raise too_large(revision, verbs.store.cacher.revision)
+    return revision
+
+
+async def value_at(verbs: Verbs, ctx: Context, resource: Resource, revision: int) -> bytes:
+    """The bytes of the request's object as it was at a revision, as they are served."""
+    history, info = verbs.history, ctx.info
+    assert history is not None
+    stored = resource.storage or resource
+    if revision < verbs.store.storage.compacted and not history.keeps(resource, info.namespace):
+        raise errors.Expired(TOO_OLD)
+    try:
+        entry = await history.entry(key_of(stored, info.namespace, info.name), revision)
+    except interface.Compacted:
+        raise errors.Expired(TOO_OLD) from None
+    except interface.StorageError as err:
+        raise storage_error(resource, info.name, err) from err
+    if entry is None:
+        raise errors.not_found(resource.group, resource.plural, info.name)
+    return entry.value

@@ -1,0 +1,71 @@
+"""Who has written: the bytes that a store keeps with a write, and what they say.
+
+    8 bytes     milliseconds since 1970, big-endian
+    1 byte      the length of the audit ID, which follows
+    the rest    a JSON array: user, groups, field manager, verb, subresource, addresses
+
+The rest is the same for many writes of one user, so that history keeps it once.
+"""
+
+import struct
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import orjson
+
+from pilothouse.registry.strategy import WriteContext
+
+HEAD = struct.Struct(">QB")
+MOST_KNOWN = 1024
+"""Authors whose bytes are remembered."""
+LONGEST_ID = 255
+
+
+class Author(NamedTuple):
+    """The author of a change. addresses: as in an audit event, the client's own last, "," between them."""
+
+    user: str
+    groups: tuple[str, ...]
+    manager: str
+    verb: str
+    subresource: str
+    addresses: str
+
+
+class Authors:
+    """Makes the bytes for the writes of a server (registry/store.py Store.author)."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._known: dict[Author, bytes] = {}
+
+    def __call__(self, context: WriteContext, manager: str) -> bytes:
+        audit_id, addresses = context.origin
+        user = context.user
+        author = Author(user.name, user.groups, manager, context.verb, context.subresource, addresses)
+        known = self._known.get(author)
+        if known is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            known = self._known[author] = orjson.dumps(tuple(author))
+        name = audit_id.encode()[:LONGEST_ID]
+        return HEAD.pack(int(self._clock() * 1000), len(name)) + name + known
+
+
+def parts(data: bytes) -> tuple[int, str, bytes]:
+    """The milliseconds, the audit ID and the bytes of the Author."""
+    time_ms, size = HEAD.unpack_from(data)
+    end = HEAD.size + size
+    return time_ms, data[HEAD.size : end].decode("utf-8", "replace"), data[end:]
+
+
+def time_of(data: bytes) -> int:
+    """The milliseconds alone."""
+    return int.from_bytes(data[:8], "big")
+
+
+def author_of(data: bytes) -> Author:
+    """The Author that the last of parts() says."""
+    user, groups, manager, verb, subresource, addresses = orjson.loads(data)
+    return Author(user, tuple(groups), manager, verb, subresource, addresses)

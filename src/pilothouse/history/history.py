@@ -1,0 +1,90 @@
+"""The history of one server: what keeps it, and what reads it."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from pilothouse.api._json import splice
+from pilothouse.history.author import Authors
+from pilothouse.history.file import HistoryFile
+from pilothouse.history.places import Place, places, stored
+from pilothouse.history.policy import HistoryPolicy, Keep
+from pilothouse.history.reader import HistoryReader
+from pilothouse.history.recorder import Ciphers, Recorder
+from pilothouse.lifecycle import Opened
+from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.resource import Resource
+from pilothouse.storage._entry import Entry
+from pilothouse.storage.interface import KeyValue
+from pilothouse.storage.sqlite.backend import SqliteStorage
+from pilothouse.storage.sqlite.changes import ChangeReader
+
+
+class History:
+    """Keeps the changes of a store, and shows objects as they were.
+
+    `ciphers` encrypt at rest, None where nothing is encrypted; `to_json` decrypts, and makes JSON of what is
+    stored.
+    """
+
+    def __init__(
+        self,
+        storage: SqliteStorage,
+        catalog: Catalog,
+        policy: HistoryPolicy,
+        *,
+        to_json: Callable[[str, bytes], bytes],
+        ciphers: Ciphers | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        directory = storage.directory
+        self.policy = policy
+        self.place_of: Callable[[str], Place] = places(catalog)
+        self.authors = Authors(clock)
+        self._storage = storage
+        prefixes = {one.group_resource: one.key_prefix for one in stored(catalog)}
+        without = [prefixes[resource] for resource in policy.left_out(list(prefixes))]
+        file = HistoryFile(directory.directory, ciphers.encrypt if ciphers is not None else None)
+        self.recorder = Recorder(
+            ChangeReader(directory, without),
+            file,
+            policy,
+            place_of=self.place_of,
+            to_json=to_json,
+            revision=lambda: storage.revision,
+            ciphers=ciphers,
+            clock=clock,
+        )
+        self.reader = HistoryReader(self.recorder, file.path, storage, to_json=to_json, ciphers=ciphers)
+
+    async def start(self, opened: Opened) -> None:
+        """Open the files and begin to keep changes, once the store is open. HistoryError when that fails."""
+        await self.recorder.open()
+        opened.start(self.recorder)
+        opened.on_close("the history's reader", self.reader.close)
+        await self.reader.open()
+        self._storage.compactable = self.recorder.compactable
+
+    def keeps(self, resource: Resource, namespace: str) -> bool:
+        """Whether the changes of a resource are kept."""
+        stored = resource.storage or resource
+        return self.policy.keep(stored.group_resource, namespace) is not Keep.NOTHING
+
+    async def entry(self, key: str, revision: int) -> Entry | None:
+        """An object as it was at a revision. Compacted when that is too long ago."""
+        found = await self.reader.get(key, revision)
+        return None if found is None else _entry(found)
+
+    async def entries(
+        self, prefix: str, start: str, limit: int, revision: int
+    ) -> tuple[Sequence[Entry], bool]:
+        """Objects as they were at a revision, and whether there are more. Compacted when that is too long ago."""
+        page = await self.reader.range(prefix, start=start, limit=limit, revision=revision)
+        return [_entry(kv) for kv in page.items], page.more
+
+    async def revision_at(self, time_ms: int) -> int:
+        """The revision that was the newest one at a time. Compacted when that is too long ago."""
+        return await self.reader.revision_at(time_ms)
+
+
+def _entry(kv: KeyValue) -> Entry:
+    return Entry(kv.key, splice(kv.value, kv.mod), kv.mod, kv.create)

@@ -1,0 +1,251 @@
+"""Reads kept changes, and puts together what the store held at an earlier revision."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import orjson
+
+from pilothouse.history.author import Author, author_of
+from pilothouse.history.delta import undo
+from pilothouse.history.file import ChangeKind, HistoryError, audit_id_of, connect
+from pilothouse.history.packing import unpack
+from pilothouse.history.recorder import Ciphers, Recorder
+from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
+from pilothouse.storage.sqlite.changes import first_of, last_of, revision_of
+
+LAST = "\U0010ffff"
+
+OF_OBJECT = (
+    "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
+)
+CHANGED_SINCE = (
+    "SELECT key, id FROM objects WHERE key >= ? AND key < ? AND EXISTS (SELECT 1 FROM changes"
+    " WHERE object = objects.id AND changes.id > ? AND changes.id <= ?) ORDER BY key"
+)
+LATEST = "SELECT max(id) FROM changes WHERE object = ? AND id <= ?"
+COLUMNS = "c.id, o.key, c.kind, c.time, a.author, c.audit, c.value"
+CHANGES = (
+    f"SELECT {COLUMNS} FROM changes c JOIN objects o ON o.id = c.object LEFT JOIN authors a ON a.id = c.author"
+    " WHERE c.id < ? AND c.id > ?{where} ORDER BY c.id DESC"
+)
+
+
+class KeptChange(NamedTuple):
+    """A change as it is kept. value: as ChangeKind says, b"" where nothing is kept. author: None where it is
+    unknown."""
+
+    id: int
+    key: str
+    kind: ChangeKind
+    time_ms: int
+    author: Author | None
+    audit_id: str
+    value: bytes
+
+    @property
+    def revision(self) -> int:
+        return revision_of(self.id)
+
+
+class HistoryReader:
+    """Reads the history file on a thread of its own, and the store for what is newer."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        path: Any,
+        storage: Storage,
+        *,
+        to_json: Callable[[str, bytes], bytes],
+        ciphers: Ciphers | None = None,
+    ) -> None:
+        """`storage` is the one below encryption; to_json also decrypts."""
+        self._recorder = recorder
+        self._path = path
+        self._storage = storage
+        self._to_json = to_json
+        self._ciphers = ciphers
+        self._threads = ThreadPoolExecutor(1, "history-reader")
+        self._db: sqlite3.Connection
+
+    @property
+    def reach(self) -> int:
+        """The oldest revision that can be read."""
+        return self._recorder.reach
+
+    async def open(self) -> None:
+        """Open the file, which the recorder has made."""
+        self._db = await self._run(lambda: connect(self._path, read_only=True))
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._run(self._db.close)
+        self._threads.shutdown(wait=False)
+
+    def _run(self, call: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+    async def _read(self, call: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return await self._run(call, *args)
+        except (sqlite3.Error, ValueError) as error:
+            raise HistoryError(f"the history can not be read: {error}") from error
+
+    # --- objects
+
+    async def get(self, key: str, revision: int) -> KeyValue | None:
+        """What a key held at a revision, as JSON. Compacted when that is too long ago."""
+        page = await self._page(key, key + "\0", revision, 0)
+        return page.items[0] if page.items else None
+
+    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int) -> Page:
+        """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
+        return await self._page(max(prefix, start), prefix + LAST, revision, limit)
+
+    async def _page(self, first: str, end: str, revision: int, limit: int) -> Page:
+        if revision < self.reach:
+            raise Compacted(self.reach)
+        items: list[KeyValue] = []
+        while True:
+            recorded = self._recorder.recorded
+            at = max(recorded, self._storage.compacted)
+            base = await self._base(first, end, max(at, revision), limit)
+            upto = base.items[-1].key + "\0" if base.more else end
+            changed = {}
+            if revision < at:
+                changed = await self._read(self._changed, first, upto, last_of(revision), last_of(recorded))
+            items += await self._read(self._merged, base.items, changed, revision)
+            if limit and len(items) > limit:
+                return Page(items[:limit], revision, True, -1)
+            if not base.more:
+                return Page(items, revision, False, -1)
+            first = upto
+
+    async def _base(self, first: str, end: str, revision: int, limit: int) -> Page:
+        """What the store held when the newest kept change had been made."""
+        if end == first + "\0":
+            found = await self._storage.get(first, revision)
+            page = Page([found] if found else [], revision)
+        else:
+            prefix = end[: -len(LAST)]
+            page = await self._storage.range(
+                prefix, start=first, limit=limit and limit + 1, revision=revision, counted=False
+            )
+        if self._ciphers is not None:
+            await self._ciphers.prepare(page.items)
+        return page
+
+    def _changed(self, first: str, end: str, after: int, upto: int) -> dict[str, tuple[int, list[Any]]]:
+        """By key, the changes of a time up to the first that keeps the whole object, and the row of the last
+        one before that time."""
+        found = {}
+        for key, object_id in self._db.execute(CHANGED_SINCE, (first, end, after, upto)).fetchall():
+            rows = []
+            for row in self._db.execute(OF_OBJECT, (object_id, after, upto)):
+                rows.append(row)
+                if row[1] != ChangeKind.CHANGED:
+                    break
+            (before,) = self._db.execute(LATEST, (object_id, after)).fetchone()
+            found[key] = before or 0, rows
+        return found
+
+    def _merged(
+        self, base: list[KeyValue], changed: dict[str, tuple[int, list[Any]]], revision: int
+    ) -> list[KeyValue]:
+        found = {kv.key: kv for kv in base}
+        items = []
+        for key in sorted({*found, *changed}):
+            now = found.get(key)
+            value = None if now is None else self._to_json(key, now.value)
+            if key not in changed:
+                assert now is not None and value is not None
+                items.append(KeyValue(key, value, now.mod, now.create))
+                continue
+            before, rows = changed[key]
+            value = self._undone(key, value, rows)
+            if value is not None:
+                items.append(KeyValue(key, value, revision_of(before) or min(self.reach, revision)))
+        return items
+
+    def _undone(self, key: str, value: bytes | None, rows: list[Any]) -> bytes | None:
+        """The value before some changes, which are in the order in which they were made."""
+        rows = list(rows)
+        _, kind, kept = rows[-1]
+        if kind == ChangeKind.CREATED:
+            value = None
+            rows.pop()
+        elif kind != ChangeKind.CHANGED:
+            value = self._opened(key, kept)
+            rows.pop()
+        if not rows:
+            return value
+        if value is None:
+            raise HistoryError(f"the history of {key} has a gap")
+        obj = orjson.loads(value)
+        for _, _, kept in reversed(rows):
+            obj = undo(obj, orjson.loads(self._opened(key, kept)))
+        return orjson.dumps(obj)
+
+    def _opened(self, key: str, kept: bytes) -> bytes:
+        return unpack(kept if self._ciphers is None else self._ciphers.decrypt(key, kept))
+
+    # --- changes
+
+    async def changes(
+        self, *, prefix: str = "", key: str = "", before: int = 0, after: int = 0, limit: int = 0
+    ) -> list[KeptChange]:
+        """Kept changes, the newest first: of one key or of all under a prefix, of ids between two, at most
+        `limit`."""
+        return list(await self._read(self._changes, prefix, key, before or 1 << 62, after, limit))
+
+    def _changes(self, prefix: str, key: str, before: int, after: int, limit: int) -> list[KeptChange]:
+        where, args = "", []
+        if key:
+            where, args = " AND o.key = ?", [key]
+        elif prefix:
+            where, args = " AND o.key >= ? AND o.key < ?", [prefix, prefix + LAST]
+        query = CHANGES.format(where=where) + (f" LIMIT {limit:d}" if limit else "")
+        return [self._kept(row) for row in self._db.execute(query, (before, after, *args))]
+
+    def _kept(self, row: Any) -> KeptChange:
+        id, key, kind, time_ms, who, audit, value = row
+        return KeptChange(
+            id,
+            key,
+            ChangeKind(kind),
+            time_ms,
+            author_of(who) if who else None,
+            audit_id_of(audit),
+            self._opened(key, value) if value is not None else b"",
+        )
+
+    async def revision_at(self, time_ms: int) -> int:
+        """The revision that was the newest one at a time. Compacted when that is too long ago."""
+        if time_ms < self._recorder.since_ms:
+            raise Compacted(self.reach)
+        after: int = await self._read(self._first_after, time_ms)
+        after = after or await self._recorder.first_waiting_after(time_ms)
+        return revision_of(after) - 1 if after else self._storage.revision
+
+    def _first_after(self, time_ms: int) -> int:
+        """The id of the first kept change after a time, 0 for none."""
+        (low,), (high,) = (
+            self._db.execute(f"SELECT {which}(id) FROM changes").fetchone() for which in ("min", "max")
+        )
+        if low is None:
+            return 0
+        low, high = low - 1, high + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            row = self._db.execute(
+                "SELECT id, time FROM changes WHERE id >= ? ORDER BY id LIMIT 1", (middle,)
+            ).fetchone()
+            if row is None or row[1] > time_ms:
+                high = middle
+            else:
+                low = row[0]
+        row = self._db.execute("SELECT id FROM changes WHERE id >= ? ORDER BY id LIMIT 1", (high,)).fetchone()
+        return row[0] if row else 0

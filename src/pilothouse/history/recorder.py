@@ -1,0 +1,265 @@
+"""Moves what happens in the store to the history file, in small steps beside the requests.
+
+It stays a minute behind the store, so that it sees which changes of a status are followed by others. The store
+compacts nothing that has not been moved (`compactable`), so a server that is killed loses no change.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from pilothouse.history import author
+from pilothouse.history._delta import difference
+from pilothouse.history.file import ChangeKind, HistoryError, HistoryFile, RecordedChange
+from pilothouse.history.metrics import HistoryMetrics
+from pilothouse.history.places import Place
+from pilothouse.history.policy import HistoryPolicy, Keep
+from pilothouse.lifecycle import BackgroundTask
+from pilothouse.logs import Logger
+from pilothouse.storage.interface import KeyValue
+from pilothouse.storage.sqlite.changes import ChangeReader, StoredChange, last_of, revision_of
+
+log = Logger(__name__)
+
+STEP = 64
+"""Changes that are moved in one step, during which other threads may wait for the interpreter."""
+PAUSE = 0.02
+"""Seconds between two steps."""
+SETTLED = 60.0
+"""Seconds after which a change is moved; of changes of a status, the last one of so long is kept."""
+POLL = 2.0
+"""Seconds between two looks at a store in which all has been moved."""
+BEHIND = 600.0
+"""Seconds by which it may be late before it says so, and leaves out all changes of a status but the last."""
+GIVEN_UP = 7200.0
+"""Seconds after which the store compacts what could not be moved: its file would grow without end."""
+WHOLE_EVERY = 64
+"""Of so many revisions, in one the whole object is kept, so that old states need no long way back."""
+STATUS = "status"
+
+
+class Ciphers(Protocol):
+    """Encryption at rest (storage/encryption)."""
+
+    def encrypt(self, key: str, value: bytes) -> bytes: ...
+    def decrypt(self, key: str, data: bytes) -> bytes: ...
+    async def prepare(self, items: Sequence[KeyValue]) -> None: ...
+
+
+class Recorder(BackgroundTask):
+    """Fills a history file. start() before requests are served; `revision` tells how far the store is.
+
+    to_json makes JSON of what is stored under a key.
+    """
+
+    def __init__(
+        self,
+        source: ChangeReader,
+        file: HistoryFile,
+        policy: HistoryPolicy,
+        *,
+        place_of: Callable[[str], Place],
+        to_json: Callable[[str, bytes], bytes],
+        revision: Callable[[], int],
+        ciphers: Ciphers | None = None,
+        metrics: HistoryMetrics | None = None,
+        clock: Callable[[], float] = time.time,
+        settled: float = SETTLED,
+    ) -> None:
+        self._source = source
+        self._file = file
+        self._policy = policy
+        self._place_of = place_of
+        self._to_json = to_json
+        self._revision = revision
+        self._ciphers = ciphers
+        self._clock = clock
+        self._settled = settled
+        self._seen: deque[tuple[float, int]] = deque()
+        """How far the store was at some moments of the last minute."""
+        self._read_to = 0
+        """The id up to which rows have been read."""
+        self._bases: dict[str, tuple[int, int]] = {}
+        """The keys of which the latest changes of the status were left out: the row from which the next kept
+        change starts, and the first that was left out."""
+        self._moved_at = clock()
+        self._failing = False
+        self._threads = ThreadPoolExecutor(1, "history")
+        self.metrics = metrics or HistoryMetrics()
+
+    @property
+    def recorded(self) -> int:
+        """The revision up to which all has been moved."""
+        return revision_of(self._file.recorded)
+
+    @property
+    def reach(self) -> int:
+        """The oldest revision whose state is known."""
+        return revision_of(self._file.trimmed)
+
+    @property
+    def since_ms(self) -> int:
+        """The time from which on states are known, in milliseconds since 1970."""
+        return self._file.since_ms
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which it is late."""
+        late = self._seen and self._seen[0][1] > self._file.recorded
+        return max(0.0, self._clock() - self._moved_at - self._settled) if late else 0.0
+
+    def compactable(self) -> int:
+        """The revision up to which the store may compact."""
+        return self._revision() if self.lag > GIVEN_UP else self.recorded
+
+    async def open(self) -> None:
+        """Open the files. HistoryError when that fails."""
+        await self.run(self._open)
+
+    def _open(self) -> None:
+        self._file.open()
+        try:
+            self._source.open()
+        except sqlite3.Error as error:
+            self._file.close()
+            raise HistoryError(f"the store can not be read for the history: {error}") from error
+        if not self._file.recorded:
+            self._file.begin_at(last_of(self._revision()), int(self._clock() * 1000))
+        self._read_to = self._file.recorded
+
+    async def close(self) -> None:
+        """Move nothing more; what is left is moved after the next start."""
+        await super().close()
+        with contextlib.suppress(AttributeError):  # it was not opened
+            await self.run(self._source.close)
+            await self.run(self._file.close)
+        self._threads.shutdown(wait=False)
+
+    def run(self, call: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        """Run a call on the thread of the history's file."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                busy = await self.step(self._target())
+                self._tell_of_success()
+            except (HistoryError, sqlite3.Error, ValueError) as error:
+                busy = False
+                self._tell_of_failure(error)
+            await asyncio.sleep(PAUSE if busy else POLL)
+
+    def _target(self) -> int:
+        """The id up to which changes may be moved now."""
+        now = self._clock()
+        self._seen.append((now, last_of(self._revision())))
+        while len(self._seen) > 1 and self._seen[1][0] <= now - self._settled:
+            self._seen.popleft()
+        first, upto = self._seen[0]
+        return upto if first <= now - self._settled else self._file.recorded
+
+    def _tell_of_success(self) -> None:
+        if self._failing:
+            self._failing = False
+            log.info("The history is written again", file=self._file.path)
+
+    def _tell_of_failure(self, error: Exception) -> None:
+        self.metrics.failures.inc()
+        if not self._failing:
+            self._failing = True
+            log.error("The history can not be written, it is tried again", file=self._file.path, err=error)
+
+    async def first_waiting_after(self, time_ms: int) -> int:
+        """The id of the first change after a time of those that have not been moved yet, 0 for none."""
+        found: int = await self.run(self._source.first_after, self._file.recorded, time_ms, author.time_of)
+        return found
+
+    # --- one step
+
+    async def step(self, upto: int) -> bool:
+        """Move some changes with ids up to `upto`; whether there may be more to do."""
+        if self._read_to < upto:
+            changes, done = await self.run(self._source.read, self._read_to, upto, STEP)
+            if self._ciphers is not None:
+                await self._ciphers.prepare(
+                    [KeyValue(one.key, value, 1) for one in changes for value in (one.old, one.new) if value]
+                )
+            await self.run(self._move, changes, done, upto)
+            self._moved_at = self._clock()
+            self._read_to = done
+            if done < upto:
+                return True
+        before = int((self._clock() - self._policy.keep_for) * 1000)
+        return bool(await self.run(self._trim, before))
+
+    def _trim(self, before_ms: int) -> bool:
+        trimmed = self._file.trim(before_ms, self._policy.max_bytes)
+        self.metrics.size.set(self._file.size())
+        self.metrics.lag.set(self.lag)
+        return trimmed
+
+    def _move(self, changes: list[StoredChange], done: int, upto: int) -> None:
+        kept = []
+        for change in changes:
+            place = self._place_of(change.key)
+            keep = self._policy.keep(place.resource, place.namespace)
+            if keep is Keep.NOTHING or (keep is Keep.CHANGES and self._is_followed(change, upto)):
+                self.metrics.left_out.inc()
+                continue
+            made = self._recorded(change)
+            if made is not None:
+                kept.append(made)
+        # After a kill, what was left out and not made up for yet is read again.
+        self._file.record(kept, min(done, *(first - 1 for _, first in self._bases.values())) if self._bases else done)
+        self.metrics.kept.inc(by=len(kept))
+
+    def _is_followed(self, change: StoredChange, upto: int) -> bool:
+        """Whether to leave out a change of a status, for another one of the same minute follows.
+
+        What is kept next of the object then starts from before this change.
+        """
+        if not change.author or change.deleted or not change.prev:
+            return False
+        at, _, who = author.parts(change.author)
+        if author.author_of(who).subresource != STATUS:
+            return False
+        found = self._source.next(change.key, change.id, upto + 1)
+        if found is None or found[1] or not found[2]:
+            return False
+        next_at, _, who = author.parts(found[2])
+        same_minute = at // 60_000 == next_at // 60_000 or self.lag > BEHIND
+        if not same_minute or author.author_of(who).subresource != STATUS:
+            return False
+        self._bases.setdefault(change.key, (change.prev, change.id))
+        return True
+
+    def _recorded(self, change: StoredChange) -> RecordedChange | None:
+        """What is kept of a change; None when it changed nothing."""
+        at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
+        kind, value = ChangeKind.CREATED, b""
+        if change.prev:
+            base = self._bases.pop(change.key, None)
+            stored = change.old if base is None else self._source.value(base[0])
+            if stored is None:
+                return None
+            old = self._json(change.key, stored)
+            if change.new is None:
+                kind, value = ChangeKind.DELETED, old
+            else:
+                new = self._json(change.key, change.new)
+                delta = difference(old, new, len(old) // 2)
+                if delta is None or revision_of(change.id) % WHOLE_EVERY == 0:
+                    kind, value = ChangeKind.REPLACED, old
+                else:
+                    kind, value = ChangeKind.CHANGED, delta
+        elif change.deleted:
+            return None
+        return RecordedChange(change.id, change.key, kind, at or int(self._clock() * 1000), who, audit_id, value)
+
+    def _json(self, key: str, value: bytes) -> bytes:
+        return self._to_json(key, value)

@@ -1,0 +1,102 @@
+"""The rows of the store as changes, read for the history by a connection of its own."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from pilothouse.storage.sqlite.file import BITS, DataDirectory
+
+CHANGES = (
+    "SELECT h.id, h.key, h.prev, h.created, h.author, CASE WHEN h.prev IS NULL THEN NULL ELSE h.value END, p.value"
+    " FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id > ? AND h.id < ?{without} ORDER BY h.id LIMIT ?"
+)
+NEXT = "SELECT id, created, author FROM history WHERE key = ? AND id > ? AND id < ? ORDER BY id LIMIT 1"
+
+
+class StoredChange(NamedTuple):
+    """One row. prev: the id of the row that it replaces, 0 for none. new, old: the values, as they are stored;
+    None where the key was deleted or was not there, and `new` of a created key is not read.
+    lost: the row that it replaces has been compacted away."""
+
+    id: int
+    key: str
+    prev: int
+    deleted: bool
+    author: bytes
+    new: bytes | None
+    old: bytes | None
+
+    @property
+    def lost(self) -> bool:
+        return self.prev > 0 and self.old is None
+
+
+class ChangeReader:
+    """Reads changes on one thread; `without` are prefixes of keys that are left out."""
+
+    def __init__(self, directory: DataDirectory, without: Sequence[str] = ()) -> None:
+        self._directory = directory
+        self._bounds = [bound for prefix in without for bound in (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))]
+        self._query = CHANGES.format(without=" AND NOT (h.key >= ? AND h.key < ?)" * len(without))
+        self._db: sqlite3.Connection
+
+    def open(self) -> None:
+        """Open the connection. Raises sqlite3.Error."""
+        self._db = self._directory.connect()
+        self._db.execute("PRAGMA query_only = ON")
+        self._db.execute("PRAGMA cache_size = -1024")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def read(self, after: int, upto: int, limit: int) -> tuple[list[StoredChange], int]:
+        """The first changes with ids above `after`, at most `upto`, about `limit`, in whole revisions; and up to
+        which id there are no others."""
+        while True:
+            rows = self._db.execute(self._query, (after, upto + 1, *self._bounds, limit)).fetchall()
+            if len(rows) < limit:
+                break
+            last = first_of(rows[-1][0] >> BITS)
+            whole = [row for row in rows if row[0] < last]
+            if whole:
+                rows, upto = whole, last - 1
+                break
+            limit *= 4
+        changes = [
+            StoredChange(id, key, prev or 0, not created, author or b"", new, old)
+            for id, key, prev, created, author, new, old in rows
+        ]
+        return changes, upto
+
+    def next(self, key: str, after: int, before: int) -> tuple[int, bool, bytes] | None:
+        """The id of the next change of a key, whether it deletes, and its author."""
+        row = self._db.execute(NEXT, (key, after, before)).fetchone()
+        return None if row is None else (row[0], not row[1], row[2] or b"")
+
+    def first_after(self, id: int, time_ms: int, time_of: Callable[[bytes], int]) -> int:
+        """The id of the first row above an id that was written after a time, as its author says; 0 for none."""
+        for found, author in self._db.execute("SELECT id, author FROM history WHERE id > ? ORDER BY id", (id,)):
+            if author and time_of(author) > time_ms:
+                return int(found)
+        return 0
+
+    def value(self, id: int) -> bytes | None:
+        """The value of one row, None when it is no longer there."""
+        row = self._db.execute("SELECT value FROM history WHERE id = ?", (id,)).fetchone()
+        return None if row is None else row[0]
+
+
+def first_of(revision: int) -> int:
+    """The least id that a row of a revision can have."""
+    return revision << BITS
+
+
+def last_of(revision: int) -> int:
+    """The greatest id that a row of a revision can have."""
+    return first_of(revision + 1) - 1
+
+
+def revision_of(id: int) -> int:
+    """The revision of a row."""
+    return id >> BITS

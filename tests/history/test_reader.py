@@ -1,0 +1,142 @@
+"""The history against a model: whatever is written, moved and compacted, each revision reads as it was."""
+
+import asyncio
+import contextlib
+import copy
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.history.author import Authors
+from pilothouse.history.file import ChangeKind, HistoryFile
+from pilothouse.history.places import Place
+from pilothouse.history.policy import HistoryPolicy
+from pilothouse.history.reader import HistoryReader
+from pilothouse.history.recorder import Recorder
+from pilothouse.storage.interface import Compacted, RevisionConflict
+from pilothouse.storage.sqlite.backend import SqliteStorage
+from pilothouse.storage.sqlite.changes import ChangeReader, last_of
+
+PREFIX = "/registry/configmaps/default/"
+ROOT = "/registry/configmaps/"
+
+
+def place(key: str) -> Place:
+    return Place("configmaps", "default", key.rpartition("/")[2])
+
+
+class Kept:
+    """A store with a history, whose steps the test takes."""
+
+    def __init__(self, storage: SqliteStorage, recorder: Recorder, reader: HistoryReader) -> None:
+        self.storage = storage
+        self.recorder = recorder
+        self.reader = reader
+
+    async def move(self) -> None:
+        """Move all that has been written."""
+        while await self.recorder.step(last_of(self.storage.revision)):
+            pass
+
+    async def read(self, revision: int) -> dict[str, Any]:
+        """All objects as of a revision, from the store or the history."""
+        if revision >= max(self.storage.compacted, self.recorder.recorded):
+            page = await self.storage.range(ROOT, revision=revision)
+        else:
+            page = await self.reader.range(ROOT, revision=revision)
+        return {kv.key: (kv.mod, orjson.loads(kv.value)) for kv in page.items}
+
+
+@contextlib.asynccontextmanager
+async def kept(
+    directory: str, policy: HistoryPolicy = HistoryPolicy(), clock: Callable[[], float] | None = None
+) -> AsyncIterator[Kept]:
+    storage = SqliteStorage(directory, authors=True)
+    await storage.start()
+    file = HistoryFile(directory)
+    more = {"clock": clock} if clock is not None else {}
+    recorder = Recorder(
+        ChangeReader(storage.directory),
+        file,
+        policy,
+        place_of=place,
+        to_json=lambda key, value: value,
+        revision=lambda: storage.revision,
+        **more,
+    )
+    await recorder.open()
+    storage.compactable = recorder.compactable
+    reader = HistoryReader(recorder, file.path, storage, to_json=lambda key, value: value)
+    await reader.open()
+    try:
+        yield Kept(storage, recorder, reader)
+    finally:
+        await reader.close()
+        await recorder.close()
+        await storage.close()
+
+
+VALUES = st.dictionaries(
+    st.sampled_from("abc"), st.integers(0, 3) | st.lists(st.integers(0, 2), max_size=3), max_size=3
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.sampled_from("xyz"), VALUES),
+        st.tuples(st.just("delete"), st.sampled_from("xyz"), st.none()),
+        st.tuples(st.sampled_from(["move", "compact", "reopen"]), st.none(), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STEPS)
+def test_each_revision_reads_as_it_was(steps: Any) -> None:
+    async def main(directory: str) -> None:
+        model: dict[int, dict[str, Any]] = {}
+        now: dict[str, Any] = {}
+        async with contextlib.AsyncExitStack() as stack:
+            one = await stack.enter_async_context(kept(directory))
+            model[one.storage.revision] = {}
+            for what, name, value in steps:
+                key = f"{PREFIX}{name}"
+                if what == "put":
+                    body = orjson.dumps({"kind": "ConfigMap", "data": value})
+                    with contextlib.suppress(RevisionConflict):
+                        kv = (
+                            await one.storage.update(key, body, now[key][0])
+                            if key in now
+                            else await one.storage.create(key, body)
+                        )
+                        now[key] = kv.mod, orjson.loads(body)
+                        model[kv.mod] = copy.deepcopy(now)
+                elif what == "delete" and key in now:
+                    kv = await one.storage.delete(key, now.pop(key)[0])
+                    model[kv.mod] = copy.deepcopy(now)
+                elif what == "move":
+                    await one.move()
+                elif what == "compact":
+                    await one.storage.compact(one.storage.revision)
+                elif what == "reopen":
+                    await stack.aclose()
+                    one = await stack.enter_async_context(kept(directory))
+            await one.move()
+            await one.storage.compact(one.storage.revision)
+            for revision, expected in model.items():
+                found = await one.read(revision)
+                assert {key: obj for key, (_, obj) in found.items()} == {
+                    key: obj for key, (_, obj) in expected.items()
+                }
+                for key, (mod, obj) in expected.items():
+                    if revision < one.storage.compacted:
+                        kv = await one.reader.get(key, revision)
+                        assert kv is not None and orjson.loads(kv.value) == obj
+                        assert kv.mod == mod
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(main(directory))
