@@ -4,6 +4,7 @@ from pilothouse.assembly.storage import Registry
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.history.history import History
 from pilothouse.history.policy import HistoryPolicy, load
+from pilothouse.history.resources import resources
 from pilothouse.lifecycle import Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.storage.interface import Storage
@@ -28,4 +29,6 @@ async def open_history(
     await history.start(opened)
     metrics.add(history.recorder.metrics)
     registry.store.author = history.authors
+    for resource in resources():
+        registry.catalog.add(resource)
     return history

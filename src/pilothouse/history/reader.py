@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -10,13 +10,15 @@ import orjson
 
 from pilothouse.history.author import Author, author_of
 from pilothouse.history.delta import undo
-from pilothouse.history.file import ChangeKind, HistoryError, audit_id_of, connect
+from pilothouse.history.file import ChangeKind, HistoryError, RecordedChange, audit_id_of, connect
 from pilothouse.history.packing import unpack
 from pilothouse.history.recorder import Ciphers, Recorder
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
-from pilothouse.storage.sqlite.changes import first_of, last_of, revision_of
+from pilothouse.storage.sqlite.changes import last_of, revision_of
 
 LAST = "\U0010ffff"
+NEVER = 1 << 62
+"""An id that no row reaches."""
 
 OF_OBJECT = (
     "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
@@ -29,7 +31,7 @@ LATEST = "SELECT max(id) FROM changes WHERE object = ? AND id <= ?"
 COLUMNS = "c.id, o.key, c.kind, c.time, a.author, c.audit, c.value"
 CHANGES = (
     f"SELECT {COLUMNS} FROM changes c JOIN objects o ON o.id = c.object LEFT JOIN authors a ON a.id = c.author"
-    " WHERE c.id < ? AND c.id > ?{where} ORDER BY c.id DESC"
+    " WHERE c.id < ? AND c.id > ? {where} ORDER BY c.id DESC LIMIT ?"
 )
 
 
@@ -48,6 +50,13 @@ class KeptChange(NamedTuple):
     @property
     def revision(self) -> int:
         return revision_of(self.id)
+
+
+def _unmoved(change: RecordedChange) -> KeptChange:
+    author = author_of(change.author) if change.author else None
+    return KeptChange(
+        change.id, change.key, change.kind, change.time_ms, author, change.audit_id, change.value
+    )
 
 
 class HistoryReader:
@@ -195,20 +204,31 @@ class HistoryReader:
     # --- changes
 
     async def changes(
-        self, *, prefix: str = "", key: str = "", before: int = 0, after: int = 0, limit: int = 0
+        self, first: str, end: str, *, within: str = "", before: int = 0, after: int = 0, limit: int = 0
     ) -> list[KeptChange]:
-        """Kept changes, the newest first: of one key or of all under a prefix, of ids between two, at most
-        `limit`."""
-        return list(await self._read(self._changes, prefix, key, before or 1 << 62, after, limit))
+        """Changes of keys from `first` up to `end` that have a text in them, the newest first: of ids between
+        two, at most `limit`."""
+        recorded = last_of(self._recorder.recorded)
+        before = before or NEVER
+        found: list[KeptChange] = []
+        if before > recorded:
+            waiting = await self._recorder.waiting(first, end, max(after, recorded), before, limit)
+            found = [_unmoved(one) for one in waiting if within in one.key]
+        if not limit or len(found) < limit:
+            rest = limit and limit - len(found)
+            found += await self._read(self._changes, first, end, within, min(before, recorded + 1), after, rest)
+        return found
 
-    def _changes(self, prefix: str, key: str, before: int, after: int, limit: int) -> list[KeptChange]:
-        where, args = "", []
-        if key:
-            where, args = " AND o.key = ?", [key]
-        elif prefix:
-            where, args = " AND o.key >= ? AND o.key < ?", [prefix, prefix + LAST]
-        query = CHANGES.format(where=where) + (f" LIMIT {limit:d}" if limit else "")
-        return [self._kept(row) for row in self._db.execute(query, (before, after, *args))]
+    def _changes(
+        self, first: str, end: str, within: str, before: int, after: int, limit: int
+    ) -> list[KeptChange]:
+        where, args = " AND o.key >= ? AND o.key < ?", [first, end]
+        if end == first + "\0":  # by the index of one object's changes
+            where, args = " AND c.object = (SELECT id FROM objects WHERE key = ?)", [first]
+        if within:
+            where, args = where + " AND instr(o.key, ?)", [*args, within]
+        query = CHANGES.format(where=where)
+        return [self._kept(row) for row in self._db.execute(query, (before, after, *args, limit or -1))]
 
     def _kept(self, row: Any) -> KeptChange:
         id, key, kind, time_ms, who, audit, value = row

@@ -179,16 +179,31 @@ class Recorder(BackgroundTask):
         found: int = await self.run(self._source.first_after, self._file.recorded, time_ms, author.time_of)
         return found
 
+    async def waiting(self, first: str, end: str, after: int, before: int, limit: int) -> list[RecordedChange]:
+        """The last changes of keys between two that the policy keeps and that have not been moved, of ids between
+        two, at most `limit`; the newest first."""
+        changes = await self.run(self._source.latest, first, end, after, before, limit)
+        await self._prepare(changes)
+        made: list[RecordedChange] = await self.run(self._waiting, changes)
+        return made
+
+    def _waiting(self, changes: list[StoredChange]) -> list[RecordedChange]:
+        made = (self._recorded(one, one.old) for one in changes if self._keep(one) is not Keep.NOTHING)
+        return [one for one in made if one is not None]
+
+    async def _prepare(self, changes: list[StoredChange]) -> None:
+        """Fetch the keys with which the values of some changes are decrypted."""
+        if self._ciphers is not None:
+            values = [KeyValue(one.key, value, 1) for one in changes for value in (one.old, one.new) if value]
+            await self._ciphers.prepare(values)
+
     # --- one step
 
     async def step(self, upto: int) -> bool:
         """Move some changes with ids up to `upto`; whether there may be more to do."""
         if self._read_to < upto:
             changes, done = await self.run(self._source.read, self._read_to, upto, STEP)
-            if self._ciphers is not None:
-                await self._ciphers.prepare(
-                    [KeyValue(one.key, value, 1) for one in changes for value in (one.old, one.new) if value]
-                )
+            await self._prepare(changes)
             await self.run(self._move, changes, done, upto)
             self._moved_at = self._clock()
             self._read_to = done
@@ -206,12 +221,11 @@ class Recorder(BackgroundTask):
     def _move(self, changes: list[StoredChange], done: int, upto: int) -> None:
         kept = []
         for change in changes:
-            place = self._place_of(change.key)
-            keep = self._policy.keep(place.resource, place.namespace)
+            keep = self._keep(change)
             if keep is Keep.NOTHING or (keep is Keep.CHANGES and self._is_followed(change, upto)):
                 self.metrics.left_out.inc()
                 continue
-            made = self._recorded(change)
+            made = self._recorded(change, self._base(change))
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.
@@ -238,13 +252,21 @@ class Recorder(BackgroundTask):
         self._bases.setdefault(change.key, (change.prev, change.id))
         return True
 
-    def _recorded(self, change: StoredChange) -> RecordedChange | None:
-        """What is kept of a change; None when it changed nothing."""
+    def _keep(self, change: StoredChange) -> Keep:
+        place = self._place_of(change.key)
+        return self._policy.keep(place.resource, place.namespace)
+
+    def _base(self, change: StoredChange) -> bytes | None:
+        """The stored value from which a change starts: that before changes that were left out, where there are
+        some."""
+        base = self._bases.pop(change.key, None)
+        return change.old if base is None else self._source.value(base[0])
+
+    def _recorded(self, change: StoredChange, stored: bytes | None) -> RecordedChange | None:
+        """What is kept of a change that starts from a stored value; None of one that cannot be told."""
         at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
         kind, value = ChangeKind.CREATED, b""
         if change.prev:
-            base = self._bases.pop(change.key, None)
-            stored = change.old if base is None else self._source.value(base[0])
             if stored is None:
                 return None
             old = self._json(change.key, stored)

@@ -45,6 +45,9 @@ class Action(Enum):
     TOKEN_REVIEW = auto()
     SELF_SUBJECT_REVIEW = auto()
 
+    CHANGES = auto()
+    BLAME = auto()
+
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Subresource:

@@ -7,7 +7,7 @@ from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.authn.serviceaccount import ISSUED
-from pilothouse.endpoints.actions import componentstatus, reviews
+from pilothouse.endpoints.actions import changes, componentstatus, reviews
 from pilothouse.endpoints.actions.parts import Actions
 from pilothouse.endpoints.objects import scale
 from pilothouse.endpoints.objects.body import create_params, match_namespace, read_body
@@ -30,6 +30,8 @@ async def virtual(actions: Actions, ctx: Context, resource: Resource) -> Respons
     """A resource of which nothing is stored."""
     if resource.action is Action.COMPONENT_STATUS:
         return await componentstatus.handle(actions, ctx, resource)
+    if resource.action is Action.CHANGES:
+        return await changes.handle(actions, ctx, resource)
     return await _posted(actions, ctx, resource, None)
 
 
@@ -100,7 +102,7 @@ async def _issue_token(actions: Actions, scope: RequestScope, body: Object) -> R
 
 
 async def _review(actions: Actions, scope: RequestScope, body: Object) -> Response:
-    """Answer an access review or a token review."""
+    """Answer an access review, a token review or a blame."""
     resource, work = scope.resource, scope.context.work
     assert resource.action is not None
     await work.run(scope.write.track, None, body)
@@ -110,6 +112,8 @@ async def _review(actions: Actions, scope: RequestScope, body: Object) -> Respon
         await work.run(resource.strategy.validate, scope.context, body, errs)
         errs.raise_if_any(resource.group, resource.kind, body["metadata"].get("name", ""))
     await scope.write.validate(body, None)
+    if resource.action is Action.BLAME:
+        return await changes.answer_blame(actions, scope, body)
     answer = await reviews.answer(resource.action, body, scope.ctx.user, actions.judges, work)
     return await work.run(scope.verbs.responder.plain, scope.ctx, answer, 201)
 
@@ -118,6 +122,7 @@ POSTED: dict[Action, Callable[[Actions, RequestScope, Object], Awaitable[Respons
     Action.BIND: _bind,
     Action.EVICT: _evict,
     Action.ISSUE_TOKEN: _issue_token,
+    Action.BLAME: _review,
     **dict.fromkeys(reviews.ANSWERS, _review),
 }
 """The function that carries out each action that takes a body."""

@@ -2,14 +2,16 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
 
-CHANGES = (
+ROWS = (
     "SELECT h.id, h.key, h.prev, h.created, h.author, CASE WHEN h.prev IS NULL THEN NULL ELSE h.value END, p.value"
-    " FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id > ? AND h.id < ?{without} ORDER BY h.id LIMIT ?"
+    " FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id > ? AND h.id < ?"
 )
+CHANGES = ROWS + "{without} ORDER BY h.id LIMIT ?"
+LATEST = ROWS + " AND h.key >= ? AND h.key < ? ORDER BY h.id DESC LIMIT ?"
 NEXT = "SELECT id, created, author FROM history WHERE key = ? AND id > ? AND id < ? ORDER BY id LIMIT 1"
 
 
@@ -63,11 +65,11 @@ class ChangeReader:
                 rows, upto = whole, last - 1
                 break
             limit *= 4
-        changes = [
-            StoredChange(id, key, prev or 0, not created, author or b"", new, old)
-            for id, key, prev, created, author, new, old in rows
-        ]
-        return changes, upto
+        return [_stored(row) for row in rows], upto
+
+    def latest(self, first: str, end: str, after: int, before: int, limit: int) -> list[StoredChange]:
+        """The last changes of keys between two, of ids between two, at most `limit`; the newest first."""
+        return [_stored(row) for row in self._db.execute(LATEST, (after, before, first, end, limit or -1))]
 
     def next(self, key: str, after: int, before: int) -> tuple[int, bool, bytes] | None:
         """The id of the next change of a key, whether it deletes, and its author."""
@@ -85,6 +87,11 @@ class ChangeReader:
         """The value of one row, None when it is no longer there."""
         row = self._db.execute("SELECT value FROM history WHERE id = ?", (id,)).fetchone()
         return None if row is None else row[0]
+
+
+def _stored(row: tuple[Any, ...]) -> StoredChange:
+    id, key, prev, created, author, new, old = row
+    return StoredChange(id, key, prev or 0, not created, author or b"", new, old)
 
 
 def first_of(revision: int) -> int:

@@ -1,0 +1,251 @@
+"""Serves the group history.pilothouse.dev: changes of objects, and who has set which field."""
+
+import time
+from collections.abc import Callable
+
+import orjson
+
+from pilothouse import errors
+from pilothouse.api.values import selectors
+from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import AuthorizationAttributes
+from pilothouse.authz.authorizer import forbidden
+from pilothouse.endpoints.actions.parts import Actions
+from pilothouse.endpoints.answers.response import list_metadata
+from pilothouse.endpoints.objects.past import milliseconds
+from pilothouse.endpoints.objects.scope import RequestScope
+from pilothouse.endpoints.request import refusals
+from pilothouse.endpoints.request.context import Context
+from pilothouse.endpoints.request.params import first, list_params
+from pilothouse.history.blame import blame
+from pilothouse.history.changes import Changes, authorship, id_of
+from pilothouse.history.file import ChangeKind
+from pilothouse.history.history import History
+from pilothouse.history.paths import shown
+from pilothouse.history.places import Place
+from pilothouse.history.reader import LAST, KeptChange
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import key_of
+from pilothouse.server.request import Response
+from pilothouse.storage import interface
+from pilothouse.storage.keys import ROOT
+
+CHUNK = 500
+"""Changes that are read in one step."""
+MOST = 500
+"""Changes of a list that asks for no limit."""
+MOST_BLAMED = 20_000
+"""Changes of one object that a blame looks at."""
+
+FIELDS: dict[str, Callable[[Place, KeptChange], str]] = {
+    "metadata.namespace": lambda place, change: place.namespace,
+    "object.resource": lambda place, change: place.resource,
+    "object.name": lambda place, change: place.name,
+    "user": lambda place, change: change.author.user if change.author else "",
+    "manager": lambda place, change: change.author.manager if change.author else "",
+    "verb": lambda place, change: change.author.verb if change.author else "",
+    "subresource": lambda place, change: change.author.subresource if change.author else "",
+    "auditID": lambda place, change: change.audit_id,
+}
+"""The fields that choose changes; `path` chooses those of a field and what is below it."""
+
+
+class Rights:
+    """Whether the user may get the objects of changes; each is asked for once."""
+
+    def __init__(self, actions: Actions, ctx: Context) -> None:
+        self._authorizer = actions.verbs.authorizer
+        self._catalog = actions.verbs.catalog
+        self._ctx = ctx
+        self._known: dict[Place, bool] = {}
+
+    async def may_see(self, place: Place) -> bool:
+        """Whether the user may get an object."""
+        found = self._known.get(place)
+        if found is None:
+            decision = await self._authorizer.authorize(self.attributes(place))
+            found = self._known[place] = decision.allowed
+        return found
+
+    def attributes(self, place: Place) -> AuthorizationAttributes:
+        """The right to get an object."""
+        plural, _, group = place.resource.partition(".")
+        resource = self._catalog.by_group_resource(place.resource)
+        return AuthorizationAttributes(
+            self._ctx.user,
+            "get",
+            self._ctx.info.path,
+            is_resource=True,
+            group=group,
+            version=resource.version if resource is not None else "*",
+            resource=plural,
+            namespace=place.namespace,
+            name=place.name,
+        )
+
+
+class Choice:
+    """The changes that a list asks for."""
+
+    def __init__(self, ctx: Context, changes: Changes, *, namespaced: bool) -> None:
+        query = ctx.query
+        self._changes = changes
+        self._namespaced = namespaced
+        self.namespace = ctx.info.namespace
+        selector = selectors.parse("", first(query, "fieldSelector"))
+        self._terms, self.path = [], ""
+        for label, operator, value in selector.fields:
+            if label == "path" and operator == "=":
+                self.path = value if value.startswith((".", "[")) else f".{value}"
+            elif label in FIELDS:
+                self._terms.append((label, operator, value))
+            else:
+                known = ", ".join([*FIELDS, "path"])
+                raise errors.BadRequest(f"field label not supported: {label}: supported are {known}")
+        now = time.time()
+        since, until = first(query, "since"), first(query, "until")
+        self._since = milliseconds(since, now) if since else 0
+        self._until = milliseconds(until, now) if until else 1 << 62
+
+    def equal(self, label: str) -> str:
+        """The value that a field must have, "" where there is none."""
+        return next((value for name, operator, value in self._terms if name == label and operator == "="), "")
+
+    def fits(self, change: KeptChange) -> bool:
+        """Whether a change is asked for, but for the paths of its fields."""
+        place = self._changes.place_of(change)
+        if bool(place.namespace) is not self._namespaced or not place.resource:
+            return False
+        if self.namespace and place.namespace != self.namespace:
+            return False
+        if not self._since <= change.time_ms <= self._until:
+            return False
+        return all(
+            (FIELDS[label](place, change) == value) is (operator == "=")
+            for label, operator, value in self._terms
+        )
+
+    def ended(self, change: KeptChange) -> bool:
+        """Whether all older changes are too old."""
+        return change.time_ms < self._since
+
+    def has_path(self, shown: Object) -> bool:
+        """Whether a change has changed the field that is asked for."""
+        return not self.path or any(
+            field["path"] == self.path or field["path"].startswith((f"{self.path}.", f"{self.path}["))
+            for field in shown["fields"]
+        )
+
+
+async def handle(actions: Actions, ctx: Context, resource: Resource) -> Response:
+    """One change, or a list of them, the newest first."""
+    history = actions.verbs.history
+    assert history is not None
+    if ctx.info.verb == "watch":
+        raise refusals.method_not_allowed()
+    try:
+        return await (_one if ctx.info.name else _list)(actions, history, ctx, resource)
+    except interface.StorageError as err:
+        raise errors.internal(str(err)) from err
+
+
+async def _one(actions: Actions, history: History, ctx: Context, resource: Resource) -> Response:
+    id, name = id_of(ctx.info.name), ctx.info.name
+    changes = Changes(actions.verbs.catalog, history.place_of)
+    found = await history.reader.changes(ROOT, ROOT + LAST, before=id + 1, after=id - 1, limit=1) if id else []
+    choice = Choice(ctx, changes, namespaced=resource.namespaced)
+    if not found or not choice.fits(found[0]):
+        raise errors.not_found(resource.group, resource.plural, name)
+    rights, place = Rights(actions, ctx), changes.place_of(found[0])
+    if not await rights.may_see(place):
+        raise forbidden(rights.attributes(place), "a change shows the object")
+    obj = changes.shown(found[0], await _after(history, found[0]))
+    return actions.verbs.responder.object(ctx, resource, obj)
+
+
+async def _list(actions: Actions, history: History, ctx: Context, resource: Resource) -> Response:
+    params = list_params(ctx.query)
+    changes = Changes(actions.verbs.catalog, history.place_of)
+    choice, rights = Choice(ctx, changes, namespaced=resource.namespaced), Rights(actions, ctx)
+    limit = params.limit if params.limit > 0 else MOST
+    before = id_of(params.token) if params.token else 0
+    if params.token and not before:
+        raise errors.BadRequest("invalid continue token: continue key is not valid")
+    span = _span(actions, choice)
+    within = f"/{choice.namespace}/" if choice.namespace else ""
+    shown: list[Object] = []
+    token = ""
+    while not token:
+        chunk = await history.reader.changes(*span, within=within, before=before, limit=CHUNK)
+        for change in chunk:
+            before = change.id
+            if not choice.fits(change) or not await rights.may_see(changes.place_of(change)):
+                continue
+            obj = changes.shown(change, await _after(history, change))
+            if not choice.has_path(obj):
+                continue
+            if len(shown) == limit:
+                token = f"r{shown[-1]['metadata']['name'].removeprefix('r')}"
+                break
+            shown.append(obj)
+        if len(chunk) < CHUNK or choice.ended(chunk[-1]):
+            break
+    revision = actions.verbs.store.cacher.revision
+    return actions.verbs.responder.objects(ctx, resource, shown, list_metadata(revision, token, None))
+
+
+def _span(actions: Actions, choice: Choice) -> tuple[str, str]:
+    """The keys among which changes are looked for: one, those of a resource, or all."""
+    name, resource = choice.equal("object.name"), choice.equal("object.resource")
+    record = actions.verbs.catalog.by_group_resource(resource) if resource else None
+    if record is None:
+        return ROOT, ROOT + LAST
+    stored = record.storage or record
+    if name and (choice.namespace or not record.namespaced):
+        key = key_of(stored, choice.namespace, name)
+        return key, key + "\0"
+    prefix = stored.key_prefix + (f"{choice.namespace}/" if choice.namespace and record.namespaced else "")
+    return prefix, prefix + LAST
+
+
+async def _after(history: History, change: KeptChange) -> bytes | None:
+    """The object after a change of which the whole object before it is kept."""
+    if change.kind is not ChangeKind.REPLACED:
+        return None
+    found = await history.reader.get(change.key, change.revision)
+    return None if found is None else found.value
+
+
+async def answer_blame(actions: Actions, scope: RequestScope, body: Object) -> Response:
+    """The review of who has set which field of an object."""
+    history, verbs, ctx = actions.verbs.history, actions.verbs, scope.ctx
+    assert history is not None
+    spec = body["spec"]
+    record = verbs.catalog.by_group_resource(spec["resource"])
+    if record is None or record.virtual:
+        raise errors.BadRequest(f'spec.resource: Invalid value: "{spec["resource"]}": there is no such resource')
+    place = Place(spec["resource"], spec.get("namespace", "") if record.namespaced else "", spec["name"])
+    rights = Rights(actions, ctx)
+    if not await rights.may_see(place):
+        raise forbidden(rights.attributes(place), "a blame shows the object")
+    stored = record.storage or record
+    entry = verbs.store.find(record, place.namespace, place.name)
+    try:
+        changes = await history.reader.changes(entry.key, entry.key + "\0", limit=MOST_BLAMED)
+    except interface.StorageError as err:
+        raise errors.internal(str(err)) from err
+    changes = [change for change in changes if change.revision <= entry.rev]
+    obj = orjson.loads(entry.value)
+    fields = await ctx.work.run(blame, obj, changes)
+    body["status"] = {
+        "resourceVersion": str(entry.rev),
+        "fields": [
+            {
+                "path": shown(one.path),
+                "value": one.value,
+                **(authorship(one.change) if one.change is not None else {}),
+            }
+            for one in fields
+        ],
+    }
+    return verbs.responder.object(ctx, scope.resource, body, 201)

@@ -1,0 +1,111 @@
+"""Of each field of an object, the change that has set it last."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from pilothouse.api.values.fields import Object
+from pilothouse.history.delta import Path
+from pilothouse.history.file import ChangeKind
+from pilothouse.history.paths import hidden
+from pilothouse.history.reader import KeptChange
+
+
+class BlamedField(NamedTuple):
+    """A field, its value, and the change that has set it; None where that is not kept any more."""
+
+    path: Path
+    value: Any
+    change: KeptChange | None
+
+
+
+def blame(obj: Object, changes: Sequence[KeptChange]) -> list[BlamedField]:
+    """The leaves of an object, in their order, with the changes that have set them.
+
+    changes: those of the object, the newest first. `obj` is the object after the newest one.
+    """
+    leaves = [(path, value) for path, value in _leaves((), obj) if not hidden(path)]
+    open_: dict[Path, int] = {path: number for number, (path, _) in enumerate(leaves)}
+    found: list[KeptChange | None] = [None] * len(leaves)
+    for change in changes:
+        if not open_:
+            break
+        if change.kind is ChangeKind.CREATED:
+            for number in open_.values():
+                found[number] = change
+            break
+        if change.kind is ChangeKind.DELETED:
+            break
+        if change.kind is ChangeKind.REPLACED:
+            open_ = _unchanged(open_, leaves, change, found)
+        else:
+            open_ = _followed(open_, change, found)
+    return [BlamedField(path, value, found[at]) for at, (path, value) in enumerate(leaves)]
+
+
+def _followed(
+    open_: dict[Path, int], change: KeptChange, found: list[KeptChange | None]
+) -> dict[Path, int]:
+    """The fields that a change has not set, by their paths before it."""
+    for kind, names, *values in reversed(orjson.loads(change.value)):
+        path = tuple(names)
+        size = len(path)
+        emptied = path[:-1] if kind == "-" else path if kind == "~" else None
+        if emptied in open_:  # a list or an object without anything in it is a field by itself
+            found[open_.pop(emptied)] = change
+        if kind == "~":
+            first, olds, news = values
+            moved: dict[Path, int] = {}
+            for one, number in open_.items():
+                if one[:size] != path:
+                    moved[one] = number
+                    continue
+                place = one[size]
+                assert isinstance(place, int)
+                if place < first:
+                    moved[one] = number
+                elif place < first + len(news):
+                    found[number] = change
+                else:
+                    moved[*path, place - len(news) + len(olds), *one[size + 1 :]] = number
+            open_ = moved
+        elif kind != "-":
+            number = open_.pop(path, -1)
+            if number >= 0:
+                found[number] = change
+            elif isinstance(values[-1], dict | list):
+                for one in [one for one in open_ if one[:size] == path]:
+                    found[open_.pop(one)] = change
+    return open_
+
+
+def _unchanged(
+    open_: dict[Path, int],
+    leaves: Sequence[tuple[Path, Any]],
+    change: KeptChange,
+    found: list[KeptChange | None],
+) -> dict[Path, int]:
+    """The fields that had the same value in the whole object before a change; the change has set the others."""
+    before = dict(_leaves((), orjson.loads(change.value)))
+    kept: dict[Path, int] = {}
+    for path, number in open_.items():
+        value = leaves[number][1]
+        if path in before and before[path] == value and type(before[path]) is type(value):
+            kept[path] = number
+        else:
+            found[number] = change
+    return kept
+
+
+def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """The values of an object that have no members or elements, with their paths."""
+    if isinstance(value, dict) and value:
+        for name, each in value.items():
+            yield from _leaves((*path, name), each)
+    elif isinstance(value, list) and value:
+        for place, each in enumerate(value):
+            yield from _leaves((*path, place), each)
+    else:
+        yield path, value

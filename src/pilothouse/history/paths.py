@@ -1,0 +1,27 @@
+"""Paths of fields as texts: .spec.containers[0].image, .metadata.labels['app.kubernetes.io/name']."""
+
+import re
+from collections.abc import Sequence
+
+PLAIN = re.compile(r"[A-Za-z_$][\w$-]*")
+HIDDEN: tuple[tuple[str, ...], ...] = (("metadata", "managedFields"), ("metadata", "resourceVersion"))
+"""What the server writes itself with each change, and what tells nobody anything."""
+
+
+def shown(path: Sequence[str | int]) -> str:
+    """The text of a path."""
+    out = []
+    for step in path:
+        if isinstance(step, int):
+            out.append(f"[{step}]")
+        elif PLAIN.fullmatch(step):
+            out.append(f".{step}")
+        else:
+            quoted = step.replace("\\", "\\\\").replace("'", "\\'")
+            out.append(f"['{quoted}']")
+    return "".join(out) or "."
+
+
+def hidden(path: Sequence[str | int]) -> bool:
+    """Whether a path leads to what is left out."""
+    return any(tuple(path[: len(one)]) == one for one in HIDDEN)

@@ -1,0 +1,167 @@
+"""The resources of the group history.pilothouse.dev, described as definitions describe custom resources.
+
+`changes` are those of objects in namespaces, `clusterchanges` those of the others. Nothing of them is stored: they
+are read from the history. `blames` are reviews: a client posts one that names an object, and the answer says of
+each field who has set it.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from pilothouse.api.values.fields import Object
+from pilothouse.registry.crd import CustomResource, Definition, Digests
+from pilothouse.registry.resource import Action
+
+GROUP, VERSION = "history.pilothouse.dev", "v1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+ANY: Object = {"x-kubernetes-preserve-unknown-fields": True}
+
+
+def _text(description: str) -> Object:
+    return {"type": "string", "description": description}
+
+
+def _object(description: str, properties: Object) -> Object:
+    return {"type": "object", "description": description, "properties": properties}
+
+
+def _list(description: str, items: Object) -> Object:
+    return {"type": "array", "description": description, "items": items}
+
+
+OBJECT = _object(
+    "The object that was changed.",
+    {
+        "apiVersion": _text("The preferred version of the object's kind."),
+        "kind": _text("The kind of the object."),
+        "resource": _text("The resource, as pods or deployments.apps."),
+        "namespace": _text("The namespace of the object."),
+        "name": _text("The name of the object."),
+    },
+)
+AUTHOR: Object = {
+    "user": _object(
+        "Who has made the change; absent where that is not known.",
+        {
+            "username": _text("The name of the user."),
+            "groups": _list("The groups of the user.", {"type": "string"}),
+        },
+    ),
+    "manager": _text("The field manager."),
+    "verb": _text("The verb of the request: create, update, patch, delete or deletecollection."),
+    "subresource": _text("The subresource that the request went to."),
+    "sourceIPs": _list("The addresses that the request came from.", {"type": "string"}),
+    "auditID": _text("The audit ID of the request."),
+    "time": {"type": "string", "format": "date-time", "description": "When the change was made."},
+    "revision": _text("The resourceVersion that the change gave the object."),
+}
+CHANGE = _object(
+    "A Change is one change of an object, as the history keeps it.",
+    {
+        "object": OBJECT,
+        "operation": _text("Created, Changed or Deleted."),
+        **AUTHOR,
+        "summary": _text("The fields that were changed, in one line."),
+        "fields": _list(
+            "The fields that were changed, managed fields and resourceVersion left out.",
+            _object(
+                "A field that was changed.",
+                {
+                    "path": _text("The path of the field, as in .spec.replicas or .spec.containers[0].image."),
+                    "old": {"description": "The value before; absent where there was none.", **ANY},
+                    "new": {"description": "The value after; absent where there is none.", **ANY},
+                },
+            ),
+        ),
+    },
+)
+BLAME = _object(
+    "A Blame tells of each field of an object which change has set it last.",
+    {
+        "spec": {
+            **_object(
+                "The object.",
+                {
+                    "resource": _text("The resource, as pods or deployments.apps."),
+                    "namespace": _text("The namespace of the object."),
+                    "name": _text("The name of the object."),
+                },
+            ),
+            "required": ["resource", "name"],
+        },
+        "status": _object(
+            "The answer.",
+            {
+                "resourceVersion": _text("The version of the object that is told of."),
+                "fields": _list(
+                    "The fields of the object in their order.",
+                    _object(
+                        "A field, and the change that has set it.",
+                        {
+                            "path": _text("The path of the field."),
+                            "value": {"description": "The value of the field.", **ANY},
+                            **AUTHOR,
+                        },
+                    ),
+                ),
+            },
+        ),
+    },
+)
+BLAME["required"] = ["spec"]
+
+
+def _column(name: str, path: str, type_: str = "string", priority: int = 0) -> Object:
+    return {"name": name, "jsonPath": path, "type": type_, "priority": priority}
+
+
+COLUMNS = [
+    _column("When", ".time", "date"),
+    _column("User", ".user.username"),
+    _column("Verb", ".verb"),
+    _column("Object", ".object.resource"),
+    _column("Object-Name", ".object.name"),
+    _column("Change", ".summary"),
+    _column("Manager", ".manager", priority=1),
+    _column("Subresource", ".subresource", priority=1),
+    _column("Audit-ID", ".auditID", priority=1),
+]
+
+
+def _record(
+    plural: str, kind: str, schema: Object, action: Action, verbs: tuple[str, ...], *, namespaced: bool, columns: Any
+) -> CustomResource:
+    names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "additionalPrinterColumns": columns,
+    }
+    definition: Object = {
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": names,
+            "scope": "Namespaced" if namespaced else "Cluster",
+            "versions": [version],
+        },
+        "status": {"acceptedNames": names},
+    }
+    raw = orjson.dumps(definition)
+    [record] = Definition(raw, definition, Digests(raw, definition)).records
+    return replace(record, verbs=verbs, action=action, storage_version_hash="")
+
+
+def resources() -> list[CustomResource]:
+    """The records of the group."""
+    read = ("get", "list")
+    return [
+        _record("changes", "Change", CHANGE, Action.CHANGES, read, namespaced=True, columns=COLUMNS),
+        _record("clusterchanges", "ClusterChange", CHANGE, Action.CHANGES, read, namespaced=False, columns=COLUMNS),
+        _record("blames", "Blame", BLAME, Action.BLAME, ("create",), namespaced=False, columns=None),
+    ]
