@@ -8,17 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.history.author import Authors
-from pilothouse.history.file import ChangeKind, HistoryFile
+from pilothouse.history.file import HistoryFile
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy
 from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import Recorder
-from pilothouse.storage.interface import Compacted, RevisionConflict
+from pilothouse.storage.interface import RevisionConflict
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of
 

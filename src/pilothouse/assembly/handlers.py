@@ -58,10 +58,10 @@ from pilothouse.endpoints.streams.aggregator import Aggregator, new_via
 from pilothouse.endpoints.streams.kubelet import Kubelets
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.endpoints.streams.relay import Relay
-from pilothouse.history.history import History
 from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
 from pilothouse.flowcontrol.width import Widths
+from pilothouse.history.history import History
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
@@ -158,6 +158,7 @@ class Handlers:
             given.metrics.add(self.memory)
         requests, refusing = config.requests, config.lifecycle.shutdown_send_retry_after
         self.pipeline = Pipeline(stages, requests.request_timeout, requests.goaway_chance)
+        self.actions.handler = self.pipeline.handle
         origins, directives = requests.cors_allowed_origins, requests.strict_transport_security_directives
         if origins or directives or refusing:
             self.pipeline.edges = Edges(origins, directives, refusing=refusing)

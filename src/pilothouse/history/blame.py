@@ -20,7 +20,6 @@ class BlamedField(NamedTuple):
     change: KeptChange | None
 
 
-
 def blame(obj: Object, changes: Sequence[KeptChange]) -> list[BlamedField]:
     """The leaves of an object, in their order, with the changes that have set them.
 
@@ -45,9 +44,7 @@ def blame(obj: Object, changes: Sequence[KeptChange]) -> list[BlamedField]:
     return [BlamedField(path, value, found[at]) for at, (path, value) in enumerate(leaves)]
 
 
-def _followed(
-    open_: dict[Path, int], change: KeptChange, found: list[KeptChange | None]
-) -> dict[Path, int]:
+def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange | None]) -> dict[Path, int]:
     """The fields that a change has not set, by their paths before it."""
     for kind, names, *values in reversed(orjson.loads(change.value)):
         path = tuple(names)

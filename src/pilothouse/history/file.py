@@ -207,7 +207,10 @@ class HistoryFile:
             return False
         since = max(self.since_ms, *(time_ms for id, time_ms in rows if id <= last))
         with self._transaction():
-            gone = [row[0] for row in self._db.execute("SELECT DISTINCT object FROM changes WHERE id <= ?", (last,))]
+            gone = [
+                row[0]
+                for row in self._db.execute("SELECT DISTINCT object FROM changes WHERE id <= ?", (last,))
+            ]
             self._db.execute("DELETE FROM changes WHERE id <= ?", (last,))
             self._forget(gone)
             self._note("trimmed", last)
@@ -227,9 +230,7 @@ class HistoryFile:
     def purge(self, keys: Sequence[str]) -> int:
         """Drop all changes of some keys for good; how many they were."""
         ids = [
-            row[0]
-            for key in keys
-            for row in self._db.execute("SELECT id FROM objects WHERE key = ?", (key,))
+            row[0] for key in keys for row in self._db.execute("SELECT id FROM objects WHERE key = ?", (key,))
         ]
         dropped = 0
         with self._transaction():

@@ -81,6 +81,11 @@ class History:
         page = await self.reader.range(prefix, start=start, limit=limit, revision=revision)
         return [_entry(kv) for kv in page.items], page.more
 
+    async def between(self, first: str, end: str, revision: int) -> Sequence[Entry]:
+        """The objects of keys between two as they were at a revision. Compacted when that is too long ago."""
+        page = await self.reader.between(first, end, revision)
+        return [_entry(kv) for kv in page.items]
+
     async def revision_at(self, time_ms: int) -> int:
         """The revision that was the newest one at a time. Compacted when that is too long ago."""
         return await self.reader.revision_at(time_ms)

@@ -41,7 +41,9 @@ DICTIONARY = (
 def pack(data: bytes) -> bytes:
     """The bytes to keep of a value."""
     if len(data) >= SHORT:
-        deflate = zlib.compressobj(1 if len(data) > 2048 else 6, zlib.DEFLATED, WINDOW, MEMORY, zdict=DICTIONARY)
+        deflate = zlib.compressobj(
+            1 if len(data) > 2048 else 6, zlib.DEFLATED, WINDOW, MEMORY, zdict=DICTIONARY
+        )
         packed = deflate.compress(data) + deflate.flush()
         if len(packed) < len(data):
             return DEFLATED + packed

@@ -4,7 +4,11 @@ import re
 from collections.abc import Sequence
 
 PLAIN = re.compile(r"[A-Za-z_$][\w$-]*")
-HIDDEN: tuple[tuple[str, ...], ...] = (("metadata", "managedFields"), ("metadata", "resourceVersion"))
+HIDDEN: tuple[tuple[str, ...], ...] = (
+    ("metadata", "managedFields"),
+    ("metadata", "resourceVersion"),
+    ("metadata", "generation"),
+)
 """What the server writes itself with each change, and what tells nobody anything."""
 
 

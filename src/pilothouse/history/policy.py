@@ -127,7 +127,9 @@ def _rule(rule: Any, path: str) -> HistoryRule:
             f'{path}.keep: Unsupported value: "{members.get("keep", "")}": supported values: '
             + ", ".join(f'"{one}"' for one in kept)
         )
-    return HistoryRule(resources, _texts(members.get("namespaces"), f"{path}.namespaces"), Keep(members["keep"]))
+    return HistoryRule(
+        resources, _texts(members.get("namespaces"), f"{path}.namespaces"), Keep(members["keep"])
+    )
 
 
 def _list(value: Any, path: str) -> list[Any]:
@@ -150,7 +152,9 @@ def _duration(value: Any) -> float:
     except ValueError:
         seconds = -1.0
     if seconds <= 0:
-        raise ConfigurationError(f'keepFor: Invalid value: "{value}": must be a duration above zero, such as 720h')
+        raise ConfigurationError(
+            f'keepFor: Invalid value: "{value}": must be a duration above zero, such as 720h'
+        )
     return seconds
 
 

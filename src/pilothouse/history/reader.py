@@ -20,9 +20,7 @@ LAST = "\U0010ffff"
 NEVER = 1 << 62
 """An id that no row reaches."""
 
-OF_OBJECT = (
-    "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
-)
+OF_OBJECT = "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
 CHANGED_SINCE = (
     "SELECT key, id FROM objects WHERE key >= ? AND key < ? AND EXISTS (SELECT 1 FROM changes"
     " WHERE object = objects.id AND changes.id > ? AND changes.id <= ?) ORDER BY key"
@@ -114,6 +112,10 @@ class HistoryReader:
         """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
         return await self._page(max(prefix, start), prefix + LAST, revision, limit)
 
+    async def between(self, first: str, end: str, revision: int) -> Page:
+        """The keys from `first` up to `end` as they were at a revision, as JSON."""
+        return await self._page(first, end, revision, 0)
+
     async def _page(self, first: str, end: str, revision: int, limit: int) -> Page:
         if revision < self.reach:
             raise Compacted(self.reach)
@@ -135,7 +137,7 @@ class HistoryReader:
 
     async def _base(self, first: str, end: str, revision: int, limit: int) -> Page:
         """What the store held when the newest kept change had been made."""
-        if end == first + "\0":
+        if end == first + "\0":  # one key
             found = await self._storage.get(first, revision)
             page = Page([found] if found else [], revision)
         else:
@@ -216,7 +218,9 @@ class HistoryReader:
             found = [_unmoved(one) for one in waiting if within in one.key]
         if not limit or len(found) < limit:
             rest = limit and limit - len(found)
-            found += await self._read(self._changes, first, end, within, min(before, recorded + 1), after, rest)
+            found += await self._read(
+                self._changes, first, end, within, min(before, recorded + 1), after, rest
+            )
         return found
 
     def _changes(

@@ -179,7 +179,9 @@ class Recorder(BackgroundTask):
         found: int = await self.run(self._source.first_after, self._file.recorded, time_ms, author.time_of)
         return found
 
-    async def waiting(self, first: str, end: str, after: int, before: int, limit: int) -> list[RecordedChange]:
+    async def waiting(
+        self, first: str, end: str, after: int, before: int, limit: int
+    ) -> list[RecordedChange]:
         """The last changes of keys between two that the policy keeps and that have not been moved, of ids between
         two, at most `limit`; the newest first."""
         changes = await self.run(self._source.latest, first, end, after, before, limit)
@@ -229,7 +231,9 @@ class Recorder(BackgroundTask):
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.
-        self._file.record(kept, min(done, *(first - 1 for _, first in self._bases.values())) if self._bases else done)
+        self._file.record(
+            kept, min(done, *(first - 1 for _, first in self._bases.values())) if self._bases else done
+        )
         self.metrics.kept.inc(by=len(kept))
 
     def _is_followed(self, change: StoredChange, upto: int) -> bool:
@@ -281,7 +285,9 @@ class Recorder(BackgroundTask):
                     kind, value = ChangeKind.CHANGED, delta
         elif change.deleted:
             return None
-        return RecordedChange(change.id, change.key, kind, at or int(self._clock() * 1000), who, audit_id, value)
+        return RecordedChange(
+            change.id, change.key, kind, at or int(self._clock() * 1000), who, audit_id, value
+        )
 
     def _json(self, key: str, value: bytes) -> bytes:
         return self._to_json(key, value)

@@ -1,8 +1,8 @@
 """The resources of the group history.pilothouse.dev, described as definitions describe custom resources.
 
 `changes` are those of objects in namespaces, `clusterchanges` those of the others. Nothing of them is stored: they
-are read from the history. `blames` are reviews: a client posts one that names an object, and the answer says of
-each field who has set it.
+are read from the history. The others are reviews, which a client posts: the answer to a Blame says of each field of
+an object who has set it; an Undo takes a change back, and a Restore makes objects as they were.
 """
 
 from dataclasses import replace
@@ -70,7 +70,9 @@ CHANGE = _object(
             _object(
                 "A field that was changed.",
                 {
-                    "path": _text("The path of the field, as in .spec.replicas or .spec.containers[0].image."),
+                    "path": _text(
+                        "The path of the field, as in .spec.replicas or .spec.containers[0].image."
+                    ),
                     "old": {"description": "The value before; absent where there was none.", **ANY},
                     "new": {"description": "The value after; absent where there is none.", **ANY},
                 },
@@ -114,6 +116,72 @@ BLAME = _object(
 BLAME["required"] = ["spec"]
 
 
+OBJECTS: Object = {
+    "resource": _text("The resource of one object, as pods or deployments.apps."),
+    "name": _text("The name of one object."),
+    "namespace": _text("The namespace of the object, or the one whose objects are restored."),
+}
+UNDO = _object(
+    "An Undo takes one change of an object back, by an ordinary write of the user who posts it.",
+    {
+        "spec": {
+            **_object(
+                "The change.",
+                {
+                    "change": _text("The name of the Change or ClusterChange, as r205."),
+                    "force": {
+                        "type": "boolean",
+                        "description": "Take fields back as well that others have changed since.",
+                    },
+                },
+            ),
+            "required": ["change"],
+        },
+        "status": _object("What was written.", {}),
+    },
+)
+RESTORE = _object(
+    "A Restore makes an object, or the objects of a namespace, as they were at an earlier time, by ordinary"
+    " writes of the user who posts it.",
+    {
+        "spec": _object(
+            "What to restore. Without a name, all objects of the namespace.",
+            {
+                **OBJECTS,
+                "at": _text("The time, as in RFC 3339, or how long ago as a duration."),
+                "revision": _text("The resourceVersion, instead of a time."),
+                "resources": _list("The resources to restore; all when it is empty.", {"type": "string"}),
+                "labelSelector": _text("The labels of the objects to restore, as they were."),
+                "prune": {
+                    "type": "boolean",
+                    "description": "Delete the objects that have come since.",
+                },
+            },
+        ),
+        "status": _object("What was written.", {}),
+    },
+)
+for _answered in (UNDO, RESTORE):
+    _answered["required"] = ["spec"]
+    _answered["properties"]["status"]["properties"] = {
+        "revision": _text("The revision whose state is restored."),
+        "results": _list(
+            "One item for each object.",
+            _object(
+                "What became of an object.",
+                {
+                    "resource": _text("The resource."),
+                    "namespace": _text("The namespace."),
+                    "name": _text("The name."),
+                    "action": _text("Created, Updated, Deleted, Unchanged, Skipped or Failed."),
+                    "message": _text("Why it failed or was skipped."),
+                    "warnings": _list("What of the object does not come back.", {"type": "string"}),
+                },
+            ),
+        ),
+    }
+
+
 def _column(name: str, path: str, type_: str = "string", priority: int = 0) -> Object:
     return {"name": name, "jsonPath": path, "type": type_, "priority": priority}
 
@@ -132,7 +200,14 @@ COLUMNS = [
 
 
 def _record(
-    plural: str, kind: str, schema: Object, action: Action, verbs: tuple[str, ...], *, namespaced: bool, columns: Any
+    plural: str,
+    kind: str,
+    schema: Object,
+    action: Action,
+    verbs: tuple[str, ...],
+    *,
+    namespaced: bool,
+    columns: Any,
 ) -> CustomResource:
     names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
     version = {
@@ -162,6 +237,10 @@ def resources() -> list[CustomResource]:
     read = ("get", "list")
     return [
         _record("changes", "Change", CHANGE, Action.CHANGES, read, namespaced=True, columns=COLUMNS),
-        _record("clusterchanges", "ClusterChange", CHANGE, Action.CHANGES, read, namespaced=False, columns=COLUMNS),
+        _record(
+            "clusterchanges", "ClusterChange", CHANGE, Action.CHANGES, read, namespaced=False, columns=COLUMNS
+        ),
         _record("blames", "Blame", BLAME, Action.BLAME, ("create",), namespaced=False, columns=None),
+        _record("undos", "Undo", UNDO, Action.UNDO, ("create",), namespaced=False, columns=None),
+        _record("restores", "Restore", RESTORE, Action.RESTORE, ("create",), namespaced=False, columns=None),
     ]

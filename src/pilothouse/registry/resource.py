@@ -47,6 +47,8 @@ class Action(Enum):
 
     CHANGES = auto()
     BLAME = auto()
+    UNDO = auto()
+    RESTORE = auto()
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

@@ -161,9 +161,7 @@ class Storage(Protocol):
     ) -> KeyValue:
         """Write a key whose mod revision is `expect`, else RevisionConflict."""
 
-    async def delete(
-        self, key: str, expect: int, last: bytes | None = None, author: bytes = b""
-    ) -> KeyValue:
+    async def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> KeyValue:
         """Remove a key whose mod revision is `expect`, else RevisionConflict;
         answers with the last value and `mod` = the delete's revision. With
         `last` that value is written first, under a revision of its own."""

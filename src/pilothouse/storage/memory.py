@@ -106,7 +106,9 @@ class MemoryStorage:
             raise KeyExists(current)
         return self._commit([Op(key, value, 0, ttl)])[0].kv
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> KeyValue:
+    async def update(
+        self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b""
+    ) -> KeyValue:
         self._check_open()
         self._check(Op(key, value, expect))
         current = self._current.get(key)

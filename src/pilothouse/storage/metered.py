@@ -79,10 +79,14 @@ class MeteredStorage:
     def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> Request[KeyValue]:
         return self._timed("create", key, self.inner.create(key, value, ttl, author))
 
-    def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> Request[KeyValue]:
+    def update(
+        self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b""
+    ) -> Request[KeyValue]:
         return self._timed("update", key, self.inner.update(key, value, expect, ttl, author))
 
-    def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> Request[KeyValue]:
+    def delete(
+        self, key: str, expect: int, last: bytes | None = None, author: bytes = b""
+    ) -> Request[KeyValue]:
         return self._timed("delete", key, self.inner.delete(key, expect, last, author))
 
     def txn(self, ops: list[Op]) -> Request[int]:

@@ -152,7 +152,9 @@ async def handle(actions: Actions, ctx: Context, resource: Resource) -> Response
 async def _one(actions: Actions, history: History, ctx: Context, resource: Resource) -> Response:
     id, name = id_of(ctx.info.name), ctx.info.name
     changes = Changes(actions.verbs.catalog, history.place_of)
-    found = await history.reader.changes(ROOT, ROOT + LAST, before=id + 1, after=id - 1, limit=1) if id else []
+    found = (
+        await history.reader.changes(ROOT, ROOT + LAST, before=id + 1, after=id - 1, limit=1) if id else []
+    )
     choice = Choice(ctx, changes, namespaced=resource.namespaced)
     if not found or not choice.fits(found[0]):
         raise errors.not_found(resource.group, resource.plural, name)
@@ -223,7 +225,9 @@ async def answer_blame(actions: Actions, scope: RequestScope, body: Object) -> R
     spec = body["spec"]
     record = verbs.catalog.by_group_resource(spec["resource"])
     if record is None or record.virtual:
-        raise errors.BadRequest(f'spec.resource: Invalid value: "{spec["resource"]}": there is no such resource')
+        raise errors.BadRequest(
+            f'spec.resource: Invalid value: "{spec["resource"]}": there is no such resource'
+        )
     place = Place(spec["resource"], spec.get("namespace", "") if record.namespaced else "", spec["name"])
     rights = Rights(actions, ctx)
     if not await rights.may_see(place):

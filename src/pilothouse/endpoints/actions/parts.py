@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pilothouse.endpoints.actions.reviews import Judges
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.outbound.http import Outbound
+from pilothouse.server.request import Handler
 
 
 @dataclass(slots=True)
@@ -14,3 +15,5 @@ class Actions:
     verbs: Verbs
     judges: Judges
     outbound: Outbound
+    handler: Handler | None = None
+    """The pipeline, through which an action makes requests in the name of its own; given once it is made."""

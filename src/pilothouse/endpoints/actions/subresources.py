@@ -7,7 +7,7 @@ from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.authn.serviceaccount import ISSUED
-from pilothouse.endpoints.actions import changes, componentstatus, reviews
+from pilothouse.endpoints.actions import changes, componentstatus, restore, reviews
 from pilothouse.endpoints.actions.parts import Actions
 from pilothouse.endpoints.objects import scale
 from pilothouse.endpoints.objects.body import create_params, match_namespace, read_body
@@ -101,8 +101,16 @@ async def _issue_token(actions: Actions, scope: RequestScope, body: Object) -> R
     return verbs.responder.plain(scope.ctx, issued.obj, 201)
 
 
+OF_HISTORY: dict[Action, Callable[[Actions, RequestScope, Object], Awaitable[Response]]] = {
+    Action.BLAME: changes.answer_blame,
+    Action.UNDO: restore.answer_undo,
+    Action.RESTORE: restore.answer_restore,
+}
+"""The functions that answer reviews of the history."""
+
+
 async def _review(actions: Actions, scope: RequestScope, body: Object) -> Response:
-    """Answer an access review, a token review or a blame."""
+    """Answer an access review, a token review or a review of the history."""
     resource, work = scope.resource, scope.context.work
     assert resource.action is not None
     await work.run(scope.write.track, None, body)
@@ -112,8 +120,8 @@ async def _review(actions: Actions, scope: RequestScope, body: Object) -> Respon
         await work.run(resource.strategy.validate, scope.context, body, errs)
         errs.raise_if_any(resource.group, resource.kind, body["metadata"].get("name", ""))
     await scope.write.validate(body, None)
-    if resource.action is Action.BLAME:
-        return await changes.answer_blame(actions, scope, body)
+    if resource.action in OF_HISTORY:
+        return await OF_HISTORY[resource.action](actions, scope, body)
     answer = await reviews.answer(resource.action, body, scope.ctx.user, actions.judges, work)
     return await work.run(scope.verbs.responder.plain, scope.ctx, answer, 201)
 
@@ -122,7 +130,7 @@ POSTED: dict[Action, Callable[[Actions, RequestScope, Object], Awaitable[Respons
     Action.BIND: _bind,
     Action.EVICT: _evict,
     Action.ISSUE_TOKEN: _issue_token,
-    Action.BLAME: _review,
+    **dict.fromkeys(OF_HISTORY, _review),
     **dict.fromkeys(reviews.ANSWERS, _review),
 }
 """The function that carries out each action that takes a body."""

@@ -394,7 +394,9 @@ class EncryptedStorage:
         await self._settle()
         return _with(kv, value)
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> KeyValue:
+    async def update(
+        self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b""
+    ) -> KeyValue:
         kv = await self.inner.update(key, self.encryption.encrypt(key, value), expect, ttl, author)
         await self._settle()
         return _with(kv, value)

@@ -142,7 +142,9 @@ class EtcdStorage:
             raise KeyExists(self._pair(answer.ranges[0].pairs[0]))
         return KeyValue(key, value, answer.revision, answer.revision, lease)
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> KeyValue:
+    async def update(
+        self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b""
+    ) -> KeyValue:
         answer, lease = await self._put(key, value, expect or NEVER, ttl)
         pairs = answer.ranges[0].pairs
         if not answer.succeeded:

@@ -158,7 +158,9 @@ class SqliteStorage:
     async def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> KeyValue:
         return await self._write([Op(key, value, 0, ttl, author)])
 
-    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b"") -> KeyValue:
+    async def update(
+        self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b""
+    ) -> KeyValue:
         return await self._write([Op(key, value, expect or -1, ttl, author)])
 
     async def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> KeyValue:

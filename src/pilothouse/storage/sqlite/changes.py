@@ -38,7 +38,9 @@ class ChangeReader:
 
     def __init__(self, directory: DataDirectory, without: Sequence[str] = ()) -> None:
         self._directory = directory
-        self._bounds = [bound for prefix in without for bound in (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))]
+        self._bounds = [
+            bound for prefix in without for bound in (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))
+        ]
         self._query = CHANGES.format(without=" AND NOT (h.key >= ? AND h.key < ?)" * len(without))
         self._db: sqlite3.Connection
 
@@ -78,7 +80,9 @@ class ChangeReader:
 
     def first_after(self, id: int, time_ms: int, time_of: Callable[[bytes], int]) -> int:
         """The id of the first row above an id that was written after a time, as its author says; 0 for none."""
-        for found, author in self._db.execute("SELECT id, author FROM history WHERE id > ? ORDER BY id", (id,)):
+        for found, author in self._db.execute(
+            "SELECT id, author FROM history WHERE id > ? ORDER BY id", (id,)
+        ):
             if author and time_of(author) > time_ms:
                 return int(found)
         return 0

@@ -172,7 +172,9 @@ def _bump(db: sqlite3.Connection, bump: int) -> None:
     if first >= END:
         raise SnapshotError(f"its revision would be {first}, and a store ends at {END}")
     db.execute("BEGIN IMMEDIATE")
-    db.execute("INSERT INTO history (id, key, created, expires) VALUES (?, ?, 0, 0)", (first << BITS, RESTORED))
+    db.execute(
+        "INSERT INTO history (id, key, created, expires) VALUES (?, ?, 0, 0)", (first << BITS, RESTORED)
+    )
     db.execute("UPDATE meta SET number = ? WHERE name = 'compacted'", (first,))
     db.execute("COMMIT")
 

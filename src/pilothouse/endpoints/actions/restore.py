@@ -1,0 +1,301 @@
+"""Takes changes back and restores objects (Undo and Restore of history.pilothouse.dev)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import NamedTuple
+
+import orjson
+
+from pilothouse import errors
+from pilothouse.api.values import selectors
+from pilothouse.api.values.fields import Object
+from pilothouse.authz.authorizer import forbidden
+from pilothouse.endpoints.actions.changes import Rights
+from pilothouse.endpoints.actions.own_requests import OwnAnswer, OwnRequests
+from pilothouse.endpoints.actions.parts import Actions
+from pilothouse.endpoints.objects.past import TOO_OLD, milliseconds
+from pilothouse.endpoints.objects.scope import RequestScope
+from pilothouse.endpoints.request.params import resource_version
+from pilothouse.history._delta import difference
+from pilothouse.history.changes import MOST_DELTA, id_of
+from pilothouse.history.file import ChangeKind
+from pilothouse.history.history import History
+from pilothouse.history.places import Place, stored
+from pilothouse.history.reader import LAST, KeptChange
+from pilothouse.history.restoring import (
+    MANAGER,
+    PlannedWrite,
+    RestoreAction,
+    in_order,
+    owned_anew,
+    plan,
+    taken_back,
+)
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import Store, key_of
+from pilothouse.server.request import Response
+from pilothouse.storage import interface
+from pilothouse.storage._entry import Entry
+from pilothouse.storage.keys import ROOT
+
+AT_ONCE = 16
+"""Writes that are on their way at the same time."""
+NOT_RESTORED = frozenset(
+    ("events", "endpoints", "endpointslices.discovery.k8s.io", "replicationcontrollers/scale")
+)
+"""Resources that controllers fill, which are restored only when they are named."""
+
+
+class Outcome(NamedTuple):
+    """What became of an object."""
+
+    write: PlannedWrite
+    action: str
+    message: str = ""
+
+    def shown(self) -> Object:
+        """The outcome as an item of `results`."""
+        one = self.write
+        out: Object = {"resource": one.resource, "name": one.name, "action": self.action}
+        for name, value in (
+            ("namespace", one.namespace),
+            ("message", self.message),
+            ("warnings", list(one.warnings)),
+        ):
+            if value:
+                out[name] = value
+        return out
+
+
+class Restoration:
+    """Carries out a plan by requests of the user."""
+
+    def __init__(self, actions: Actions, scope: RequestScope) -> None:
+        self._catalog = actions.verbs.catalog
+        self._store = actions.verbs.store
+        assert actions.handler is not None
+        self._requests = OwnRequests(actions.handler, scope.ctx)
+        self._query = {"fieldManager": MANAGER, **({"dryRun": "All"} if scope.params.dry_run else {})}
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._uids: dict[tuple[str, str], str] = {}
+        if scope.ctx.flow is not None:
+            scope.ctx.flow.release()  # its own requests take seats, which it must not keep from them
+
+    def known(self, obj: Object) -> None:
+        """Note an object that is there, for it may own others."""
+        self._uids[obj.get("kind", ""), obj["metadata"]["name"]] = obj["metadata"].get("uid", "")
+
+    async def carry_out(self, writes: list[PlannedWrite]) -> list[Outcome]:
+        """Write everything in an order that owners allow."""
+        outcomes: list[Outcome] = []
+        for group in in_order(writes):
+            outcomes += await asyncio.gather(*(self._one(write) for write in group))
+        return outcomes
+
+    async def _one(self, write: PlannedWrite) -> Outcome:
+        if write.action in (RestoreAction.NOTHING, RestoreAction.SKIP):
+            return Outcome(write, write.action.value, write.why)
+        async with self._room:
+            answer = await self._write(write)
+            if answer.obj.get("reason") == "AlreadyExists":  # a controller was faster
+                write = self._replanned(write)
+                if write.action is RestoreAction.NOTHING:
+                    return Outcome(write, write.action.value)
+                answer = await self._write(write)
+        if answer.failed:
+            return Outcome(write, "Failed", answer.message)
+        if write.action is not RestoreAction.DELETE and answer.obj.get("metadata"):
+            self.known(answer.obj)
+        return Outcome(write, write.action.value)
+
+    def _replanned(self, write: PlannedWrite) -> PlannedWrite:
+        """The write of an object that is there after all."""
+        record = self._resource(write)
+        found = self._store.entry(record, write.namespace, write.name)
+        now = orjson.loads(found.value) if found is not None else None
+        return plan(write.resource, write.namespace, write.name, write.obj, now)
+
+    def _write(self, write: PlannedWrite) -> Awaitable[OwnAnswer]:
+        resource = self._resource(write)
+        if write.action is RestoreAction.DELETE:
+            query = {name: value for name, value in self._query.items() if name != "fieldManager"}
+            options = {"preconditions": {"uid": write.obj["metadata"].get("uid", "")}}
+            return self._requests.send("DELETE", resource, write.namespace, write.name, options, query)
+        obj = owned_anew(write.obj, self._uids)
+        if write.action is RestoreAction.CREATE:
+            return self._requests.send("POST", resource, write.namespace, "", obj, self._query)
+        return self._requests.send("PUT", resource, write.namespace, write.name, obj, self._query)
+
+    def _resource(self, write: PlannedWrite) -> Resource:
+        """The record of the version in which the object is written, which is the one that is stored."""
+        group, _, version = write.obj.get("apiVersion", "").rpartition("/")
+        found = self._catalog.get(group, version, write.resource.partition(".")[0])
+        found = found or self._catalog.by_group_resource(write.resource)
+        if found is None:
+            raise errors.BadRequest(f"the resource {write.resource} is not served any more")
+        return found
+
+
+async def answer_restore(actions: Actions, scope: RequestScope, body: Object) -> Response:
+    """Make objects as they were."""
+    history, verbs = actions.verbs.history, actions.verbs
+    assert history is not None
+    spec = body["spec"]
+    try:
+        revision = await _revision(history, spec)
+        writes, restoration = await _planned(actions, scope, history, spec, revision)
+    except interface.Compacted:
+        raise errors.Expired(TOO_OLD) from None
+    except interface.StorageError as err:
+        raise errors.internal(str(err)) from err
+    outcomes = await restoration.carry_out(writes)
+    body["status"] = {"revision": str(revision), "results": [one.shown() for one in outcomes]}
+    return verbs.responder.object(scope.ctx, scope.resource, body, 201)
+
+
+async def _revision(history: History, spec: Object) -> int:
+    at, revision = spec.get("at", ""), resource_version(spec.get("revision", ""))
+    if bool(at) is bool(revision):
+        raise errors.BadRequest("spec: either at or revision must be given")
+    return revision or await history.revision_at(milliseconds(at, time.time()))
+
+
+async def _planned(
+    actions: Actions, scope: RequestScope, history: History, spec: Object, revision: int
+) -> tuple[list[PlannedWrite], Restoration]:
+    """The writes of a restore, and what carries them out."""
+    rights, restoration = Rights(actions, scope.ctx), Restoration(actions, scope)
+    selector = selectors.parse(spec.get("labelSelector", ""), "")
+    store, namespace, name = actions.verbs.store, spec.get("namespace", ""), spec.get("name", "")
+    writes: list[PlannedWrite] = []
+    for record in _records(actions, history, spec):
+        inside = namespace if record.namespaced else ""
+        if name:
+            key = key_of(record, inside, name)
+            first, end = key, key + "\0"
+        elif record.names_namespace:
+            first, end = record.key_prefix + namespace, record.key_prefix + namespace + "\0"
+        else:
+            first = record.key_prefix + (f"{inside}/" if inside else "")
+            end = first + LAST
+        then = {entry.key: entry.value for entry in await history.between(first, end, revision)}
+        now = {entry.key: entry.value for entry in _present(store, record, first, end)}
+        for key in sorted({*then, *now}):
+            place = history.place_of(key)
+            old = orjson.loads(then[key]) if key in then else None
+            present = orjson.loads(now[key]) if key in now else None
+            chosen = old if old is not None else present
+            assert chosen is not None
+            if not selector.matches_labels(chosen["metadata"].get("labels")):
+                continue
+            if not await rights.may_see(place):
+                raise forbidden(rights.attributes(place), "what is restored can be read afterwards")
+            if present is not None:
+                restoration.known(present)
+            made = plan(*place, old, present, prune=bool(spec.get("prune")) and not record.names_namespace)
+            if made.action is not RestoreAction.NOTHING or name:
+                writes.append(made)
+    if name and not writes:
+        raise errors.not_found(spec.get("resource", "").partition(".")[2], spec.get("resource", ""), name)
+    return writes, restoration
+
+
+def _present(store: Store, record: Resource, first: str, end: str) -> list[Entry]:
+    listing = store.cache(record).list(
+        first if end.endswith(LAST) else record.key_prefix, selectors.EVERYTHING
+    )
+    return [entry for entry in listing.entries if first <= entry.key < end]
+
+
+def _records(actions: Actions, history: History, spec: Object) -> list[Resource]:
+    """The stored resources that a restore is about."""
+    catalog, namespace = actions.verbs.catalog, spec.get("namespace", "")
+    named = [spec["resource"]] if spec.get("resource") else list(spec.get("resources") or ())
+    if spec.get("name") and len(named) != 1:
+        raise errors.BadRequest("spec.resource: Required value: a name needs the resource of the object")
+    found = []
+    for one in named:
+        record = catalog.by_group_resource(one)
+        if record is None or record.virtual:
+            raise errors.BadRequest(f'spec.resources: Invalid value: "{one}": there is no such resource')
+        found.append(record.storage or record)
+    if not named:
+        if not namespace:
+            raise errors.BadRequest("spec.namespace: Required value: or name resources")
+        found = [
+            one
+            for one in stored(catalog)
+            if (one.namespaced or one.names_namespace) and one.group_resource not in NOT_RESTORED
+        ]
+    for one in found:
+        if one.namespaced and not namespace:
+            raise errors.BadRequest("spec.namespace: Required value")
+        if named and not history.keeps(one, namespace):
+            raise errors.BadRequest(f"{one.group_resource}: the history policy keeps no changes of them")
+    return [one for one in found if history.keeps(one, namespace)]
+
+
+async def answer_undo(actions: Actions, scope: RequestScope, body: Object) -> Response:
+    """Take one change of an object back."""
+    history, verbs = actions.verbs.history, actions.verbs
+    assert history is not None
+    spec = body["spec"]
+    try:
+        change, write = await _undoing(actions, scope, history, spec["change"], force=bool(spec.get("force")))
+    except interface.StorageError as err:
+        raise errors.internal(str(err)) from err
+    restoration = Restoration(actions, scope)
+    [outcome] = await restoration.carry_out([write])
+    body["status"] = {"revision": str(change.revision - 1), "results": [outcome.shown()]}
+    return verbs.responder.object(scope.ctx, scope.resource, body, 201)
+
+
+async def _undoing(
+    actions: Actions, scope: RequestScope, history: History, name: str, *, force: bool
+) -> tuple[KeptChange, PlannedWrite]:
+    """The change with a name, and the write that takes it back."""
+    verbs, rights, id = actions.verbs, Rights(actions, scope.ctx), id_of(name)
+    found = (
+        await history.reader.changes(ROOT, ROOT + LAST, before=id + 1, after=id - 1, limit=1) if id else []
+    )
+    if not found:
+        raise errors.not_found(scope.resource.group, "changes", name)
+    change = found[0]
+    place: Place = history.place_of(change.key)
+    if not await rights.may_see(place):
+        raise forbidden(rights.attributes(place), "a change shows the object")
+    record = verbs.catalog.by_group_resource(place.resource)
+    if record is None:
+        raise errors.BadRequest(f"the resource {place.resource} is not served any more")
+    entry = verbs.store.get(record.storage or record, change.key)
+    now = orjson.loads(entry.value) if entry is not None else None
+    if change.kind is ChangeKind.DELETED:
+        if now is not None and not force:
+            raise _conflict(place, "it has been created again since")
+        return change, plan(*place, orjson.loads(change.value), now)
+    if now is None:
+        raise _conflict(place, "it has been deleted since")
+    if change.kind is ChangeKind.CREATED:
+        return change, PlannedWrite(RestoreAction.DELETE, *place, now)
+    delta = change.value
+    if change.kind is ChangeKind.REPLACED:
+        after = await history.reader.get(change.key, change.revision)
+        whole = difference(change.value, after.value, MOST_DELTA) if after is not None else None
+        if whole is None:
+            return change, plan(*place, orjson.loads(change.value), now)
+        delta = whole
+    obj, conflicts = taken_back(
+        orjson.loads(entry.value if entry is not None else b"{}"), orjson.loads(delta), force=force
+    )
+    if conflicts and not force:
+        raise _conflict(place, f"others have changed since: {', '.join(conflicts)}")
+    action = RestoreAction.UPDATE if obj != now else RestoreAction.NOTHING
+    return change, PlannedWrite(
+        action, *place, obj, "", tuple(f"{path} stays as it is" for path in conflicts)
+    )
+
+
+def _conflict(place: Place, why: str) -> errors.StatusError:
+    plural, _, group = place.resource.partition(".")
+    return errors.conflict(group, plural, place.name, f"the change can not be taken back: {why}")
