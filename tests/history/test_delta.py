@@ -139,13 +139,20 @@ def test_a_delta_that_is_too_long_is_none() -> None:
     assert difference(old, new, len(found) - 3) is None
 
 
+def test_an_element_before_many_others_is_told_alone() -> None:
+    old = [{"name": f"element-{number}", "value": "x" * number} for number in range(100)]
+    found = difference(orjson.dumps({"l": old}), orjson.dumps({"l": [{"name": "new"}, *old]}), 200)
+    assert found is not None and orjson.loads(found) == [["~", ["l"], 0, [], [{"name": "new"}]]]
+
+
 def test_what_is_below_many_levels_is_told_as_a_whole() -> None:
     text = b'{"a":[' * 450 + b"1" + b"]}" * 450
     found = difference(text, text.replace(b"1", b"2"), MOST)
     assert found is not None
     [(kind, path, old, new)] = orjson.loads(found)
-    assert (kind, len(path)) == ("=", 200)
-    assert str(old).strip("[{'a': ]}") == "1" and str(new).strip("[{'a': ]}") == "2"
+    assert (kind, len(path)) == ("=", 64)
+    assert [char for char in str(old) if char.isdigit()] == ["1"]
+    assert [char for char in str(new) if char.isdigit()] == ["2"]
 
 
 def test_a_hostile_object_takes_time_that_grows_with_its_size() -> None:
@@ -155,4 +162,4 @@ def test_a_hostile_object_takes_time_that_grows_with_its_size() -> None:
         members = {f"member-{number}": "x" * 20 for number in range(count)}
         return orjson.dumps(members), orjson.dumps(dict(reversed(members.items())))
 
-    assert_linear(lambda pair: difference(*pair, 1 << 30), texts, 1_000)
+    assert_linear(lambda pair: difference(pair[0], pair[1], 1 << 30), texts, 1_000)

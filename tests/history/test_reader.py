@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import copy
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of
 
 PREFIX = "/registry/configmaps/default/"
+DEFAULT = HistoryPolicy()
 ROOT = "/registry/configmaps/"
 
 
@@ -52,12 +54,11 @@ class Kept:
 
 @contextlib.asynccontextmanager
 async def kept(
-    directory: str, policy: HistoryPolicy = HistoryPolicy(), clock: Callable[[], float] | None = None
+    directory: str, policy: HistoryPolicy = DEFAULT, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[Kept]:
     storage = SqliteStorage(directory, authors=True)
     await storage.start()
     file = HistoryFile(directory)
-    more = {"clock": clock} if clock is not None else {}
     recorder = Recorder(
         ChangeReader(storage.directory),
         file,
@@ -65,7 +66,7 @@ async def kept(
         place_of=place,
         to_json=lambda key, value: value,
         revision=lambda: storage.revision,
-        **more,
+        clock=clock,
     )
     await recorder.open()
     storage.compactable = recorder.compactable
@@ -132,9 +133,9 @@ def test_each_revision_reads_as_it_was(steps: Any) -> None:
                 }
                 for key, (mod, obj) in expected.items():
                     if revision < one.storage.compacted:
-                        kv = await one.reader.get(key, revision)
-                        assert kv is not None and orjson.loads(kv.value) == obj
-                        assert kv.mod == mod
+                        past = await one.reader.get(key, revision)
+                        assert past is not None and orjson.loads(past.value) == obj
+                        assert past.mod == mod
 
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(main(directory))

@@ -147,20 +147,20 @@ class Broken(MemoryStorage):
 
     error: Exception | None = None
 
-    async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
+    async def create(self, key: str, value: Any, ttl: int = 0, author: bytes = b"") -> Any:
         if self.error is not None:
             raise self.error
-        return await super().create(key, value, ttl)
+        return await super().create(key, value, ttl, author)
 
-    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0, author: bytes = b"") -> Any:
         if self.error is not None:
             raise self.error
-        return await super().update(key, value, expect, ttl)
+        return await super().update(key, value, expect, ttl, author)
 
-    async def delete(self, key: str, expect: Any, last: Any = None) -> Any:
+    async def delete(self, key: str, expect: Any, last: Any = None, author: bytes = b"") -> Any:
         if self.error is not None:
             raise self.error
-        return await super().delete(key, expect, last)
+        return await super().delete(key, expect, last, author)
 
 
 def test_a_store_that_cannot_be_written_is_a_500() -> None:
@@ -188,24 +188,24 @@ class Racing(MemoryStorage):
     races = 0
     lost = 0
 
-    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0, author: bytes = b"") -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
             await super().update(key, current.value, current.mod)
         try:
-            return await super().update(key, value, expect, ttl)
+            return await super().update(key, value, expect, ttl, author)
         except interface.RevisionConflict:
             self.lost += 1
             raise
 
-    async def delete(self, key: str, expect: Any, last: Any = None) -> Any:
+    async def delete(self, key: str, expect: Any, last: Any = None, author: bytes = b"") -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
             await super().update(key, current.value, current.mod)
         try:
-            return await super().delete(key, expect, last)
+            return await super().delete(key, expect, last, author)
         except interface.RevisionConflict:
             self.lost += 1
             raise

@@ -1,6 +1,6 @@
 """The difference of two texts of one object, found without parsing them and without the interpreter lock.
 
-A delta is a JSON array of steps, which tell the old value and the new one, so that it can be followed both ways:
+A delta is a JSON array of steps. They tell the old value and the new one, so it can be followed both ways:
 
     ["=", path, old, new]             the value at `path` is another one
     ["-", path, old]                  the member at `path` is gone
@@ -9,8 +9,8 @@ A delta is a JSON array of steps, which tell the old value and the new one, so t
 
 A path is an array of member names and indexes. pilothouse.history.delta reads and follows deltas.
 
-The texts are compact JSON, as the stores keep it. Members are found in any order; a member that is far from its old
-place among the others is told as gone and new. Steps of members that are gone come first, so that this is right as well.
+The texts are compact JSON, as the stores keep it. Members are found in any order. A member that is far from
+its old place among the others is told as gone and new; the steps of members that are gone come first.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -20,7 +20,9 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 cdef enum:
     AHEAD = 16                        # members among which one is looked for that is not in its place
-    DEEPEST = 200                     # levels; what is below them is told as a whole
+    DEEPEST = 64                      # levels; what is below them is told as a whole
+    TOO_LONG = 1                      # the delta is
+    BROKEN = 2                        # a text is not compact JSON, or there is no memory
 
 cdef struct Step:                     # where the walk is: a member or an element, and what it is in
     Step* parent
@@ -35,7 +37,7 @@ cdef struct Delta:
     Text gone, other                  # the steps of members that are gone; the other steps
     Py_ssize_t most                   # bytes that they may have; beyond them the walk ends
     Py_ssize_t until                  # the offset in the old text up to which the texts are the same
-    bint failed                       # too long, not compact JSON, or no memory
+    int failed                        # TOO_LONG or BROKEN, 0 while all is well
 
 cdef struct Piece:                    # a part of a text: where it begins, and where it or the text ends
     const char* text
@@ -58,13 +60,13 @@ cdef void add(Delta* delta, Text* text, const char* piece, Py_ssize_t size) noex
     if delta.failed:
         return
     if delta.gone.size + delta.other.size + size > delta.most:
-        delta.failed = True
+        delta.failed = TOO_LONG
         return
     if text.size + size > text.room:
         room = 2 * (text.size + size) + 256
         grown = <char*>realloc(text.start, room)
         if grown == NULL:
-            delta.failed = True
+            delta.failed = BROKEN
             return
         text.start, text.room = grown, room
     memcpy(text.start + text.size, piece, size)
@@ -147,7 +149,10 @@ cdef Py_ssize_t after_string(const char* text, Py_ssize_t at, Py_ssize_t end) no
 
 
 cdef Py_ssize_t after_value(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
-    """The offset behind the value that begins at `at`, -1 when it does not end; brackets are counted, not matched."""
+    """The offset behind the value that begins at `at`, -1 when it does not end.
+
+    Brackets are counted, not matched.
+    """
     cdef Py_ssize_t depth = 0
     cdef char mark
     while at < end:
@@ -178,7 +183,10 @@ cdef Py_ssize_t after_value(const char* text, Py_ssize_t at, Py_ssize_t end) noe
 
 
 cdef inline bint skip_member(Piece* walk, Member* member) noexcept nogil:
-    """The member at which a walk is; the walk goes behind it. False when there is none, or the text is not compact."""
+    """The member at which a walk is; the walk goes behind it.
+
+    False when there is none, or the text is not compact.
+    """
     if not (read_name(walk, member) and read_end(walk, member)):
         return False
     walk.at = member.end + (walk.text[member.end] == c',')
@@ -210,8 +218,8 @@ cdef inline bint named_alike(Member* one, Member* other) noexcept nogil:
 cdef bint is_ahead(Member* wanted, Piece walk) noexcept nogil:
     """Whether a member of that name is among the next ones of a walk."""
     cdef Member found
-    cdef int count
-    for count in range(AHEAD):
+    cdef int _
+    for _ in range(AHEAD):
         if not skip_member(&walk, &found):
             return False
         if named_alike(wanted, &found):
@@ -249,7 +257,7 @@ cdef void values(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noex
         return
     size = after_value(old.text, old.at, old.end) - old.at
     if size <= 0:
-        delta.failed = True
+        delta.failed = BROKEN
         return
     if old.at + size < delta.until:     # the comma or bracket behind the value is the same, too
         old.at += size
@@ -257,7 +265,7 @@ cdef void values(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noex
         return
     end = after_value(new.text, new.at, new.end)
     if end <= new.at:
-        delta.failed = True
+        delta.failed = BROKEN
         return
     if size != end - new.at or memcmp(old.text + old.at, new.text + new.at, size):
         tell_changed(delta, at, Piece(old.text, old.at, old.at + size), Piece(new.text, new.at, end))
@@ -290,7 +298,7 @@ cdef void objects(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noe
             here.name, here.size = before.name, before.size
             values(delta, old, new, &here, depth + 1)
         elif (left and not read_name(old, &before)) or (right and not read_name(new, &after)):
-            delta.failed = True
+            delta.failed = BROKEN
         elif left and right and named_alike(&before, &after):
             here.name, here.size = after.name, after.size
             old.at, new.at = before.value, after.value
@@ -302,7 +310,7 @@ cdef void objects(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noe
                 new.at = after.end + (new.text[after.end] == c',')
                 look_ahead(delta, old, new)
             else:
-                delta.failed = True
+                delta.failed = BROKEN
         else:
             here.name, here.size = before.name, before.size
             if read_end(old, &before):
@@ -310,7 +318,7 @@ cdef void objects(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noe
                 old.at = before.end + (old.text[before.end] == c',')
                 look_ahead(delta, old, new)
             else:
-                delta.failed = True
+                delta.failed = BROKEN
     close(delta, old, new, c'}')
 
 
@@ -320,7 +328,7 @@ cdef inline void close(Delta* delta, Piece* old, Piece* new, char bracket) noexc
         old.at += 1
         new.at += 1
     else:
-        delta.failed = True
+        delta.failed = BROKEN
 
 
 cdef void lists(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexcept nogil:
@@ -340,16 +348,16 @@ cdef void lists(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexc
         here.size += 1
     if left == right and not delta.failed:
         close(delta, old, new, c']')
-    elif delta.gone.size + delta.other.size <= delta.most:     # too long a delta may be shorter without these steps
-        delta.gone.size, delta.other.size, delta.until = gone, told, until
+    elif delta.failed != BROKEN:
+        delta.gone.size, delta.other.size, delta.until, delta.failed = gone, told, until, 0
         old[0], new[0] = first, other
         splice(delta, old, new, at)
 
 
 cdef Py_ssize_t* elements(Piece* walk, Py_ssize_t* count) noexcept nogil:
-    """Where the elements of a list begin and end, in pairs; NULL without memory or when the text is not compact.
+    """Where the elements of a list begin and end, in pairs; the walk goes behind the list.
 
-    The walk goes behind the list.
+    NULL without memory, or when the text is not compact.
     """
     cdef Py_ssize_t room = 16, size = 0, end
     cdef Py_ssize_t* grown
@@ -396,7 +404,7 @@ cdef void splice(Delta* delta, Piece* old, Piece* new, Step* at) noexcept nogil:
     cdef Py_ssize_t* a = elements(old, &olds)
     cdef Py_ssize_t* b = elements(new, &news)
     if a == NULL or b == NULL:
-        delta.failed = True
+        delta.failed = BROKEN
     else:
         while first < min(olds, news) and same(
             among(old, a, first, first + 1), among(new, b, first, first + 1)
@@ -413,7 +421,10 @@ cdef void splice(Delta* delta, Piece* old, Piece* new, Step* at) noexcept nogil:
 
 
 def difference(bytes old not None, bytes new not None, Py_ssize_t most):
-    """The delta from one text to another; None when it has more than `most` bytes or a text is no compact JSON object."""
+    """The delta from one text to another.
+
+    None when it has more than `most` bytes, or a text is no compact JSON object.
+    """
     cdef Delta delta
     cdef Piece before, after
     cdef bytes made
@@ -421,7 +432,7 @@ def difference(bytes old not None, bytes new not None, Py_ssize_t most):
     cdef bint both
     delta.gone = Text(NULL, 0, 0)
     delta.other = Text(NULL, 0, 0)
-    delta.most, delta.failed = most, False
+    delta.most, delta.failed = most, 0
     before = Piece(PyBytes_AS_STRING(old), 0, PyBytes_GET_SIZE(old))
     after = Piece(PyBytes_AS_STRING(new), 0, PyBytes_GET_SIZE(new))
     if before.end < 2 or after.end < 2 or before.text[0] != c'{' or after.text[0] != c'{':

@@ -84,7 +84,7 @@ def _unchanged(
     change: KeptChange,
     found: list[KeptChange | None],
 ) -> dict[Path, int]:
-    """The fields that had the same value in the whole object before a change; the change has set the others."""
+    """The fields that had the same value before a change of which the whole object is kept."""
     before = dict(_leaves((), orjson.loads(change.value)))
     kept: dict[Path, int] = {}
     for path, number in open_.items():

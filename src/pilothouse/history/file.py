@@ -1,9 +1,9 @@
 """The file of kept changes, `history.db` beside the store: its tables, and how they are written.
 
-`changes` has one row for each change. Its id is that of the row in the store, so changes are in the order of
-revisions. What a row keeps leads from the object after the change back to the one before, so the newest state is
-in the store alone, and old changes can be dropped at any time. `object` names the key, `author` who has written,
-both kept once in tables of their own.
+`changes` has one row for each change. Its id is that of the row in the store, so changes are in the order
+of revisions. What a row keeps leads from the object after the change back to the one before it. So the newest
+state is in the store alone, and old changes can be dropped at any time. `object` names the key and `author`
+who has written, which are kept once in tables of their own.
 """
 
 import contextlib
@@ -223,7 +223,8 @@ class HistoryFile:
         """Drop the keys of objects that have no change left."""
         self._objects.clear()
         self._db.executemany(
-            "DELETE FROM objects WHERE id = ? AND NOT EXISTS (SELECT 1 FROM changes WHERE object = objects.id)",
+            "DELETE FROM objects WHERE id = ?"
+            " AND NOT EXISTS (SELECT 1 FROM changes WHERE object = objects.id)",
             ((one,) for one in objects),
         )
 

@@ -77,7 +77,8 @@ class History:
     async def entries(
         self, prefix: str, start: str, limit: int, revision: int
     ) -> tuple[Sequence[Entry], bool]:
-        """Objects as they were at a revision, and whether there are more. Compacted when that is too long ago."""
+        """Objects as they were at a revision, and whether there are more.
+        Compacted when that is too long ago."""
         page = await self.reader.range(prefix, start=start, limit=limit, revision=revision)
         return [_entry(kv) for kv in page.items], page.more
 

@@ -10,8 +10,8 @@ class HistoryMetrics(Group):
         self.kept = Counter("pilothouse_history_changes_total", "[ALPHA] Changes that were kept.")
         self.left_out = Counter(
             "pilothouse_history_changes_left_out_total",
-            "[ALPHA] Changes that were not kept: the policy leaves them out, or another one of the same minute"
-            " followed.",
+            "[ALPHA] Changes that were not kept: the policy leaves them out,"
+            " or another one of the same minute followed.",
         )
         self.failures = Counter(
             "pilothouse_history_write_failures_total", "[ALPHA] Failures to write the history file."

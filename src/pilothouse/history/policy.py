@@ -11,8 +11,8 @@
       namespaces: [kube-system]
       keep: Everything
 
-`keep` is Nothing, Changes (of changes of a status at most one a minute and object, and always the last one) or
-Everything. Without a rule that fits, Changes.
+`keep` is Nothing, Changes or Everything. Changes are all but those of a status, of which at most one a minute
+and object is kept, and always the last one. Without a rule that fits, it is Changes.
 """
 
 from collections.abc import Sequence

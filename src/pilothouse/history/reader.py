@@ -28,8 +28,8 @@ CHANGED_SINCE = (
 LATEST = "SELECT max(id) FROM changes WHERE object = ? AND id <= ?"
 COLUMNS = "c.id, o.key, c.kind, c.time, a.author, c.audit, c.value"
 CHANGES = (
-    f"SELECT {COLUMNS} FROM changes c JOIN objects o ON o.id = c.object LEFT JOIN authors a ON a.id = c.author"
-    " WHERE c.id < ? AND c.id > ? {where} ORDER BY c.id DESC LIMIT ?"
+    f"SELECT {COLUMNS} FROM changes c JOIN objects o ON o.id = c.object"
+    " LEFT JOIN authors a ON a.id = c.author WHERE c.id < ? AND c.id > ? {where} ORDER BY c.id DESC LIMIT ?"
 )
 
 
@@ -130,9 +130,9 @@ class HistoryReader:
                 changed = await self._read(self._changed, first, upto, last_of(revision), last_of(recorded))
             items += await self._read(self._merged, base.items, changed, revision)
             if limit and len(items) > limit:
-                return Page(items[:limit], revision, True, -1)
+                return Page(items[:limit], revision, more=True, count=-1)
             if not base.more:
-                return Page(items, revision, False, -1)
+                return Page(items, revision, count=-1)
             first = upto
 
     async def _base(self, first: str, end: str, revision: int, limit: int) -> Page:

@@ -1,7 +1,7 @@
 """Moves what happens in the store to the history file, in small steps beside the requests.
 
-It stays a minute behind the store, so that it sees which changes of a status are followed by others. The store
-compacts nothing that has not been moved (`compactable`), so a server that is killed loses no change.
+It stays a minute behind the store, so that it sees which changes of a status are followed by others. The
+store compacts nothing that has not been moved (`compactable`), so a server that is killed loses no change.
 """
 
 import asyncio
@@ -182,8 +182,8 @@ class Recorder(BackgroundTask):
     async def waiting(
         self, first: str, end: str, after: int, before: int, limit: int
     ) -> list[RecordedChange]:
-        """The last changes of keys between two that the policy keeps and that have not been moved, of ids between
-        two, at most `limit`; the newest first."""
+        """The last changes of keys between two, of ids between two, that are to be kept and have not been
+        moved; at most `limit`, the newest first."""
         changes = await self.run(self._source.latest, first, end, after, before, limit)
         await self._prepare(changes)
         made: list[RecordedChange] = await self.run(self._waiting, changes)
@@ -261,8 +261,8 @@ class Recorder(BackgroundTask):
         return self._policy.keep(place.resource, place.namespace)
 
     def _base(self, change: StoredChange) -> bytes | None:
-        """The stored value from which a change starts: that before changes that were left out, where there are
-        some."""
+        """The stored value from which a change starts: where changes before it were left out, the one before
+        them."""
         base = self._bases.pop(change.key, None)
         return change.old if base is None else self._source.value(base[0])
 

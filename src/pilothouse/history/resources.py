@@ -1,8 +1,8 @@
 """The resources of the group history.pilothouse.dev, described as definitions describe custom resources.
 
-`changes` are those of objects in namespaces, `clusterchanges` those of the others. Nothing of them is stored: they
-are read from the history. The others are reviews, which a client posts: the answer to a Blame says of each field of
-an object who has set it; an Undo takes a change back, and a Restore makes objects as they were.
+`changes` are those of objects in namespaces, `clusterchanges` those of the others. Nothing of them is stored:
+they are read from the history. The others are reviews, which a client posts. The answer to a Blame says of
+each field of an object who has set it; an Undo takes a change back, a Restore makes objects as they were.
 """
 
 from dataclasses import replace

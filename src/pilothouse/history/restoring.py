@@ -1,7 +1,7 @@
-"""What has to be written so that objects are again as they were: one plan for an object, a selection or a change.
+"""Plans what has to be written so that objects are again as they were.
 
-An object comes back as its users made it: what the server or a controller adds (uid, resourceVersion, creation
-time, status, managed fields) is made anew.
+An object comes back as its users made it. What the server or a controller adds (uid, resourceVersion,
+creation time, status, managed fields) is made anew.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -217,8 +217,8 @@ def owned_anew(obj: Object, uids: Mapping[tuple[str, str], str]) -> Object:
 
 
 def taken_back(obj: Object, delta: Delta, *, force: bool) -> tuple[Object, list[str]]:
-    """The present object with the values of a change as they were before it, and the paths of fields that others
-    have changed since. With `force` these are taken back as well. `obj` is changed in place."""
+    """The present object with the values of a change as they were before it, and the paths of fields that
+    others have changed since. With `force` these are taken back as well. `obj` is changed in place."""
     conflicts = []
     for kind, names, *values in reversed(delta):
         path = tuple(names)

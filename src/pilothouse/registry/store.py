@@ -39,7 +39,7 @@ class Store:
         self.object_limit = object_limit
         self.stale = stale
         self.author: Callable[[WriteContext, str], bytes] | None = None
-        """Tells the store who writes, by a write's context and field manager; None where it does not keep it."""
+        """Tells who writes, by a write's context and field manager; None where the store does not keep it."""
         self.metrics = ObjectMetrics()
         self._caches: dict[str, ResourceCache] = {}
         self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.others_write else None

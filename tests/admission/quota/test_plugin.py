@@ -435,10 +435,10 @@ class Failing(MemoryStorage):
 
     refuses = ""
 
-    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0, author: bytes = b"") -> Any:
         if self.refuses and self.refuses in key:
             raise Unavailable("no")
-        return await super().update(key, value, expect, ttl)
+        return await super().update(key, value, expect, ttl, author)
 
 
 async def test_a_store_that_fails_between_two_quotas(runner: asyncio.Runner) -> None:

@@ -181,10 +181,10 @@ class Contested(MemoryStorage):
 
     on = False
 
-    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0, author: bytes = b"") -> Any:
         if self.on and "poddisruptionbudgets" in key:
             raise RevisionConflict(key, None)
-        return await super().update(key, value, expect, ttl)
+        return await super().update(key, value, expect, ttl, author)
 
 
 def test_a_budget_that_cannot_be_charged_saves_its_pod() -> None:

@@ -415,29 +415,29 @@ class Racing(MemoryStorage):
     races = 0
     stuck: asyncio.Event | None = None
 
-    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0, author: bytes = b"") -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
             await super().update(key, current.value, current.mod)
-        return await super().update(key, value, expect, ttl)
+        return await super().update(key, value, expect, ttl, author)
 
-    async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
+    async def create(self, key: str, value: Any, ttl: int = 0, author: bytes = b"") -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
-            await super().create(key, value, ttl)
-        kv = await super().create(key, value, ttl)
+            await super().create(key, value, ttl, author)
+        kv = await super().create(key, value, ttl, author)
         if self.stuck is not None:
             self.stuck.set()
             await asyncio.Event().wait()
         return kv
 
-    async def delete(self, key: str, expect: Any, last: Any = None) -> Any:
+    async def delete(self, key: str, expect: Any, last: Any = None, author: bytes = b"") -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
             await super().update(key, current.value, current.mod)
-        return await super().delete(key, expect, last)
+        return await super().delete(key, expect, last, author)
 
 
 @pytest.mark.parametrize(
@@ -487,8 +487,8 @@ def test_nobody_knows_what_became_of_a_write_that_was_cut_off() -> None:
 
 def test_a_store_that_cannot_be_reached_may_have_written() -> None:
     class Lost(MemoryStorage):
-        async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
-            kv = await super().create(key, value, ttl)
+        async def create(self, key: str, value: Any, ttl: int = 0, author: bytes = b"") -> Any:
+            kv = await super().create(key, value, ttl, author)
             if "configmaps" in key:
                 raise interface.Unavailable("connection lost")
             return kv

@@ -159,11 +159,11 @@ class Stuck(MemoryStorage):
         super().__init__()
         self.asked, self.go = asyncio.Event(), asyncio.Event()
 
-    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
+    async def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> KeyValue:
         if "/configmaps/" in key:
             self.asked.set()
             await self.go.wait()
-        return await super().create(key, value, ttl)
+        return await super().create(key, value, ttl, author)
 
 
 def test_requests_in_flight_and_those_that_are_given_up() -> None:

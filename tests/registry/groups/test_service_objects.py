@@ -30,13 +30,13 @@ class Contended(MemoryStorage):
         self.contested = KEY
         self.rivals: list[Callable[[str, Any], Awaitable[None]]] = []
 
-    async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
+    async def create(self, key: str, value: Any, ttl: int = 0, author: bytes = b"") -> Any:
         await self._let_rivals(key, value)
-        return await super().create(key, value, ttl)
+        return await super().create(key, value, ttl, author)
 
-    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0, author: bytes = b"") -> Any:
         await self._let_rivals(key, value)
-        return await super().update(key, value, expect, ttl)
+        return await super().update(key, value, expect, ttl, author)
 
     async def _let_rivals(self, key: str, value: Any) -> None:
         if self.rivals and key.startswith(self.contested):

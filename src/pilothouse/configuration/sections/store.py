@@ -43,7 +43,7 @@ class StoreOptions(Section):
         "Addresses of etcd for single resources. Not supported, and refused at the start: all resources "
         "are in one store.")
     history: bool = own(False, "bool",
-        "Keep all changes of objects, with who made them, in a file beside the built-in store (docs/history.md).")
+        "Keep the changes of objects, with who made them, in a file beside the built-in store.")
     history_policy_file: str = own("", "file",
         "HistoryPolicy: which changes are kept, for how long, and how much of them. Implies --history.")
     lease_reuse_duration_seconds: int = etcd(60, "int",
@@ -89,7 +89,10 @@ class StoreOptions(Section):
         elif BACKENDS[self.backend].addresses and not self.etcd_servers:
             yield "--etcd-servers must be specified"
         if self.keeps_history and self.backend != HISTORY_BACKEND:
-            yield f"--history needs --storage-backend={HISTORY_BACKEND}: the {self.backend} store keeps no authors"
+            yield (
+                f"--history needs --storage-backend={HISTORY_BACKEND}: the {self.backend} store does not keep"
+                " who has written"
+            )
         if self.etcd_servers_overrides:
             yield (
                 f"--etcd-servers-overrides={','.join(self.etcd_servers_overrides)} is not supported: all"

@@ -232,7 +232,6 @@ async def answer_blame(actions: Actions, scope: RequestScope, body: Object) -> R
     rights = Rights(actions, ctx)
     if not await rights.may_see(place):
         raise forbidden(rights.attributes(place), "a blame shows the object")
-    stored = record.storage or record
     entry = verbs.store.find(record, place.namespace, place.name)
     try:
         changes = await history.reader.changes(entry.key, entry.key + "\0", limit=MOST_BLAMED)

@@ -1,5 +1,6 @@
-"""Requests that the server makes in the name of a request: they go through the whole pipeline as those of its user,
-with authorization, admission, quota and audit."""
+"""Requests that the server makes in the name of another one.
+
+They go through the whole pipeline as those of its user: with authorization, admission, quota and audit."""
 
 from collections.abc import Awaitable
 from typing import Any, NamedTuple

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
 
 ROWS = (
-    "SELECT h.id, h.key, h.prev, h.created, h.author, CASE WHEN h.prev IS NULL THEN NULL ELSE h.value END, p.value"
+    "SELECT h.id, h.key, h.prev, h.created, h.author,"
+    " CASE WHEN h.prev IS NULL THEN NULL ELSE h.value END, p.value"
     " FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id > ? AND h.id < ?"
 )
 CHANGES = ROWS + "{without} ORDER BY h.id LIMIT ?"
@@ -16,9 +17,8 @@ NEXT = "SELECT id, created, author FROM history WHERE key = ? AND id > ? AND id 
 
 
 class StoredChange(NamedTuple):
-    """One row. prev: the id of the row that it replaces, 0 for none. new, old: the values, as they are stored;
-    None where the key was deleted or was not there, and `new` of a created key is not read.
-    lost: the row that it replaces has been compacted away."""
+    """One row. prev: the id of the row that it replaces, 0 for none. new, old: the values as they are stored,
+    None where the key was deleted or was not there; `new` of a created key is not read."""
 
     id: int
     key: str
@@ -27,10 +27,6 @@ class StoredChange(NamedTuple):
     author: bytes
     new: bytes | None
     old: bytes | None
-
-    @property
-    def lost(self) -> bool:
-        return self.prev > 0 and self.old is None
 
 
 class ChangeReader:
@@ -55,8 +51,8 @@ class ChangeReader:
         self._db.close()
 
     def read(self, after: int, upto: int, limit: int) -> tuple[list[StoredChange], int]:
-        """The first changes with ids above `after`, at most `upto`, about `limit`, in whole revisions; and up to
-        which id there are no others."""
+        """The first changes with ids above `after` and at most `upto`, about `limit`, in whole revisions; and
+        up to which id there are no others."""
         while True:
             rows = self._db.execute(self._query, (after, upto + 1, *self._bounds, limit)).fetchall()
             if len(rows) < limit:
@@ -79,10 +75,10 @@ class ChangeReader:
         return None if row is None else (row[0], not row[1], row[2] or b"")
 
     def first_after(self, id: int, time_ms: int, time_of: Callable[[bytes], int]) -> int:
-        """The id of the first row above an id that was written after a time, as its author says; 0 for none."""
-        for found, author in self._db.execute(
-            "SELECT id, author FROM history WHERE id > ? ORDER BY id", (id,)
-        ):
+        """The id of the first row above an id whose author says that it was written after a time; 0 for
+        none."""
+        rows = self._db.execute("SELECT id, author FROM history WHERE id > ? ORDER BY id", (id,))
+        for found, author in rows:
             if author and time_of(author) > time_ms:
                 return int(found)
         return 0

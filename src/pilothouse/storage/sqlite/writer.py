@@ -41,7 +41,8 @@ class CompactJob:
 class SQLiteWriter:
     """Runs jobs from a queue until it is told to stop.
 
-    `deliver(batch)` is called on the loop's thread, once per commit. `authors`: rows tell who has written them.
+    `deliver(batch)` is called on the loop's thread, once per commit.
+    `authors`: rows tell who has written them.
     """
 
     def __init__(
