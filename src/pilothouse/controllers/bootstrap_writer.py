@@ -98,11 +98,12 @@ class BootstrapWriter:
             obj["status"] = status
         if generation:
             metadata["generation"] = generation
-        stored = resource.storage or resource
+        stored, tell = resource.storage or resource, self.store.author
         return Op(
             resource.key(planned.namespace, planned.name),
             codec.encode(obj, stored.kind, stored.api_version),
             0,
+            author=b"" if tell is None else tell(ctx, planned.manager),
         )
 
     def _track(self, resource: Resource, planned: BootstrapObject, obj: Object, now: str) -> None:

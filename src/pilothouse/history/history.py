@@ -40,7 +40,7 @@ class History:
         self.policy = policy
         self.place_of: Callable[[str], Place] = places(catalog)
         self.authors = Authors(clock)
-        self._storage = storage
+        self.storage = storage
         prefixes = {one.group_resource: one.key_prefix for one in stored(catalog)}
         without = [prefixes[resource] for resource in policy.left_out(list(prefixes))]
         file = HistoryFile(directory.directory, ciphers.encrypt if ciphers is not None else None)
@@ -62,7 +62,7 @@ class History:
         opened.start(self.recorder)
         opened.on_close("the history's reader", self.reader.close)
         await self.reader.open()
-        self._storage.compactable = self.recorder.compactable
+        self.storage.compactable = self.recorder.compactable
 
     def keeps(self, resource: Resource, namespace: str) -> bool:
         """Whether the changes of a resource are kept."""

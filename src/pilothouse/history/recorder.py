@@ -81,14 +81,13 @@ class Recorder(BackgroundTask):
         self._clock = clock
         self._settled = settled
         self._seen: deque[tuple[float, int]] = deque()
-        """How far the store was at some moments of the last minute."""
+        """How far the store was at some moments since what has been moved."""
         self._read_to = 0
         """The id up to which rows have been read."""
         self._bases: dict[str, tuple[int, int]] = {}
         """The keys of which the latest changes of the status were left out: the row from which the next kept
         change starts, and the first that was left out."""
-        self._moved_at = clock()
-        self._failing = False
+        self._failing = self._behind = False
         self._threads = ThreadPoolExecutor(1, "history")
         self.metrics = metrics or HistoryMetrics()
 
@@ -110,8 +109,9 @@ class Recorder(BackgroundTask):
     @property
     def lag(self) -> float:
         """Seconds by which it is late."""
-        late = self._seen and self._seen[0][1] > self._file.recorded
-        return max(0.0, self._clock() - self._moved_at - self._settled) if late else 0.0
+        recorded = self._file.recorded
+        first = next((seen for seen, id in self._seen if id > recorded), None)
+        return 0.0 if first is None else max(0.0, self._clock() - first - self._settled)
 
     def compactable(self) -> int:
         """The revision up to which the store may compact."""
@@ -149,6 +149,7 @@ class Recorder(BackgroundTask):
             try:
                 busy = await self.step(self._target())
                 self._tell_of_success()
+                self._tell_of_lag()
             except (HistoryError, sqlite3.Error, ValueError) as error:
                 busy = False
                 self._tell_of_failure(error)
@@ -156,17 +157,26 @@ class Recorder(BackgroundTask):
 
     def _target(self) -> int:
         """The id up to which changes may be moved now."""
-        now = self._clock()
-        self._seen.append((now, last_of(self._revision())))
-        while len(self._seen) > 1 and self._seen[1][0] <= now - self._settled:
+        now, newest = self._clock(), last_of(self._revision())
+        if not self._seen or self._seen[-1][1] != newest:
+            self._seen.append((now, newest))
+        while len(self._seen) > 1 and self._seen[1][1] <= self._file.recorded:
             self._seen.popleft()
-        first, upto = self._seen[0]
-        return upto if first <= now - self._settled else self._file.recorded
+        settled = [id for seen, id in self._seen if seen <= now - self._settled]
+        return max(settled, default=self._file.recorded)
 
     def _tell_of_success(self) -> None:
         if self._failing:
             self._failing = False
             log.info("The history is written again", file=self._file.path)
+
+    def _tell_of_lag(self) -> None:
+        behind = self.lag > BEHIND
+        if behind and not self._behind:
+            log.warning(
+                "The history is behind, of changes of a status it keeps the last ones", seconds=self.lag
+            )
+        self._behind = behind
 
     def _tell_of_failure(self, error: Exception) -> None:
         self.metrics.failures.inc()
@@ -207,7 +217,6 @@ class Recorder(BackgroundTask):
             changes, done = await self.run(self._source.read, self._read_to, upto, STEP)
             await self._prepare(changes)
             await self.run(self._move, changes, done, upto)
-            self._moved_at = self._clock()
             self._read_to = done
             if done < upto:
                 return True

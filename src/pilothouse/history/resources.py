@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from pilothouse.api.values.fields import Object
-from pilothouse.registry.crd import CustomResource, Definition, Digests
-from pilothouse.registry.resource import Action
+from pilothouse.registry.crd import Definition, Digests
+from pilothouse.registry.resource import Action, Resource
 
 GROUP, VERSION = "history.pilothouse.dev", "v1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -208,7 +208,7 @@ def _record(
     *,
     namespaced: bool,
     columns: Any,
-) -> CustomResource:
+) -> Resource:
     names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
     version = {
         "name": VERSION,
@@ -232,9 +232,9 @@ def _record(
     return replace(record, verbs=verbs, action=action, storage_version_hash="")
 
 
-def resources() -> list[CustomResource]:
+def resources() -> list[Resource]:
     """The records of the group."""
-    read = ("get", "list")
+    read = ("get", "list", "watch")
     return [
         _record("changes", "Change", CHANGE, Action.CHANGES, read, namespaced=True, columns=COLUMNS),
         _record(

@@ -1,5 +1,6 @@
 """Serves the group history.pilothouse.dev: changes of objects, and who has set which field."""
 
+import random
 import time
 from collections.abc import Callable
 
@@ -10,13 +11,14 @@ from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes
 from pilothouse.authz.authorizer import forbidden
+from pilothouse.endpoints.actions.change_watch import ChangeWatch
 from pilothouse.endpoints.actions.parts import Actions
 from pilothouse.endpoints.answers.response import list_metadata
 from pilothouse.endpoints.objects.past import milliseconds
 from pilothouse.endpoints.objects.scope import RequestScope
-from pilothouse.endpoints.request import refusals
+from pilothouse.endpoints.objects.watch import encoder_of
 from pilothouse.endpoints.request.context import Context
-from pilothouse.endpoints.request.params import first, list_params
+from pilothouse.endpoints.request.params import check_list, first, list_params, resource_version
 from pilothouse.history.blame import blame
 from pilothouse.history.changes import Changes, authorship, id_of
 from pilothouse.history.file import ChangeKind
@@ -26,9 +28,10 @@ from pilothouse.history.places import Place
 from pilothouse.history.reader import LAST, KeptChange
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import key_of
-from pilothouse.server.request import Response
+from pilothouse.server.request import Response, Stream
 from pilothouse.storage import interface
 from pilothouse.storage.keys import ROOT
+from pilothouse.storage.sqlite.changes import last_of
 
 CHUNK = 500
 """Changes that are read in one step."""
@@ -141,9 +144,9 @@ async def handle(actions: Actions, ctx: Context, resource: Resource) -> Response
     """One change, or a list of them, the newest first."""
     history = actions.verbs.history
     assert history is not None
-    if ctx.info.verb == "watch":
-        raise refusals.method_not_allowed()
     try:
+        if ctx.info.verb == "watch":
+            return await _watch(actions, history, ctx, resource)
         return await (_one if ctx.info.name else _list)(actions, history, ctx, resource)
     except interface.StorageError as err:
         raise errors.internal(str(err)) from err
@@ -194,6 +197,35 @@ async def _list(actions: Actions, history: History, ctx: Context, resource: Reso
             break
     revision = actions.verbs.store.cacher.revision
     return actions.verbs.responder.objects(ctx, resource, shown, list_metadata(revision, token, None))
+
+
+async def _watch(actions: Actions, history: History, ctx: Context, resource: Resource) -> Response:
+    """A watch from a resourceVersion on; without one, it begins with the latest changes."""
+    params, verbs = list_params(ctx.query), actions.verbs
+    check_list(params)
+    changes = Changes(verbs.catalog, history.place_of)
+    choice = Choice(ctx, changes, namespaced=resource.namespaced)
+    after = last_of(resource_version(params.resource_version))
+    if params.resource_version in ("", "0"):
+        latest = await history.reader.changes(ROOT, ROOT + LAST, limit=MOST)
+        after = latest[-1].id - 1 if latest else 0
+    seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
+
+    async def show(change: KeptChange) -> Object | None:
+        rights = Rights(actions, ctx)  # they may be others by now
+        if not choice.fits(change) or not await rights.may_see(changes.place_of(change)):
+            return None
+        shown = changes.shown(change, await _after(history, change))
+        return shown if choice.has_path(shown) else None
+
+    session = ChangeWatch(history, show, encoder_of(verbs, ctx, resource), after, seconds)
+
+    def begin(stream: Stream) -> None:
+        if ctx.flow is not None:
+            ctx.flow.release()
+        session.begin(stream)
+
+    return Response(200, content_type=ctx.media.content_type, start=begin)
 
 
 def _span(actions: Actions, choice: Choice) -> tuple[str, str]:
