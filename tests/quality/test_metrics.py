@@ -30,6 +30,7 @@ from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.authn.metrics import SignerMetrics
 from pilothouse.configuration import options
 from pilothouse.endpoints.request.metrics import StandingMetrics
+from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.metrics.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
@@ -657,12 +658,13 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     WorkerMetrics,
     CommitMetrics,
     EtcdMetrics,
+    HistoryMetrics,
 )
 """The metrics that are declared where a flag asks for them: a KMS plugin, encryption
 (storage/encryption/test_config.py), an etcd, proxies (outbound/test_egress.py moves those), an audit back end
 (audit/), an external signer, the end of open requests (endpoints/objects/test_standing.py), several workers
 (workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd (storage/etcd/test_leases.py),
-traces (tracing/test_exporter.py)."""
+traces (tracing/test_exporter.py), a history (history/test_recorder.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

@@ -92,7 +92,6 @@ class Cluster:
     quotas: Ledger
     resolver: ServiceResolver
     handlers: Handlers
-    history: History | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -227,7 +226,6 @@ def _wired(
         quotas=quotas,
         resolver=resolver,
         handlers=handlers,
-        history=history,
     )
 
 

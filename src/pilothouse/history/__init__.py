@@ -1,1 +1,1 @@
-"""What changed in a cluster, when and by whom: kept, read and taken back."""
+"""The history of objects: it keeps, shows and takes back who changed what, and when."""

@@ -1,4 +1,4 @@
-"""Who has written: the bytes that a store keeps with a write, and what they say.
+"""Authors of writes: the bytes that a store keeps with a write, and their meaning.
 
     8 bytes     milliseconds since 1970, big-endian
     1 byte      the length of the audit ID, which follows

@@ -100,7 +100,7 @@ class Changes:
 
 
 def authorship(change: KeptChange) -> Object:
-    """Who has made a change, when and by which request."""
+    """The members that tell who has made a change, when, and by which request."""
     out: Object = {"time": timestamp(change.time_ms), "revision": str(revision_of(change.id))}
     if change.audit_id:
         out["auditID"] = change.audit_id

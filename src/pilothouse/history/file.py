@@ -45,7 +45,7 @@ PRAGMA user_version = {FORMAT};
 
 
 class ChangeKind(IntEnum):
-    """What a change did, and what its row keeps of it."""
+    """The effect of a change, and what its row keeps of it."""
 
     CREATED = 0
     """The object came to be; nothing is kept."""

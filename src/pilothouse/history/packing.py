@@ -36,7 +36,7 @@ DICTIONARY = (
     b'"generation":"uid":"creationTimestamp":"2026-"resourceVersion":"["=",["metadata","generation"],["=",'
     b'["status","conditions",0,"lastTransitionTime"],"["=",["metadata","managedFields",0,"time"],"2026-'
 )
-"""What stands at the end is found at the least cost. It is a part of the format and never changes."""
+"""The texts at its end cost the least. It is a part of the format and never changes."""
 
 
 def pack(data: bytes) -> bytes:

@@ -9,7 +9,7 @@ HIDDEN: tuple[tuple[str, ...], ...] = (
     ("metadata", "resourceVersion"),
     ("metadata", "generation"),
 )
-"""What the server writes itself with each change, and what tells nobody anything."""
+"""Fields that the server writes with each change, and that tell nobody anything."""
 
 
 def shown(path: Sequence[str | int]) -> str:

@@ -1,4 +1,4 @@
-"""What a history keeps: of which resources and namespaces, for how long, and how much of it.
+"""The policy of a history: of which resources and namespaces changes are kept, for how long, and how many.
 
     apiVersion: pilothouse.dev/v1
     kind: HistoryPolicy
@@ -83,7 +83,7 @@ class HistoryPolicy:
         return next((rule.keep for rule in self.rules if rule.fits(resource, namespace)), Keep.CHANGES)
 
     def left_out(self, resources: Sequence[str]) -> list[str]:
-        """Those of some resources of which nothing is kept in any namespace."""
+        """The resources, among some, of which nothing is kept in any namespace."""
 
         def nowhere(resource: str) -> bool:
             for rule in self.rules:

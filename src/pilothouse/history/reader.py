@@ -47,14 +47,29 @@ class KeptChange(NamedTuple):
 
     @property
     def revision(self) -> int:
+        """The resourceVersion that the change gave the object."""
         return revision_of(self.id)
+
+    @property
+    def creates(self) -> bool:
+        """Whether the object came to be."""
+        return self.kind is ChangeKind.CREATED
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the object went."""
+        return self.kind is ChangeKind.DELETED
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole object before the change is kept, and not the difference."""
+        return self.kind is ChangeKind.REPLACED
 
 
 def _unmoved(change: RecordedChange) -> KeptChange:
     author = author_of(change.author) if change.author else None
-    return KeptChange(
-        change.id, change.key, change.kind, change.time_ms, author, change.audit_id, change.value
-    )
+    id, key, kind, time_ms, _, audit_id, value = change
+    return KeptChange(id, key, kind, time_ms, author=author, audit_id=audit_id, value=value)
 
 
 class HistoryReader:
@@ -104,7 +119,7 @@ class HistoryReader:
     # --- objects
 
     async def get(self, key: str, revision: int) -> KeyValue | None:
-        """What a key held at a revision, as JSON. Compacted when that is too long ago."""
+        """The value of a key at a revision, as JSON. Compacted when that is too long ago."""
         page = await self._page(key, key + "\0", revision, 0)
         return page.items[0] if page.items else None
 
@@ -136,7 +151,7 @@ class HistoryReader:
             first = upto
 
     async def _base(self, first: str, end: str, revision: int, limit: int) -> Page:
-        """What the store held when the newest kept change had been made."""
+        """The pairs of the store when the newest kept change had been made."""
         if end == first + "\0":  # one key
             found = await self._storage.get(first, revision)
             page = Page([found] if found else [], revision)
@@ -218,14 +233,14 @@ class HistoryReader:
             found = [_unmoved(one) for one in waiting if within in one.key]
         if not limit or len(found) < limit:
             rest = limit and limit - len(found)
-            found += await self._read(
-                self._changes, first, end, within, min(before, recorded + 1), after, rest
-            )
+            ids = after, min(before, recorded + 1)
+            found += await self._read(self._changes, (first, end), within, ids, rest)
         return found
 
     def _changes(
-        self, first: str, end: str, within: str, before: int, after: int, limit: int
+        self, keys: tuple[str, str], within: str, ids: tuple[int, int], limit: int
     ) -> list[KeptChange]:
+        (first, end), (after, before) = keys, ids
         where, args = " AND o.key >= ? AND o.key < ?", [first, end]
         if end == first + "\0":  # by the index of one object's changes
             where, args = " AND c.object = (SELECT id FROM objects WHERE key = ?)", [first]
@@ -241,9 +256,9 @@ class HistoryReader:
             key,
             ChangeKind(kind),
             time_ms,
-            author_of(who) if who else None,
-            audit_id_of(audit),
-            self._opened(key, value) if value is not None else b"",
+            author=author_of(who) if who else None,
+            audit_id=audit_id_of(audit),
+            value=self._opened(key, value) if value is not None else b"",
         )
 
     async def revision_at(self, time_ms: int) -> int:

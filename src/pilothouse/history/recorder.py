@@ -276,17 +276,17 @@ class Recorder(BackgroundTask):
         return change.old if base is None else self._source.value(base[0])
 
     def _recorded(self, change: StoredChange, stored: bytes | None) -> RecordedChange | None:
-        """What is kept of a change that starts from a stored value; None of one that cannot be told."""
+        """The change as it is kept, when it starts from a stored value; None of one that cannot be told."""
         at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
         kind, value = ChangeKind.CREATED, b""
         if change.prev:
             if stored is None:
                 return None
-            old = self._json(change.key, stored)
+            old = self._to_json(change.key, stored)
             if change.new is None:
                 kind, value = ChangeKind.DELETED, old
             else:
-                new = self._json(change.key, change.new)
+                new = self._to_json(change.key, change.new)
                 delta = difference(old, new, len(old) // 2)
                 if delta is None or revision_of(change.id) % WHOLE_EVERY == 0:
                     kind, value = ChangeKind.REPLACED, old
@@ -294,9 +294,5 @@ class Recorder(BackgroundTask):
                     kind, value = ChangeKind.CHANGED, delta
         elif change.deleted:
             return None
-        return RecordedChange(
-            change.id, change.key, kind, at or int(self._clock() * 1000), who, audit_id, value
-        )
-
-    def _json(self, key: str, value: bytes) -> bytes:
-        return self._to_json(key, value)
+        at = at or int(self._clock() * 1000)
+        return RecordedChange(change.id, change.key, kind, at, author=who, audit_id=audit_id, value=value)

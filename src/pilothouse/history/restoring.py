@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pilothouse.api.values.fields import Object
 from pilothouse.history.delta import ABSENT, Delta, Path
 from pilothouse.history.paths import hidden, shown
+from pilothouse.registry.resource import Resource
 
 MANAGER = "history"
 """The field manager of what is restored."""
@@ -50,6 +51,8 @@ LAST = (
     "validatingwebhookconfigurations.admissionregistration.k8s.io",
     "mutatingwebhookconfigurations.admissionregistration.k8s.io",
 )
+FILLED = frozenset(("events", "endpoints", "endpointslices.discovery.k8s.io"))
+"""Resources that controllers fill, which are restored only when they are named."""
 JOB_LABELS = (
     "controller-uid",
     "batch.kubernetes.io/controller-uid",
@@ -59,7 +62,7 @@ JOB_LABELS = (
 
 
 class RestoreAction(Enum):
-    """What a plan does with an object."""
+    """The ways in which a plan treats an object."""
 
     CREATE = "Created"
     UPDATE = "Updated"
@@ -86,6 +89,11 @@ def rank(resource: str) -> int:
     if resource in LAST:
         return len(RANKS) + 1
     return next((at for at, one in enumerate(RANKS) if resource in one), len(RANKS))
+
+
+def filled_by_controllers(resource: Resource) -> bool:
+    """Whether controllers make the objects of a resource out of others."""
+    return resource.group_resource in FILLED
 
 
 def plan(

@@ -328,7 +328,7 @@ class Write:
             await undo(ctx)
 
     def author(self) -> bytes:
-        """Who writes, for a store that keeps it; b"" where none does."""
+        """The bytes that tell who writes, for a store that keeps them; b"" where none does."""
         tell = self.store.author
         return b"" if tell is None else tell(self.context, self.manager)
 

@@ -12,6 +12,7 @@ from pilothouse.authn import keys
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.endpoints.actions import subresources
 from pilothouse.endpoints.streams import connect
+from pilothouse.history.resources import resources
 from pilothouse.registry.catalog import built_in
 from pilothouse.registry.resource import Action
 from pilothouse.storage.interface import RevisionConflict
@@ -276,7 +277,9 @@ async def test_the_type_of_a_body_is_judged_before_the_options(rig: Rig, path: s
 
 
 def test_every_action_is_carried_out_in_one_place() -> None:
-    carried = [*subresources.POSTED, *connect.OPTIONS, Action.LOG, Action.COMPONENT_STATUS]
+    carried = [*subresources.POSTED, *connect.OPTIONS, Action.LOG, Action.COMPONENT_STATUS, Action.CHANGES]
     assert sorted(action.name for action in carried) == sorted(action.name for action in Action)
-    named = {r.action for r in built_in()} | {s.action for r in built_in() for s in r.subresources.values()}
+    named = {r.action for r in (*built_in(), *resources())} | {
+        s.action for r in built_in() for s in r.subresources.values()
+    }
     assert named - {None} == set(Action), "and every one is some record's"

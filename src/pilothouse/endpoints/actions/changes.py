@@ -21,7 +21,6 @@ from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import check_list, first, list_params, resource_version
 from pilothouse.history.blame import blame
 from pilothouse.history.changes import Changes, authorship, id_of
-from pilothouse.history.file import ChangeKind
 from pilothouse.history.history import History
 from pilothouse.history.paths import shown
 from pilothouse.history.places import Place
@@ -244,7 +243,7 @@ def _span(actions: Actions, choice: Choice) -> tuple[str, str]:
 
 async def _after(history: History, change: KeptChange) -> bytes | None:
     """The object after a change of which the whole object before it is kept."""
-    if change.kind is not ChangeKind.REPLACED:
+    if not change.is_whole:
         return None
     found = await history.reader.get(change.key, change.revision)
     return None if found is None else found.value

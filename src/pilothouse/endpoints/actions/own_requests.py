@@ -78,15 +78,10 @@ class OwnRequests:
             headers["content-type"] = "application/json"
             headers["content-length"] = str(len(body))
         kept = [(key, value) for key, value in first.all_headers if key.lower() not in OF_BODY]
-        request = Request(
-            method,
-            f"{path}?{text}" if text else path,
-            headers,
-            [*kept, *((key, value) for key, value in headers.items() if key in OF_BODY)],
-            body,
-            first.peer,
-            first.peer_certificates,
-        )
+        kept += [(key, value) for key, value in headers.items() if key in OF_BODY]
+        target = f"{path}?{text}" if text else path
+        request = Request(method, target, headers, kept, body, first.peer)
+        request.peer_certificates = first.peer_certificates
         answer = self._handler(request)
         response = await answer if isinstance(answer, Awaitable) else answer
         data = _bytes_of(response)

@@ -19,7 +19,6 @@ from pilothouse.endpoints.objects.scope import RequestScope
 from pilothouse.endpoints.request.params import resource_version
 from pilothouse.history._delta import difference
 from pilothouse.history.changes import MOST_DELTA, id_of
-from pilothouse.history.file import ChangeKind
 from pilothouse.history.history import History
 from pilothouse.history.places import Place, stored
 from pilothouse.history.reader import LAST, KeptChange
@@ -27,6 +26,7 @@ from pilothouse.history.restoring import (
     MANAGER,
     PlannedWrite,
     RestoreAction,
+    filled_by_controllers,
     in_order,
     owned_anew,
     plan,
@@ -41,14 +41,10 @@ from pilothouse.storage.keys import ROOT
 
 AT_ONCE = 16
 """Writes that are on their way at the same time."""
-NOT_RESTORED = frozenset(
-    ("events", "endpoints", "endpointslices.discovery.k8s.io", "replicationcontrollers/scale")
-)
-"""Resources that controllers fill, which are restored only when they are named."""
 
 
 class Outcome(NamedTuple):
-    """What became of an object."""
+    """The outcome for one object."""
 
     write: PlannedWrite
     action: str
@@ -226,7 +222,7 @@ def _records(actions: Actions, history: History, spec: Object) -> list[Resource]
         found = [
             one
             for one in stored(catalog)
-            if (one.namespaced or one.names_namespace) and one.group_resource not in NOT_RESTORED
+            if (one.namespaced or one.names_namespace) and not filled_by_controllers(one)
         ]
     for one in found:
         if one.namespaced and not namespace:
@@ -270,16 +266,16 @@ async def _undoing(
         raise errors.BadRequest(f"the resource {place.resource} is not served any more")
     entry = verbs.store.get(record.storage or record, change.key)
     now = orjson.loads(entry.value) if entry is not None else None
-    if change.kind is ChangeKind.DELETED:
+    if change.deletes:
         if now is not None and not force:
             raise _conflict(place, "it has been created again since")
         return change, plan(*place, orjson.loads(change.value), now)
     if now is None:
         raise _conflict(place, "it has been deleted since")
-    if change.kind is ChangeKind.CREATED:
+    if change.creates:
         return change, PlannedWrite(RestoreAction.DELETE, *place, now)
     delta = change.value
-    if change.kind is ChangeKind.REPLACED:
+    if change.is_whole:
         after = await history.reader.get(change.key, change.revision)
         whole = difference(change.value, after.value, MOST_DELTA) if after is not None else None
         if whole is None:

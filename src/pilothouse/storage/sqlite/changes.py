@@ -91,7 +91,7 @@ class ChangeReader:
 
 def _stored(row: tuple[Any, ...]) -> StoredChange:
     id, key, prev, created, author, new, old = row
-    return StoredChange(id, key, prev or 0, not created, author or b"", new, old)
+    return StoredChange(id, key, prev or 0, deleted=not created, author=author or b"", new=new, old=old)
 
 
 def first_of(revision: int) -> int:
