@@ -15,7 +15,9 @@ from pilothouse.storage.feed import Feed
 from pilothouse.storage.interface import Full, Unavailable
 from pilothouse.storage.sqlite import file as sqlite_file
 from pilothouse.storage.sqlite._commit import Batch, KeyHeads, WriteJob
+from pilothouse.storage.sqlite.advance import advance, given_out
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
+from pilothouse.storage.sqlite.relaxed import RelaxedUpdates
 from pilothouse.storage.sqlite.reserve import Reserve
 
 log = Logger(__name__)
@@ -50,6 +52,7 @@ class SQLiteWriter:
         loop: asyncio.AbstractEventLoop,
         deliver: Callable[[Batch], None],
         feed: Feed,
+        relaxed: str = "",
     ) -> None:
         self._directory = directory
         self._loop = loop
@@ -64,6 +67,7 @@ class SQLiteWriter:
         self._cursor: sqlite3.Cursor
         """The one of all commits, which need no others."""
         self._heads = KeyHeads()
+        self._relaxed = RelaxedUpdates(relaxed) if relaxed else None
         self.expiring: list[tuple[int, str, int]] = []
         self.compacted = 1
 
@@ -97,7 +101,8 @@ class SQLiteWriter:
         self._db = self._directory.open()
         self._cursor = self._db.cursor()
         try:
-            revision = sqlite_file.newest_id(self._db) >> BITS
+            if (revision := given_out(self._db)) > sqlite_file.newest_id(self._db) >> BITS:
+                advance(self._db, revision)
             self.compacted = sqlite_file.read_meta(self._db)["compacted"]
             self.expiring = self._heads.load(sqlite_file.read_heads(self._db), revision)
         except BaseException:
@@ -141,6 +146,8 @@ class SQLiteWriter:
     def _end(self) -> None:
         with contextlib.closing(self._db) as db:
             try:
+                if self._relaxed is not None:
+                    self._relaxed.close(db)
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.Error as error:
                 log.warning("The last checkpoint failed, the log is read at the next start", err=error)
@@ -171,6 +178,8 @@ class SQLiteWriter:
             without_space = [write for write in writes if not write.deletes]
             writes = [write for write in writes if write.deletes]
         try:
+            if self._relaxed is not None:
+                self._relaxed.prepare(self._db, writes, self.revision)
             batch = self._heads.commit(self._cursor, writes, self._feed.wants_previous)
         except Exception as error:
             if not isinstance(error, sqlite3.Error):
