@@ -11,10 +11,11 @@ import pytest
 from storage.contract import StoreContract
 
 from pilothouse.storage.interface import Compacted, KeyValue, Op, StorageEvent
-from pilothouse.storage.sqlite import check, relaxed
+from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.file import BITS
 from pilothouse.storage.sqlite.opened import NODE_LEASES
+from pilothouse.storage.sqlite.relaxed import RelaxedUpdates
 
 NODE = NODE_LEASES + "node-1"
 ELECTION = "/registry/leases/kube-system/kube-scheduler"
@@ -59,7 +60,7 @@ def run(directory: Path, body: Callable[[SqliteStorage], Awaitable[None]], prefi
 
 
 def watched(store: SqliteStorage) -> list[tuple[str, int]]:
-    """What the writer inserts from now on, and whether it is synced."""
+    """The statements by which the writer inserts from now on, with their level of sync."""
     seen: list[tuple[str, int]] = []
     writer: Any = store._writer
     writer._cursor = Levels(writer._db, writer._cursor, seen)
@@ -126,12 +127,9 @@ def test_a_store_that_was_closed_goes_on_where_it_was(tmp_path: Path) -> None:
     run(tmp_path, read)
 
 
-def test_revisions_are_reserved_before_they_are_given_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relaxed, "STEP", 5)
-
+def test_revisions_are_reserved_before_they_are_given_out(tmp_path: Path) -> None:
     async def body(store: SqliteStorage) -> None:
+        store._writer._relaxed = RelaxedUpdates(NODE_LEASES, step=5)
         node, pod = await store.create(NODE, b"1"), await store.create(POD, b"1")
         seen = watched(store)
         other = sqlite3.connect(tmp_path / "state.db")

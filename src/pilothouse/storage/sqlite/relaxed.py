@@ -21,8 +21,9 @@ STEP = 10_000
 class RelaxedUpdates:
     """Chooses for each commit whether it is synced. It is used on the writer's thread."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, step: int = STEP) -> None:
         self._prefix = prefix
+        self._step = step
         self._reserved = 0
         self._synced = True
 
@@ -33,8 +34,8 @@ class RelaxedUpdates:
         last = revision + len(writes)
         if relaxed and last > self._reserved:
             self._sync(db, True)
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (RESERVED, last + STEP))
-            self._reserved = last + STEP
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (RESERVED, last + self._step))
+            self._reserved = last + self._step
         self._sync(db, not relaxed)
 
     def close(self, db: sqlite3.Connection) -> None:
