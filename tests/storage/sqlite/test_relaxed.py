@@ -11,7 +11,7 @@ import pytest
 from storage.contract import StoreContract
 
 from pilothouse.storage.interface import Compacted, KeyValue, Op, StorageEvent
-from pilothouse.storage.sqlite import check
+from pilothouse.storage.sqlite import check, snapshot
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.file import BITS
 from pilothouse.storage.sqlite.opened import NODE_LEASES
@@ -144,6 +144,40 @@ def test_revisions_are_reserved_before_they_are_given_out(tmp_path: Path) -> Non
         assert 7 <= len(reservations) <= 9
 
     run(tmp_path, body)
+
+
+def test_revisions_are_reserved_for_writes_only(tmp_path: Path) -> None:
+    """On a full disk a group may be left without any."""
+
+    async def body(store: SqliteStorage) -> None:
+        store._writer.put([])
+        await store.create(POD, b"1")
+        with sqlite3.connect(tmp_path / "state.db") as db:
+            assert number(db, "reserved") is None
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("bump", [0, 1])
+def test_a_snapshot_of_a_running_store_is_restored_behind_what_was_given_out(
+    tmp_path: Path, bump: int
+) -> None:
+    given_out: list[int] = []
+
+    async def write(store: SqliteStorage) -> None:
+        node = await store.create(NODE, b"{}")
+        node = await store.update(NODE, b"{}", node.mod)
+        await asyncio.to_thread(snapshot.save, tmp_path / "a", tmp_path / "file")
+        for _ in range(20):
+            node = await store.update(NODE, b"{}", node.mod)
+        given_out.append(node.mod)
+
+    async def read(store: SqliteStorage) -> None:
+        assert store.revision == store.compacted > given_out[0]
+
+    run(tmp_path / "a", write)
+    snapshot.restore(tmp_path / "file", tmp_path / "b", bump)
+    run(tmp_path / "b", read, prefix="")
 
 
 @pytest.mark.parametrize("prefix", ["", NODE_LEASES])

@@ -89,7 +89,7 @@ cdef class WriteJob:
 
 
 def only_updates(list writes not None, str prefix not None):
-    """Whether each write only replaces the value of one key that begins with a prefix."""
+    """Whether there are writes, and each only replaces the value of one key that begins with a prefix."""
     cdef WriteJob write
     cdef Op op
     for write in writes:
@@ -98,7 +98,7 @@ def only_updates(list writes not None, str prefix not None):
         op = write.ops[0]
         if op.value is None or not op.expect or not op.key.startswith(prefix):
             return False
-    return True
+    return PyList_GET_SIZE(writes) > 0
 
 
 cdef class Batch:
