@@ -14,11 +14,11 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 P = "/registry/configmaps/default/"
 
 
-async def _fill(store: SqliteStorage) -> list[KeyValue]:
+async def _fill(store: SqliteStorage, run: str) -> list[KeyValue]:
     made: list[KeyValue] = []
     while True:
         try:
-            made.append(await store.create(f"{P}{len(made)}", b"x" * 500_000))
+            made.append(await store.create(f"{P}{run}{len(made)}", b"x" * 500_000))
             made[-1] = await store.update(made[-1].key, b"x" * 50_000, made[-1].mod)
         except Full as error:
             assert "database space exceeded" in str(error)
@@ -29,7 +29,7 @@ async def main(directory: Path, relaxed: str) -> None:
     """Fill, delete, restart while full, delete on, compact; then all writes are accepted again."""
     store = SqliteStorage(directory, relaxed=relaxed)
     await store.start()
-    made = await _fill(store)
+    made = await _fill(store, "a")
     print("made", len(made))
     for kv in made[: len(made) // 2]:
         await store.delete(kv.key, kv.mod)
@@ -48,7 +48,7 @@ async def main(directory: Path, relaxed: str) -> None:
         await store.delete(kv.key, kv.mod)
     await store.compact(store.revision)
     await store.update(made[-2].key, b"x", made[-2].mod)
-    again = await _fill(store)
+    again = await _fill(store, "b")
     print("again", len(again))
     assert len(again) > len(made) // 2
     await store.close()
