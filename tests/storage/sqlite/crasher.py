@@ -1,14 +1,20 @@
-"""Writes continuously, prints a line for every acknowledged write, and is killed by the backend's tests."""
+"""Writes continuously, prints a line for every acknowledged write, and is killed by the backend's tests.
+
+Arguments: the directory, the name of the run, and "relaxed" or "strict" (--lease-durability).
+"""
 
 import asyncio
 import sys
 
 from pilothouse.storage.interface import RevisionConflict
 from pilothouse.storage.sqlite.backend import SqliteStorage
+from pilothouse.storage.sqlite.opened import NODE_LEASES
+
+PREFIXES = ("/registry/pods/", NODE_LEASES, "/registry/leases/kube-system/", "/registry/events/")
 
 
 async def work(store: SqliteStorage, run: str, worker: int) -> None:
-    key = f"/registry/pods/w{worker}"
+    key = f"{PREFIXES[worker % len(PREFIXES)]}w{worker}"
     current = await store.get(key)
     number = 0
     while True:
@@ -16,7 +22,7 @@ async def work(store: SqliteStorage, run: str, worker: int) -> None:
         value = f"{run} {worker} {number} ".encode() + b"x" * (number % 9000)
         if current is None:
             current = await store.create(key, value)
-        elif number % 7 == 0:
+        elif number % 7 == 0 and not key.startswith(NODE_LEASES):
             gone = await store.delete(key, current.mod)
             current = None
             print(f"{gone.mod} {key} -", flush=True)
@@ -33,7 +39,7 @@ async def work(store: SqliteStorage, run: str, worker: int) -> None:
 
 
 async def main() -> None:
-    store = SqliteStorage(sys.argv[1])
+    store = SqliteStorage(sys.argv[1], relaxed=NODE_LEASES if sys.argv[3] == "relaxed" else "")
     await store.start()
     print("ready", flush=True)
     await asyncio.gather(*(work(store, sys.argv[2], i) for i in range(8)))

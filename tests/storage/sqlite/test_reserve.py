@@ -7,8 +7,10 @@ from pilothouse.storage.sqlite.reserve import Reserve
 
 
 @pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")
-def test_a_full_disk_lets_keys_be_deleted_and_comes_back(tmp_path: Path) -> None:
-    said = small_disk.run(tmp_path, 64, str(Path(__file__).with_name("full_disk.py")), str(tmp_path))
+@pytest.mark.parametrize("durability", ["strict", "relaxed"])
+def test_a_full_disk_lets_keys_be_deleted_and_comes_back(tmp_path: Path, durability: str) -> None:
+    program = str(Path(__file__).with_name("full_disk.py"))
+    said = small_disk.run(tmp_path, 64, program, str(tmp_path), durability)
     assert "The disk is full" in said and "Traceback" not in said
 
 

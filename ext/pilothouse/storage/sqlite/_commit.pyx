@@ -94,6 +94,19 @@ cdef class WriteJob:
         return not self.ops or (<Op?>self.ops[PyList_GET_SIZE(self.ops) - 1]).value is None
 
 
+def only_updates(list writes not None, str prefix not None):
+    """Whether there are writes, and each only replaces the value of one key that begins with a prefix."""
+    cdef WriteJob write
+    cdef Op op
+    for write in writes:
+        if write.many or PyList_GET_SIZE(write.ops) != 1:
+            return False
+        op = write.ops[0]
+        if op.value is None or not op.expect or not op.key.startswith(prefix):
+            return False
+    return PyList_GET_SIZE(writes) > 0
+
+
 cdef class Batch:
     """The outcome of one commit.
 

@@ -8,6 +8,8 @@ from pilothouse.configuration.sections.section import Section, etcd, own
 
 OBJECT_LIMIT = 3 << 19
 """1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""
+DURABILITIES = ("strict", "relaxed")
+"""The values of --lease-durability; the first is the default."""
 
 HISTORY_BACKEND = "sqlite"
 """The store whose changes can be kept."""
@@ -48,6 +50,10 @@ class StoreOptions(Section):
         "HistoryPolicy: which changes are kept, for how long, and how much of them. Implies --history.")
     lease_reuse_duration_seconds: int = etcd(60, "int",
         "Seconds for which an etcd lease takes in more keys.")
+    lease_durability: str = own("strict", "string",
+        "When the built-in store answers updates of leases in the namespace kube-node-lease: strict, once "
+        "they are on disk like all other writes, or relaxed, before that. A power cut may take the last of "
+        "them then, a crash of the server none.")
     max_object_bytes: int = own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     storage_backend: str = etcd("sqlite", "string",
@@ -98,6 +104,13 @@ class StoreOptions(Section):
                 f"--etcd-servers-overrides={','.join(self.etcd_servers_overrides)} is not supported: all"
                 " resources are read from --etcd-servers, and those of another etcd would be missing. Move"
                 " them there or drop them (docs/migrate.md), and leave the flag out"
+            )
+        if self.lease_durability not in DURABILITIES:
+            yield f"--lease-durability invalid, allowed values: {', '.join(DURABILITIES)}"
+        elif self.lease_durability != DURABILITIES[0] and self.backend != "sqlite":
+            yield (
+                f"--lease-durability={self.lease_durability} is for the built-in store, and the store is"
+                f" {self.backend}"
             )
         yield from self.together("etcd_certfile", "etcd_keyfile")
         if self.encryption_provider_config_automatic_reload and not self.encryption_provider_config:

@@ -1,6 +1,7 @@
 """The default store: one SQLite file, written by one thread with group commit, readable by any SQLite tool.
 
 What is acknowledged is on disk (write-ahead log, synchronous=FULL); a kill at any moment loses nothing of it.
+`relaxed.py` has the one exception, by option.
 """
 
 import asyncio
@@ -38,7 +39,8 @@ REPLAY = 500
 
 
 class SqliteStorage:
-    """A store in `directory`, which one process at a time may use."""
+    """A store in `directory`, which one process at a time may use. Updates of keys that begin with `relaxed`
+    may be acknowledged before the disk has them; "" is none."""
 
     others_write = False
 
@@ -46,6 +48,7 @@ class SqliteStorage:
         self,
         directory: str | os.PathLike[str],
         clock: Callable[[], float] = time.time,
+        relaxed: str = "",
         *,
         authors: bool = False,
     ) -> None:
@@ -57,6 +60,7 @@ class SqliteStorage:
         self.metrics = CommitMetrics()
         self._feed = Feed()
         self._clock = clock
+        self._relaxed = relaxed
         self._expiry = Expiry(self._expire, clock)
         self._revision = 1
         self._compacted = 1
@@ -89,7 +93,7 @@ class SqliteStorage:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(1, "sqlite-reader")
         self._writer = SQLiteWriter(
-            self._directory, self._loop, self._deliver, self._feed, authors=self._authors
+            self._directory, self._loop, self._deliver, self._feed, self._relaxed, authors=self._authors
         )
         self._group = GroupCommit(self._loop, self._writer.put)
         opening = self._loop.run_in_executor(self._threads, self._open_files)

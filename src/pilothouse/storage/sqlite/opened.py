@@ -6,11 +6,16 @@ from pathlib import Path
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.interface import Storage
+from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
 __all__ = ["open_storage", "upkeep"]
 
+NODE_LEASES = ROOT + "leases/kube-node-lease/"
+"""The keys of the leases by which nodes tell that they are there. Those of leader elections are elsewhere."""
+
 
 def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> Storage:
     """The store, not started."""
-    return SqliteStorage(directory, authors=options.keeps_history)
+    relaxed = NODE_LEASES if options.lease_durability == "relaxed" else ""
+    return SqliteStorage(directory, relaxed=relaxed, authors=options.keeps_history)

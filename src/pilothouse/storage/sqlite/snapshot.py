@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import check
+from pilothouse.storage.sqlite.advance import advance, given_out
 from pilothouse.storage.sqlite.file import BITS, HEADS, DataDirectory, newest_id, read_meta
 
 HASH = hashlib.sha256().digest_size
@@ -32,8 +33,6 @@ BUMP = 1_000_000_000
 """The distance of a restored store's revision from that of its snapshot."""
 END = 1 << (63 - BITS)
 """The first revision that a row cannot have."""
-RESTORED = "/pilothouse/restored"
-"""The key whose deletion stands at the first revision of a restored store."""
 
 
 class SnapshotError(Exception):
@@ -168,15 +167,10 @@ def summary(db: sqlite3.Connection, size: int, digest: str = "") -> SnapshotSumm
 
 def _bump(db: sqlite3.Connection, bump: int) -> None:
     """Continue at a later revision, at which the history begins."""
-    first = (newest_id(db) >> BITS) + bump
+    first = given_out(db) + bump
     if first >= END:
         raise SnapshotError(f"its revision would be {first}, and a store ends at {END}")
-    db.execute("BEGIN IMMEDIATE")
-    db.execute(
-        "INSERT INTO history (id, key, created, expires) VALUES (?, ?, 0, 0)", (first << BITS, RESTORED)
-    )
-    db.execute("UPDATE meta SET number = ? WHERE name = 'compacted'", (first,))
-    db.execute("COMMIT")
+    advance(db, first)
 
 
 @contextlib.contextmanager

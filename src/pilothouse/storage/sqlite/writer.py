@@ -15,7 +15,9 @@ from pilothouse.storage.feed import Feed
 from pilothouse.storage.interface import Full, Unavailable
 from pilothouse.storage.sqlite import file as sqlite_file
 from pilothouse.storage.sqlite._commit import Batch, KeyHeads, WriteJob
+from pilothouse.storage.sqlite.advance import advance, given_out
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
+from pilothouse.storage.sqlite.relaxed import RelaxedUpdates
 from pilothouse.storage.sqlite.reserve import Reserve
 
 log = Logger(__name__)
@@ -23,8 +25,9 @@ log = Logger(__name__)
 RECHECK = 1.0
 """Seconds after which a full disk is looked at again."""
 
-STEP = 500
-"""Rows that one step of compaction looks at, so that writes never wait long for it."""
+STEP = 100
+"""Rows that one step of compaction looks at.
+A write that comes meanwhile waits for the step: 0.8 ms, its sync included."""
 
 VACUUM_PAGES = 256
 CHECKPOINT_BYTES = 4 * 1024 * 1024
@@ -51,6 +54,7 @@ class SQLiteWriter:
         loop: asyncio.AbstractEventLoop,
         deliver: Callable[[Batch], None],
         feed: Feed,
+        relaxed: str = "",
         *,
         authors: bool = False,
     ) -> None:
@@ -68,6 +72,7 @@ class SQLiteWriter:
         """The one of all commits, which need no others."""
         self._authors = authors
         self._heads = KeyHeads(authors)
+        self._relaxed = RelaxedUpdates(relaxed) if relaxed else None
         self.expiring: list[tuple[int, str, int]] = []
         self.compacted = 1
 
@@ -101,7 +106,8 @@ class SQLiteWriter:
         self._db = self._directory.open(authors=self._authors)
         self._cursor = self._db.cursor()
         try:
-            revision = sqlite_file.newest_id(self._db) >> BITS
+            if (revision := given_out(self._db)) > sqlite_file.newest_id(self._db) >> BITS:
+                advance(self._db, revision)
             self.compacted = sqlite_file.read_meta(self._db)["compacted"]
             self.expiring = self._heads.load(sqlite_file.read_heads(self._db), revision)
         except BaseException:
@@ -145,6 +151,8 @@ class SQLiteWriter:
     def _end(self) -> None:
         with contextlib.closing(self._db) as db:
             try:
+                if self._relaxed is not None:
+                    self._relaxed.close(db)
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.Error as error:
                 log.warning("The last checkpoint failed, the log is read at the next start", err=error)
@@ -175,6 +183,8 @@ class SQLiteWriter:
             without_space = [write for write in writes if not write.deletes]
             writes = [write for write in writes if write.deletes]
         try:
+            if self._relaxed is not None:
+                self._relaxed.prepare(self._db, writes, self.revision)
             batch = self._heads.commit(self._cursor, writes, self._feed.wants_previous)
         except Exception as error:
             if not isinstance(error, sqlite3.Error):
