@@ -1,6 +1,7 @@
 """`pilothouse snapshot save | restore | verify`: copies of the store in one file."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ from pilothouse.configuration import options
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.configuration.suggestions import nearest
+from pilothouse.history import snapshot as history
+from pilothouse.history.snapshot import HistorySummary
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import snapshot
+from pilothouse.storage.sqlite.changes import last_of
 from pilothouse.storage.sqlite.snapshot import SnapshotError, SnapshotSummary
 
 FLAGS = (
@@ -22,6 +26,13 @@ FLAGS = (
         "By how much the revision of a restored store is higher than that of the snapshot, so that clients"
         " which have seen later changes list anew. 0 for a store that nobody has seen.",
     ),
+    Flag(
+        "with-history",
+        "bool",
+        False,
+        "command",
+        "Copy the history as well, to FILE.history, or put it back from there.",
+    ),
 )
 SERVER_FLAGS = ("data-dir", "etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
 USAGE = """Save, verify and restore snapshots of the store. A snapshot is one file; it contains what the store contains, so values
@@ -32,6 +43,8 @@ Usage:
   pilothouse snapshot save FILE --etcd-servers URL     Copy an etcd cluster, as `etcdctl snapshot save` does.
   pilothouse snapshot verify FILE                      Look for damage, and tell what is in it.
   pilothouse snapshot restore FILE --data-dir DIR      Put it into a directory that has no store; no server may run.
+
+With --with-history, save copies the history as well, to FILE.history, and restore puts it back from there.
 
 The keys and certificates of the data directory are not in a snapshot: keep a copy of them, and of the keys by which values
 are encrypted.
@@ -60,12 +73,16 @@ def run(arguments: Sequence[str]) -> None:
         raise ValueError(str(error)) from None
 
 
-def _save(path: Path, config: Config, _: dict[str, Any]) -> None:
+def _save(path: Path, config: Config, values: dict[str, Any]) -> None:
     if not config.store.etcd_servers:
         with shown("saving") as progress:
             saved = snapshot.save(config.data.directory, path, progress)
         print(_told(saved))
+        if values["with-history"]:
+            print(_told_of_history(history.save(config.data.directory, history.beside(path))))
         return
+    if values["with-history"]:
+        raise FlagError("--with-history is for the embedded store")
     try:
         from pilothouse.storage.etcd import snapshot as etcd
         from pilothouse.storage.etcd.rpc import TLS
@@ -89,6 +106,8 @@ def _verify(path: Path, config: Config, _: dict[str, Any]) -> None:
     with shown("verifying") as progress:
         verified = snapshot.verify(path, progress)
     print(_told(verified))
+    if history.beside(path).exists():
+        print(_told_of_history(history.summary(history.beside(path))))
 
 
 def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
@@ -102,6 +121,9 @@ def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
     with shown("restoring") as progress:
         restored = snapshot.restore(path, config.data.directory, values["bump-revision"], progress)
     print(_told(restored))
+    if values["with-history"]:
+        newest = last_of(restored.revision)
+        print(_told_of_history(history.restore(history.beside(path), config.data.directory, newest)))
 
 
 def _told(found: SnapshotSummary) -> str:
@@ -113,6 +135,16 @@ def _told(found: SnapshotSummary) -> str:
         f"bytes      {found.size}",
     ]
     return "\n".join([*lines, f"SHA-256    {found.hash}"] if found.hash else lines)
+
+
+def _told_of_history(found: HistorySummary) -> str:
+    since = datetime.fromtimestamp(found.since_ms / 1000, UTC)
+    lines = [
+        f"changes    {found.changes}",
+        f"objects    {found.objects}",
+        f"since      {since:%Y-%m-%dT%H:%M:%SZ}",
+    ]
+    return "\n".join(["history:", *lines])
 
 
 def _is_etcds(path: Path) -> bool:

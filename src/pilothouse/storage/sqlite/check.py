@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from pilothouse import gotext
+from pilothouse.storage.compaction import KEY as COMPACTED_KEY
 from pilothouse.storage.sqlite.file import (
     ADD_AUTHORS,
     AUTHOR_COLUMN,
@@ -116,7 +117,7 @@ def _row(row: Row, before: tuple[int, int] | None, cleaned: int) -> Iterator[str
         return
     at = number >> BITS
     name = f"{key!r} at revision {at}"
-    if not key.startswith("/"):
+    if not key.startswith("/") and key != COMPACTED_KEY:
         yield f"{name}: the key is not one of the store"
     if at < 1:
         yield f"{name}: there is no such revision"
@@ -130,7 +131,7 @@ def _row(row: Row, before: tuple[int, int] | None, cleaned: int) -> Iterator[str
         yield f"{name}: it follows row {prev}, and the row before it is {last}"
     elif created > at:
         yield f"{name}: it says that it was created at revision {created}"
-    if value is not None:
+    if value is not None and key != COMPACTED_KEY:
         yield from _value(name, value)
 
 
