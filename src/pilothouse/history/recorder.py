@@ -113,6 +113,13 @@ class Recorder(BackgroundTask):
         late = self._seen and self._seen[0][1] > self._file.recorded
         return max(0.0, self._clock() - self._moved_at - self._settled) if late else 0.0
 
+    def _note_time(self, change: StoredChange | None) -> None:
+        """Note up to which time all has been moved: that of the last change, or a minute ago without one."""
+        at = self._clock() - self._settled
+        if change is not None:
+            at = author.time_of(change.author) / 1000 if change.author else 0.0
+        self._moved_at = max(self._moved_at, at)
+
     def compactable(self) -> int:
         """The revision up to which the store may compact."""
         return self._revision() if self.lag > GIVEN_UP else self.recorded
@@ -160,6 +167,7 @@ class Recorder(BackgroundTask):
         self._seen.append((now, last_of(self._revision())))
         while len(self._seen) > 1 and self._seen[1][0] <= now - self._settled:
             self._seen.popleft()
+        self.metrics.lag.set(self.lag)
         first, upto = self._seen[0]
         return upto if first <= now - self._settled else self._file.recorded
 
@@ -207,10 +215,12 @@ class Recorder(BackgroundTask):
             changes, done = await self.run(self._source.read, self._read_to, upto, STEP)
             await self._prepare(changes)
             await self.run(self._move, changes, done, upto)
-            self._moved_at = self._clock()
             self._read_to = done
             if done < upto:
+                self._note_time(changes[-1] if changes else None)
+                self.metrics.lag.set(self.lag)
                 return True
+        self._note_time(None)
         before = int((self._clock() - self._policy.keep_for) * 1000)
         return bool(await self.run(self._trim, before))
 
