@@ -119,6 +119,14 @@ class HistoryFile:
         """Close the file."""
         self._db.close()
 
+    def last(self) -> int:
+        """The id of the last change that is kept, 0 without one."""
+        return self._db.execute("SELECT max(id) FROM changes").fetchone()[0] or 0
+
+    def has(self, id: int) -> bool:
+        """Whether a change is kept."""
+        return self._db.execute("SELECT 1 FROM changes WHERE id = ?", (id,)).fetchone() is not None
+
     def begin_at(self, id: int, time_ms: int) -> None:
         """Keep nothing of what was before; for a file that is new."""
         with self._transaction():

@@ -82,8 +82,8 @@ class Recorder(BackgroundTask):
         self._settled = settled
         self._seen: deque[tuple[float, int]] = deque()
         """How far the store was at some moments of the last minute."""
-        self._read_to = 0
-        """The id up to which rows have been read."""
+        self._read_to = self._again_to = 0
+        """The id up to which rows have been read, and that up to which they are read for a second time."""
         self._bases: dict[str, tuple[int, int]] = {}
         """The keys of which the latest changes of the status were left out: the row from which the next kept
         change starts, and the first that was left out."""
@@ -137,7 +137,7 @@ class Recorder(BackgroundTask):
             raise HistoryError(f"the store can not be read for the history: {error}") from error
         if not self._file.recorded:
             self._file.begin_at(last_of(self._revision()), int(self._clock() * 1000))
-        self._read_to = self._file.recorded
+        self._read_to, self._again_to = self._file.recorded, self._file.last()
 
     async def close(self) -> None:
         """Move nothing more; what is left is moved after the next start."""
@@ -214,7 +214,13 @@ class Recorder(BackgroundTask):
         if self._read_to < upto:
             changes, done = await self.run(self._source.read, self._read_to, upto, STEP)
             await self._prepare(changes)
-            await self.run(self._move, changes, done, upto)
+            try:
+                await self.run(self._move, changes, done, upto)
+            except BaseException:
+                self._again_to = max(self._again_to, self._read_to)
+                self._read_to = self._file.recorded
+                self._bases.clear()
+                raise
             self._read_to = done
             if done < upto:
                 self._note_time(changes[-1] if changes else None)
@@ -234,6 +240,9 @@ class Recorder(BackgroundTask):
         kept = []
         for change in changes:
             keep = self._keep(change)
+            if change.id <= self._again_to and keep is not Keep.NOTHING:
+                self._move_again(change)
+                continue
             if keep is Keep.NOTHING or (keep is Keep.CHANGES and self._is_followed(change, upto)):
                 self.metrics.left_out.inc()
                 continue
@@ -245,6 +254,13 @@ class Recorder(BackgroundTask):
             kept, min(done, *(first - 1 for _, first in self._bases.values())) if self._bases else done
         )
         self.metrics.kept.inc(by=len(kept))
+
+    def _move_again(self, change: StoredChange) -> None:
+        """Find out what became of a change that was looked at before a kill or a failure."""
+        if self._file.has(change.id):
+            self._bases.pop(change.key, None)
+        elif change.prev:
+            self._bases.setdefault(change.key, (change.prev, change.id))
 
     def _is_followed(self, change: StoredChange, upto: int) -> bool:
         """Whether to leave out a change of a status, for another one of the same minute follows.
