@@ -22,7 +22,7 @@ from pilothouse.history.policy import HistoryPolicy, Keep
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import KeyValue
-from pilothouse.storage.sqlite.changes import ChangeReader, StoredChange, last_of, revision_of
+from pilothouse.storage.sqlite.changes import ChangeReader, StoredChange, first_of, last_of, revision_of
 
 log = Logger(__name__)
 
@@ -250,9 +250,8 @@ class Recorder(BackgroundTask):
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.
-        self._file.record(
-            kept, min(done, *(first - 1 for _, first in self._bases.values())) if self._bases else done
-        )
+        firsts = [first_of(revision_of(first)) - 1 for _, first in self._bases.values()]
+        self._file.record(kept, min([done, *firsts]))
         self.metrics.kept.inc(by=len(kept))
 
     def _move_again(self, change: StoredChange) -> None:
