@@ -188,14 +188,18 @@ class Recorder(BackgroundTask):
         return found
 
     async def waiting(
-        self, first: str, end: str, after: int, before: int, limit: int
+        self, first: str, end: str, within: str, after: int, before: int, limit: int
     ) -> list[RecordedChange]:
-        """The last changes of keys between two, of ids between two, that are to be kept and have not been
-        moved; at most `limit`, the newest first."""
-        changes = await self.run(self._source.latest, first, end, after, before, limit)
-        await self._prepare(changes)
-        made: list[RecordedChange] = await self.run(self._waiting, changes)
-        return made
+        """The last changes of keys between two that have a text in them, of ids between two, that are to be
+        kept and have not been moved; at most `limit`, the newest first."""
+        made: list[RecordedChange] = []
+        while True:
+            changes = await self.run(self._source.latest, first, end, after, before, limit)
+            await self._prepare(changes)
+            made += await self.run(self._waiting, [one for one in changes if within in one.key])
+            if not limit or len(changes) < limit or len(made) >= limit:
+                return made[: limit or None]
+            before = changes[-1].id
 
     def _waiting(self, changes: list[StoredChange]) -> list[RecordedChange]:
         made = (self._recorded(one, one.old) for one in changes if self._keep(one) is not Keep.NOTHING)
@@ -212,7 +216,7 @@ class Recorder(BackgroundTask):
     async def step(self, upto: int) -> bool:
         """Move some changes with ids up to `upto`; whether there may be more to do."""
         if self._read_to < upto:
-            changes, done = await self.run(self._source.read, self._read_to, upto, STEP)
+            changes, done = await self.run(self._read, upto)
             await self._prepare(changes)
             try:
                 await self.run(self._move, changes, done, upto)
@@ -229,6 +233,14 @@ class Recorder(BackgroundTask):
         self._note_time(None)
         before = int((self._clock() - self._policy.keep_for) * 1000)
         return bool(await self.run(self._trim, before))
+
+    def _read(self, upto: int) -> tuple[list[StoredChange], int]:
+        compacted = last_of(self._source.compacted())
+        if compacted > self._read_to:  # it has given up: older states cannot be put together any more
+            self._file.begin_at(compacted, int(self._clock() * 1000))
+            self._read_to = compacted
+            self._bases.clear()
+        return self._source.read(self._read_to, upto, STEP)
 
     def _trim(self, before_ms: int) -> bool:
         trimmed = self._file.trim(before_ms, self._policy.max_bytes)
