@@ -155,7 +155,9 @@ async def test_nothing_is_compacted_that_has_not_been_moved(
     runner: Any, tmp_path: Path, clock: Clock
 ) -> None:
     async with kept(str(tmp_path), clock=clock) as one:
-        made = [await one.write("a", {"kind": "ConfigMap", "data": {"n": str(number)}}) for number in range(9)]
+        made = [
+            await one.write("a", {"kind": "ConfigMap", "data": {"n": str(number)}}) for number in range(9)
+        ]
         await one.move(made[3])
         await one.storage.compact(made[8])
         assert one.storage.compacted == one.recorder.recorded == made[3]
@@ -171,7 +173,10 @@ async def test_several_rows_of_one_revision(runner: Any, tmp_path: Path, clock: 
         names = [f"{PREFIX}{letter}" for letter in "abc"]
 
         async def write(text: str, subresource: str = "") -> int:
-            value, who = orjson.dumps({"kind": "ConfigMap", "status": text}), author(clock(), "jane", subresource)
+            value, who = (
+                orjson.dumps({"kind": "ConfigMap", "status": text}),
+                author(clock(), "jane", subresource),
+            )
             return await one.storage.txn([Op(name, value, None, 0, who) for name in names])
 
         created, first, second = await write("1"), await write("2"), await write("3")
@@ -216,7 +221,7 @@ async def test_a_revision_of_which_a_part_is_made_up_for_later_is_not_compacted(
 
 
 async def test_a_kill_between_two_steps(runner: Any, tmp_path: Path, clock: Clock) -> None:
-    """Whenever the server is killed, the next one keeps each change once, and all states read as they were."""
+    """Whenever it is killed, each change is kept once afterwards, and all states read as they were."""
     model: dict[int, Any] = {}
     async with kept(str(tmp_path / "0"), clock=clock) as one:
         for number in range(4 * STEP):
