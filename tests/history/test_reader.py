@@ -4,81 +4,14 @@ import asyncio
 import contextlib
 import copy
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kept_history import PREFIX, kept
 
-from pilothouse.history.file import HistoryFile
-from pilothouse.history.places import Place
-from pilothouse.history.policy import HistoryPolicy
-from pilothouse.history.reader import HistoryReader
-from pilothouse.history.recorder import Recorder
 from pilothouse.storage.interface import RevisionConflict
-from pilothouse.storage.sqlite.backend import SqliteStorage
-from pilothouse.storage.sqlite.changes import ChangeReader, last_of
-
-PREFIX = "/registry/configmaps/default/"
-DEFAULT = HistoryPolicy()
-ROOT = "/registry/configmaps/"
-
-
-def place(key: str) -> Place:
-    return Place("configmaps", "default", key.rpartition("/")[2])
-
-
-class Kept:
-    """A store with a history, whose steps the test takes."""
-
-    def __init__(self, storage: SqliteStorage, recorder: Recorder, reader: HistoryReader) -> None:
-        self.storage = storage
-        self.recorder = recorder
-        self.reader = reader
-
-    async def move(self) -> None:
-        """Move all that has been written."""
-        while await self.recorder.step(last_of(self.storage.revision)):
-            pass
-
-    async def read(self, revision: int) -> dict[str, Any]:
-        """All objects as of a revision, from the store or the history."""
-        if revision >= max(self.storage.compacted, self.recorder.recorded):
-            page = await self.storage.range(ROOT, revision=revision)
-        else:
-            page = await self.reader.range(ROOT, revision=revision)
-        return {kv.key: (kv.mod, orjson.loads(kv.value)) for kv in page.items}
-
-
-@contextlib.asynccontextmanager
-async def kept(
-    directory: str, policy: HistoryPolicy = DEFAULT, clock: Callable[[], float] = time.time
-) -> AsyncIterator[Kept]:
-    storage = SqliteStorage(directory, authors=True)
-    await storage.start()
-    file = HistoryFile(directory)
-    recorder = Recorder(
-        ChangeReader(storage.directory),
-        file,
-        policy,
-        place_of=place,
-        to_json=lambda key, value: value,
-        revision=lambda: storage.revision,
-        clock=clock,
-    )
-    await recorder.open()
-    storage.compactable = recorder.compactable
-    reader = HistoryReader(recorder, file.path, storage, to_json=lambda key, value: value)
-    await reader.open()
-    try:
-        yield Kept(storage, recorder, reader)
-    finally:
-        await reader.close()
-        await recorder.close()
-        await storage.close()
-
 
 VALUES = st.dictionaries(
     st.sampled_from("abc"), st.integers(0, 3) | st.lists(st.integers(0, 2), max_size=3), max_size=3

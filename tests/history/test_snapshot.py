@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from history.test_reader import PREFIX, kept
+from kept_history import PREFIX, kept
 
 from pilothouse.history import snapshot as history
 from pilothouse.history.file import FILE, HistoryError

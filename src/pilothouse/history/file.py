@@ -10,7 +10,7 @@ import contextlib
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ CREATE TABLE changes (
     value BLOB
 );
 CREATE INDEX changes_object ON changes (object);
+CREATE INDEX changes_author ON changes (author);
 CREATE TABLE meta (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('recorded', 0), ('trimmed', 0), ('since', 0);
 PRAGMA user_version = {FORMAT};
@@ -119,6 +120,14 @@ class HistoryFile:
         """Close the file."""
         self._db.close()
 
+    def last(self) -> int:
+        """The id of the last change that is kept, 0 without one."""
+        return self._db.execute("SELECT max(id) FROM changes").fetchone()[0] or 0
+
+    def has(self, id: int) -> bool:
+        """Whether a change is kept."""
+        return self._db.execute("SELECT 1 FROM changes WHERE id = ?", (id,)).fetchone() is not None
+
     def begin_at(self, id: int, time_ms: int) -> None:
         """Keep nothing of what was before; for a file that is new."""
         with self._transaction():
@@ -196,21 +205,26 @@ class HistoryFile:
     def trim(self, before_ms: int, most_bytes: int) -> bool:
         """Drop the oldest changes, one step of those from before a time, or beyond a size; False when there
         are none."""
-        rows = self._db.execute("SELECT id, time FROM changes ORDER BY id LIMIT ?", (STEP,)).fetchall()
+        rows = self._db.execute(
+            "SELECT id, time, ifnull(length(value), 0) FROM changes ORDER BY id LIMIT ?", (STEP,)
+        ).fetchall()
         if not rows:
             return False
-        last = rows[-1][0] if self.size() > most_bytes else 0
+        last, excess = 0, self.size() - most_bytes
+        for id, _, length in rows:  # no more than has to go: values may be large
+            if excess <= 0:
+                break
+            last, excess = id, excess - length
         if not last:
             # Clocks may be set: a change of a later time does not keep older ones from going.
-            last = max((id for id, time_ms in rows if time_ms < before_ms), default=0)
+            last = max((id for id, time_ms, _ in rows if time_ms < before_ms), default=0)
         if not last:
             return False
-        since = max(self.since_ms, *(time_ms for id, time_ms in rows if id <= last))
+        since = max(self.since_ms, *(time_ms for id, time_ms, _ in rows if id <= last))
         with self._transaction():
-            gone = [
-                row[0]
-                for row in self._db.execute("SELECT DISTINCT object FROM changes WHERE id <= ?", (last,))
-            ]
+            gone = self._db.execute(
+                "SELECT DISTINCT object, author FROM changes WHERE id <= ?", (last,)
+            ).fetchall()
             self._db.execute("DELETE FROM changes WHERE id <= ?", (last,))
             self._forget(gone)
             self._note("trimmed", last)
@@ -219,14 +233,16 @@ class HistoryFile:
         self._db.executescript("PRAGMA incremental_vacuum(256)")
         return True
 
-    def _forget(self, objects: Iterable[int]) -> None:
-        """Drop the keys of objects that have no change left."""
+    def _forget(self, gone: Sequence[tuple[int, int | None]]) -> None:
+        """Drop the objects and authors of changes that are gone where they have no change left."""
         self._objects.clear()
-        self._db.executemany(
-            "DELETE FROM objects WHERE id = ?"
-            " AND NOT EXISTS (SELECT 1 FROM changes WHERE object = objects.id)",
-            ((one,) for one in objects),
-        )
+        self._authors.clear()
+        for place, table, column in ((0, "objects", "object"), (1, "authors", "author")):
+            self._db.executemany(
+                f"DELETE FROM {table} WHERE id = ?"
+                f" AND NOT EXISTS (SELECT 1 FROM changes WHERE {column} = {table}.id)",
+                ((one,) for one in {row[place] for row in gone}),
+            )
 
     def purge(self, keys: Sequence[str]) -> int:
         """Drop all changes of some keys for good; how many they were."""
@@ -236,8 +252,11 @@ class HistoryFile:
         dropped = 0
         with self._transaction():
             for one in ids:
+                gone = self._db.execute(
+                    "SELECT DISTINCT object, author FROM changes WHERE object = ?", (one,)
+                ).fetchall()
                 dropped += self._db.execute("DELETE FROM changes WHERE object = ?", (one,)).rowcount
-            self._forget(ids)
+                self._forget([*gone, (one, None)])
         self._db.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
         return dropped
 

@@ -58,7 +58,11 @@ def unpack(data: bytes) -> bytes:
         return rest
     if kind != DEFLATED:
         raise ValueError(f"the value in the history has the unknown form {kind!r}")
+    inflate = zlib.decompressobj(WINDOW, zdict=DICTIONARY)
     try:
-        return zlib.decompressobj(WINDOW, zdict=DICTIONARY).decompress(rest)
+        value = inflate.decompress(rest)
     except zlib.error as error:
         raise ValueError(f"the value in the history is damaged: {error}") from error
+    if not inflate.eof:
+        raise ValueError("the value in the history is damaged: it ends too early")
+    return value

@@ -229,8 +229,8 @@ class HistoryReader:
         before = before or NEVER
         found: list[KeptChange] = []
         if before > recorded:
-            waiting = await self._recorder.waiting(first, end, max(after, recorded), before, limit)
-            found = [_unmoved(one) for one in waiting if within in one.key]
+            waiting = await self._recorder.waiting(first, end, within, max(after, recorded), before, limit)
+            found = [_unmoved(one) for one in waiting]
         if not limit or len(found) < limit:
             rest = limit and limit - len(found)
             ids = after, min(before, recorded + 1)

@@ -22,7 +22,7 @@ from pilothouse.history.policy import HistoryPolicy, Keep
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import KeyValue
-from pilothouse.storage.sqlite.changes import ChangeReader, StoredChange, last_of, revision_of
+from pilothouse.storage.sqlite.changes import ChangeReader, StoredChange, first_of, last_of, revision_of
 
 log = Logger(__name__)
 
@@ -82,8 +82,8 @@ class Recorder(BackgroundTask):
         self._settled = settled
         self._seen: deque[tuple[float, int]] = deque()
         """How far the store was at some moments since what has been moved."""
-        self._read_to = 0
-        """The id up to which rows have been read."""
+        self._read_to = self._again_to = 0
+        """The id up to which rows have been read, and that up to which they are read for a second time."""
         self._bases: dict[str, tuple[int, int]] = {}
         """The keys of which the latest changes of the status were left out: the row from which the next kept
         change starts, and the first that was left out."""
@@ -118,8 +118,11 @@ class Recorder(BackgroundTask):
         return self._revision() if self.lag > GIVEN_UP else self.recorded
 
     async def open(self) -> None:
-        """Open the files. HistoryError when that fails."""
+        """Open the files, and move what the store no longer shows. HistoryError when that fails."""
         await self.run(self._open)
+        shown = last_of(await self.run(self._source.compacted))
+        while self._read_to < shown:  # after a restore, or a loss of power, the store begins anew
+            await self.step(shown)
 
     def _open(self) -> None:
         self._file.open()
@@ -130,7 +133,7 @@ class Recorder(BackgroundTask):
             raise HistoryError(f"the store can not be read for the history: {error}") from error
         if not self._file.recorded:
             self._file.begin_at(last_of(self._revision()), int(self._clock() * 1000))
-        self._read_to = self._file.recorded
+        self._read_to, self._again_to = self._file.recorded, self._file.last()
 
     async def close(self) -> None:
         """Move nothing more; what is left is moved after the next start."""
@@ -162,6 +165,7 @@ class Recorder(BackgroundTask):
             self._seen.append((now, newest))
         while len(self._seen) > 1 and self._seen[1][1] <= self._file.recorded:
             self._seen.popleft()
+        self.metrics.lag.set(self.lag)
         settled = [id for seen, id in self._seen if seen <= now - self._settled]
         return max(settled, default=self._file.recorded)
 
@@ -190,14 +194,18 @@ class Recorder(BackgroundTask):
         return found
 
     async def waiting(
-        self, first: str, end: str, after: int, before: int, limit: int
+        self, first: str, end: str, within: str, after: int, before: int, limit: int
     ) -> list[RecordedChange]:
-        """The last changes of keys between two, of ids between two, that are to be kept and have not been
-        moved; at most `limit`, the newest first."""
-        changes = await self.run(self._source.latest, first, end, after, before, limit)
-        await self._prepare(changes)
-        made: list[RecordedChange] = await self.run(self._waiting, changes)
-        return made
+        """The last changes of keys between two that have a text in them, of ids between two, that are to be
+        kept and have not been moved; at most `limit`, the newest first."""
+        made: list[RecordedChange] = []
+        while True:
+            changes = await self.run(self._source.latest, first, end, after, before, limit)
+            await self._prepare(changes)
+            made += await self.run(self._waiting, [one for one in changes if within in one.key])
+            if not limit or len(changes) < limit or len(made) >= limit:
+                return made[: limit or None]
+            before = changes[-1].id
 
     def _waiting(self, changes: list[StoredChange]) -> list[RecordedChange]:
         made = (self._recorded(one, one.old) for one in changes if self._keep(one) is not Keep.NOTHING)
@@ -214,14 +222,29 @@ class Recorder(BackgroundTask):
     async def step(self, upto: int) -> bool:
         """Move some changes with ids up to `upto`; whether there may be more to do."""
         if self._read_to < upto:
-            changes, done = await self.run(self._source.read, self._read_to, upto, STEP)
+            changes, done = await self.run(self._read, upto)
             await self._prepare(changes)
-            await self.run(self._move, changes, done, upto)
+            try:
+                await self.run(self._move, changes, done, upto)
+            except BaseException:
+                self._again_to = max(self._again_to, self._read_to)
+                self._read_to = self._file.recorded
+                self._bases.clear()
+                raise
             self._read_to = done
             if done < upto:
+                self.metrics.lag.set(self.lag)
                 return True
         before = int((self._clock() - self._policy.keep_for) * 1000)
         return bool(await self.run(self._trim, before))
+
+    def _read(self, upto: int) -> tuple[list[StoredChange], int]:
+        cleaned = self._source.cleaned()
+        if cleaned > self._read_to:  # it has given up: older states cannot be put together any more
+            self._file.begin_at(cleaned, int(self._clock() * 1000))
+            self._read_to = cleaned
+            self._bases.clear()
+        return self._source.read(self._read_to, upto, STEP)
 
     def _trim(self, before_ms: int) -> bool:
         trimmed = self._file.trim(before_ms, self._policy.max_bytes)
@@ -233,6 +256,9 @@ class Recorder(BackgroundTask):
         kept = []
         for change in changes:
             keep = self._keep(change)
+            if change.id <= self._again_to and keep is not Keep.NOTHING:
+                self._move_again(change)
+                continue
             if keep is Keep.NOTHING or (keep is Keep.CHANGES and self._is_followed(change, upto)):
                 self.metrics.left_out.inc()
                 continue
@@ -240,10 +266,16 @@ class Recorder(BackgroundTask):
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.
-        self._file.record(
-            kept, min(done, *(first - 1 for _, first in self._bases.values())) if self._bases else done
-        )
+        firsts = [first_of(revision_of(first)) - 1 for _, first in self._bases.values()]
+        self._file.record(kept, min([done, *firsts]))
         self.metrics.kept.inc(by=len(kept))
+
+    def _move_again(self, change: StoredChange) -> None:
+        """Find out what became of a change that was looked at before a kill or a failure."""
+        if self._file.has(change.id):
+            self._bases.pop(change.key, None)
+        elif change.prev:
+            self._bases.setdefault(change.key, (change.prev, change.id))
 
     def _is_followed(self, change: StoredChange, upto: int) -> bool:
         """Whether to leave out a change of a status, for another one of the same minute follows.

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from pilothouse.storage.sqlite.file import BITS, DataDirectory
+from pilothouse.storage.sqlite.file import BITS, DataDirectory, read_meta
 
 ROWS = (
     "SELECT h.id, h.key, h.prev, h.created, h.author,"
@@ -64,6 +64,14 @@ class ChangeReader:
                 break
             limit *= 4
         return [_stored(row) for row in rows], upto
+
+    def compacted(self) -> int:
+        """The revision before which the store shows nothing."""
+        return read_meta(self._db)["compacted"]
+
+    def cleaned(self) -> int:
+        """The id up to which the rows are gone that others have replaced."""
+        return read_meta(self._db)["cleaned"] - 1
 
     def latest(self, first: str, end: str, after: int, before: int, limit: int) -> list[StoredChange]:
         """The last changes of keys between two, of ids between two, at most `limit`; the newest first."""

@@ -1,0 +1,52 @@
+"""Who has written, as bytes."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pilothouse.api.values.identity import User
+from pilothouse.history.author import MOST_KNOWN, Author, Authors, author_of, parts, time_of
+
+UUID = "6e2a7a3c-5b1f-4a77-9d3e-0f4b5a6c7d8e"
+
+
+def context(name: str = "jane", audit_id: str = UUID, verb: str = "patch", subresource: str = "scale") -> Any:
+    return SimpleNamespace(
+        user=User(name, "1", ("dev", "système")),
+        verb=verb,
+        subresource=subresource,
+        origin=(audit_id, "10.0.0.1,10.0.0.2"),
+    )
+
+
+def test_what_is_written_is_read() -> None:
+    data = Authors(lambda: 1_800_000_000.1234)(context(), "kubectl")
+    at, audit_id, who = parts(data)
+    assert at == time_of(data) == 1_800_000_000_123
+    assert audit_id == UUID
+    assert author_of(who) == Author(
+        "jane", ("dev", "système"), "kubectl", "patch", "scale", "10.0.0.1,10.0.0.2"
+    )
+
+
+def test_writes_of_one_user_have_the_same_bytes_but_for_the_time() -> None:
+    clock = iter([1.0, 2.0])
+    authors = Authors(lambda: next(clock))
+    one, other = authors(context(audit_id="a"), "m"), authors(context(audit_id="b"), "m")
+    assert parts(one)[2] == parts(other)[2]
+    assert parts(one)[:2] == (1000, "a") and parts(other)[:2] == (2000, "b")
+
+
+@pytest.mark.parametrize("audit_id", ["", "x" * 255, "x" * 1000, "é" * 200, "\0"])
+def test_an_audit_id_of_any_length(audit_id: str) -> None:
+    _, found, who = parts(Authors(lambda: 1.0)(context(audit_id=audit_id), "m"))
+    assert found.encode()[:250] == audit_id.encode()[:250]
+    assert author_of(who).user == "jane"
+
+
+def test_many_users_take_bounded_memory() -> None:
+    authors = Authors(lambda: 1.0)
+    for number in range(3 * MOST_KNOWN):
+        assert author_of(parts(authors(context(str(number)), "m"))[2]).user == str(number)
+        assert len(authors._known) <= MOST_KNOWN
