@@ -1,5 +1,5 @@
-"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | snapshot | store | doctor | ...`,
-and `kube-apiserver`."""
+"""Commands: `pilothouse serve | kubeconfig | token | why | history | etcd | snapshot | store | doctor | ...`,
+`kube-apiserver`, and `kubectl history`."""
 
 import os
 import shutil
@@ -33,6 +33,15 @@ Usage:
                                  Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,
                                  --code, --slow, --limit), or the latest of them is explained (--last).
                                  -o json|yaml|wide; --kubeconfig, else $KUBECONFIG.
+  pilothouse history [KIND/NAME] Tell who changed what and when (--user, --manager, --path, --since, --until, -n, -A), where the
+                                 server keeps it (serve --history); `history purge KIND/NAME` forgets it (--data-dir).
+  pilothouse blame KIND/NAME     Show an object with the change that has set each line.
+  pilothouse diff KIND/NAME | CHANGE
+                                 Show how an object has changed: by its last change, or between --at and --to.
+  pilothouse undo CHANGE | KIND/NAME
+                                 Take a change back (--dry-run, --force).
+  pilothouse restore KIND/NAME | -n NAMESPACE --all
+                                 Make objects as they were (--at, --revision, --selector, --resources, --prune, --dry-run).
   pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
                                  (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
   pilothouse snapshot save | restore | verify FILE
@@ -79,7 +88,7 @@ def _main(arguments: Sequence[str], run: "Run | None") -> int:
     if command == "serve":
         return _serve(arguments[1:], "pilothouse serve", run, ours=True)
     if command in COMMANDS:
-        return _command(command, arguments[1:])
+        return _command(f"pilothouse {command}", command, arguments[1:])
     if command in ("version", "--version"):
         print(version())
         return 0
@@ -116,10 +125,10 @@ def _fail(problem: str, program: str, status: int = USAGE_ERROR, nearest: Sequen
     return status
 
 
-def _tell(problems: Sequence[str]) -> int:
+def _tell(problems: Sequence[str], status: int = WRONG) -> int:
     for problem in problems:
         print(f"Error: {problem}", file=sys.stderr)
-    return WRONG
+    return status
 
 
 def _run(config: "Config", command: Sequence[str]) -> int:
@@ -180,22 +189,48 @@ def _tell_ignored(names: Sequence[str]) -> None:
         Logger(__name__).info("Flags without effect were given", flags=",".join(names))
 
 
-def _command(name: str, arguments: Sequence[str]) -> int:
-    """Run a command of the package `commands`, or print what it is for."""
+def kubectl_history(arguments: Sequence[str] | None = None) -> int:
+    """Run `kubectl history`, a plugin of kubectl: the commands about the history."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return _while_read(lambda: _plugin(words))
+
+
+def _plugin(arguments: Sequence[str]) -> int:
+    from pilothouse.commands import plugin
+    from pilothouse.configuration.suggestions import nearest
+
+    name = arguments[0] if arguments else "help"
+    if name in ("help", "-h", "--help"):
+        print(plugin.USAGE, end="")
+        return 0
+    if name not in plugin.COMMANDS:
+        near = nearest(name, plugin.COMMANDS)
+        return _fail(f'unknown command "{name}" for "{plugin.PROGRAM}"', plugin.PROGRAM, nearest=near)
+    command, *words = plugin.COMMANDS[name]
+    return _command(f"{plugin.PROGRAM} {name}", command, [*words, *arguments[1:]], plugin.renamed)
+
+
+def _command(
+    program: str, name: str, arguments: Sequence[str], renamed: Callable[[str], str] = lambda text: text
+) -> int:
+    """Run a command of the package `commands`, or print what it is for. `renamed` puts the name of another
+    program into texts."""
     from pilothouse.commands.api import ApiError
     from pilothouse.configuration import options
     from pilothouse.configuration.flags import FlagError
     from pilothouse.files import said
 
-    program = f"pilothouse {name}"
+    failed = WRONG
     try:
         command = import_module(f"pilothouse.commands.{name.replace('-', '_')}")
+        failed = getattr(command, "FAILED", WRONG)
         if not {"-h", "--help"}.isdisjoint(arguments) or (not arguments and name in GROUPS):
-            print(options.command_help(command.USAGE, command.FLAGS, command.SERVER_FLAGS), end="")
+            usage = renamed(command.USAGE)
+            print(options.command_help(usage, command.FLAGS, command.SERVER_FLAGS), end="")
             return 0
-        command.run(arguments)
+        return command.run(arguments) or 0
     except FlagError as error:
-        return _fail(str(error), program, nearest=error.nearest)
+        return _fail(renamed(str(error)), program, nearest=error.nearest)
     except options.ConfigError as error:
         return _fail(str(error), program)
     except ModuleNotFoundError as error:
@@ -205,5 +240,4 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except (OSError, ValueError, ApiError) as error:
-        return _tell([said(error)])
-    return 0
+        return _tell([said(error)], failed)

@@ -163,3 +163,13 @@ def test_a_hostile_object_takes_time_that_grows_with_its_size() -> None:
         return orjson.dumps(members), orjson.dumps(dict(reversed(members.items())))
 
     assert_linear(lambda pair: difference(pair[0], pair[1], 1 << 30), texts, 1_000)
+
+
+def test_an_object_that_moved_and_changed_differs_in_its_members() -> None:
+    many = {str(number): number for number in range(40)}
+    old, new = {"x": {"a": 1, "b": {"c": 2}}, **many}, {**many, "x": {"a": 1, "b": {"d": 2}}}
+    assert [step[0] for step in made(old, new)] == ["-", "+"]
+    assert list(differences(made(old, new))) == [
+        Difference(("x", "b", "c"), 2, ABSENT),
+        Difference(("x", "b", "d"), ABSENT, 2),
+    ]

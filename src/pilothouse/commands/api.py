@@ -16,6 +16,7 @@ from pilothouse.outbound.http import ClientError
 from pilothouse.outbound.kubeconfig import read_kubeconfig
 
 SECONDS = 30.0
+JSON = "application/json, */*"
 OTHERS = "kubernetes.default.svc"
 """A name that the certificates of all servers of a cluster have."""
 
@@ -96,16 +97,24 @@ class Api:
             self._connection.close()
             self._connection = None
 
-    def call(self, method: str, path: str, body: Object | None = None, *, seconds: float = SECONDS) -> Object:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        seconds: float = SECONDS,
+        accept: str = JSON,
+    ) -> Object:
         """The object in the answer; ApiError for every other answer."""
-        return _object_in(self._send(method, path, body, seconds))
+        return _object_in(self._send(method, path, body, seconds, accept))
 
     def text(self, path: str, *, seconds: float = SECONDS) -> str:
         """The answer to a GET, as text."""
         return self._send("GET", path, None, seconds).decode("utf-8", "replace")
 
-    def _send(self, method: str, path: str, body: Object | None, seconds: float) -> bytes:
-        headers = dict(self.config.headers) | {"Accept": "application/json, */*"}
+    def _send(self, method: str, path: str, body: Object | None, seconds: float, accept: str = JSON) -> bytes:
+        headers = dict(self.config.headers) | {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = "application/json"
         connection = self._connection or _Connection(*self.address, timeout=seconds)

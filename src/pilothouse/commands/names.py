@@ -4,6 +4,11 @@ COMMANDS = (
     "kubeconfig",
     "token",
     "why",
+    "history",
+    "blame",
+    "diff",
+    "undo",
+    "restore",
     "etcd",
     "snapshot",
     "store",
@@ -13,7 +18,8 @@ COMMANDS = (
     "check-config",
     "completion",
 )
-"""Each is a module of this package (with _ for -) that has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
+"""Each is a module of this package (with _ for -) that has USAGE, FLAGS, SERVER_FLAGS and run(arguments),
+which may return an exit status. FAILED: that of a failure, where it is not 1."""
 
 GROUPS = ("token", "etcd", "snapshot", "store", "completion")
 """Commands that consist of other commands: without arguments they print their help."""

@@ -14,7 +14,7 @@ FORMATS = ("json", "table", "wide", "yaml")
 FLAG = Flag("output", "string", TABLE, "command",
             "json or yaml: all that is known; table; wide: with more columns.", short="o")  # fmt: skip
 
-RED, YELLOW, DIM, BOLD = "31", "33", "2", "1"
+RED, GREEN, YELLOW, CYAN, DIM, BOLD = "31", "32", "33", "36", "2", "1"
 
 
 def chosen(form: str) -> str:

@@ -50,18 +50,17 @@ def undo(obj: Object, delta: Delta) -> Object:
 
 
 def differences(delta: Delta) -> Iterator[Difference]:
-    """The values that a change has changed. A member that has only moved among the others is none of them."""
+    """The values that a change has changed: of objects in the place of objects, the members that differ.
+    A member that has only moved among the others is none of them."""
     gone: dict[Path, Any] = {}
     for kind, names, *values in delta:
         path = tuple(names)
         if kind == "-":
             gone[path] = values[0]
         elif kind == "=":
-            yield Difference(path, *values)
+            yield from _different(path, *values)
         elif kind == "+":
-            before = gone.pop(path, ABSENT)
-            if before != values[0] or type(before) is not type(values[0]):
-                yield Difference(path, before, values[0])
+            yield from _different(path, gone.pop(path, ABSENT), values[0])
         else:
             first, olds, news = values
             for number in range(max(len(olds), len(news))):
@@ -72,3 +71,12 @@ def differences(delta: Delta) -> Iterator[Difference]:
                 )
     for path, value in gone.items():
         yield Difference(path, value, ABSENT)
+
+
+def _different(path: Path, old: Any, new: Any) -> Iterator[Difference]:
+    """The values that differ between two at one path."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys((*old, *new)):
+            yield from _different((*path, name), old.get(name, ABSENT), new.get(name, ABSENT))
+    elif old != new or type(old) is not type(new):
+        yield Difference(path, old, new)

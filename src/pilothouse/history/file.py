@@ -82,6 +82,7 @@ class HistoryFile:
         self._seal = seal
         self._objects: dict[str, int] = {}
         self._authors: dict[bytes, int] = {}
+        self._version = 0
         self._db: sqlite3.Connection
         self.recorded = 0
         """The id up to which the store's rows have been looked at."""
@@ -181,6 +182,7 @@ class HistoryFile:
         """A transaction that is carried out whole or not at all."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
+            self._look_around()
             yield
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -191,6 +193,14 @@ class HistoryFile:
             if isinstance(error, sqlite3.Error):
                 raise HistoryError(f"{self.path} can not be written: {error}") from error
             raise
+
+    def _look_around(self) -> None:
+        """Forget which ids are known when another process has written: it may have purged some."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._objects.clear()
+            self._authors.clear()
+            self._version = version
 
     # --- what goes
 

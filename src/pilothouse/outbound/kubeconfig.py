@@ -54,6 +54,15 @@ def read_kubeconfig(path: Path) -> Kubeconfig:
         raise ValueError(f"invalid configuration: {path}: {_why(error)}") from None
 
 
+def namespace_of(path: Path) -> str:
+    """The namespace of the current context, "" for none; ValueError and OSError as read_kubeconfig()."""
+    try:
+        config = _object(yaml.parse(path.read_bytes()).value)
+        return str(_chosen(config, "context", config.get("current-context")).get("namespace") or "")
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"invalid configuration: {path}: {_why(error)}") from None
+
+
 def files_of(path: str) -> list[str]:
     """A kubeconfig and the files that its current context names,
     or the kubeconfig alone when it names none."""

@@ -75,6 +75,7 @@ class Restoration:
         self._query = {"fieldManager": MANAGER, **({"dryRun": "All"} if scope.params.dry_run else {})}
         self._room = asyncio.Semaphore(AT_ONCE)
         self._uids: dict[tuple[str, str], str] = {}
+        self._tried: set[str] | None = set() if scope.params.dry_run else None  # namespaces
         if scope.ctx.flow is not None:
             scope.ctx.flow.release()  # its own requests take seats, which it must not keep from them
 
@@ -92,6 +93,8 @@ class Restoration:
     async def _one(self, write: PlannedWrite) -> Outcome:
         if write.action in (RestoreAction.NOTHING, RestoreAction.SKIP):
             return Outcome(write, write.action.value, write.why)
+        if self._tried and write.namespace in self._tried:
+            return Outcome(write, write.action.value, "not tried: its namespace is not there yet")
         async with self._room:
             answer = await self._write(write)
             if answer.obj.get("reason") == "AlreadyExists":  # a controller was faster
@@ -103,6 +106,9 @@ class Restoration:
             return Outcome(write, "Failed", answer.message)
         if write.action is not RestoreAction.DELETE and answer.obj.get("metadata"):
             self.known(answer.obj)
+            created = write.resource == "namespaces" and write.action is RestoreAction.CREATE
+            if created and self._tried is not None:
+                self._tried.add(write.name)
         return Outcome(write, write.action.value)
 
     def _replanned(self, write: PlannedWrite) -> PlannedWrite:

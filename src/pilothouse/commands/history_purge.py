@@ -1,0 +1,88 @@
+"""`pilothouse history purge`: forgets all changes of an object, in the history file of a data directory."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.flags import FlagError
+from pilothouse.configuration.suggestions import nearest
+from pilothouse.history.changes import timestamp
+from pilothouse.history.file import FILE, HistoryError, HistoryFile, connect
+from pilothouse.history.places import stored
+from pilothouse.registry.catalog import Catalog, built_in
+from pilothouse.registry.resource import Resource
+from pilothouse.storage.keys import ROOT
+
+KEPT = (
+    "SELECT count(*), min(c.time), max(c.time) FROM changes c JOIN objects o ON o.id = c.object"
+    " WHERE o.key = ?"
+)
+
+
+class Kept(NamedTuple):
+    """How many changes of a key there are, and the times of the first and the last in milliseconds."""
+
+    key: str
+    changes: int
+    first: int
+    last: int
+
+
+def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None:
+    """Forget them with --yes, else say what would be forgotten; raises FlagError, ValueError."""
+    path = config.data.directory / FILE
+    keys = list(_keys(words, values["namespace"] or "default"))
+    if not path.exists():
+        raise ValueError(f"{path} does not exist")
+    try:
+        with contextlib.closing(connect(path, read_only=True)) as db:
+            kept = [Kept(key, *db.execute(KEPT, (key,)).fetchone()) for key in keys]
+        kept = [one for one in kept if one.changes]
+        if not kept:
+            raise ValueError(f"{path} has no change of {' or '.join(keys)}")
+        for one in kept:
+            times = f"from {timestamp(one.first)} to {timestamp(one.last)}"
+            print(f"{one.key}: {one.changes} {_changes(one.changes)}, {times}")
+        if not values["yes"]:
+            print("Nothing has been forgotten: repeat the command with --yes.")
+            return
+        file = HistoryFile(config.data.directory)
+        file.open()
+        try:
+            count = file.purge([one.key for one in kept])
+        finally:
+            file.close()
+    except (sqlite3.Error, HistoryError) as error:
+        raise ValueError(str(error)) from None
+    print(f"{count} {_changes(count)} forgotten. The store holds the last minutes: see docs/history.md.")
+
+
+def _changes(count: int) -> str:
+    return "change" if count == 1 else "changes"
+
+
+def _keys(words: Sequence[str], namespace: str) -> Iterator[str]:
+    """The keys that an object may have. Whether a custom resource has a namespace is not known here."""
+    word, _, name = "/".join(words).partition("/")
+    if not word or not name or "/" in name:
+        raise FlagError(f'"pilothouse history purge" takes KIND/NAME, got {list(words)}')
+    known = stored(Catalog(built_in()))
+    found = next((one for one in known if word.lower() in _names(one)), None)
+    if found is not None:
+        yield found.key(namespace if found.namespaced else "", name)
+        return
+    plural, _, group = word.lower().partition(".")
+    if not group:
+        raise FlagError(
+            f'there is no built-in resource "{word}"; a custom one is called as in widgets.example.com',
+            nearest(word, {one.plural for one in known}),
+        )
+    yield f"{ROOT}{group}/{plural}/{namespace}/{name}"
+    yield f"{ROOT}{group}/{plural}/{name}"
+
+
+def _names(resource: Resource) -> set[str]:
+    names = {resource.plural, resource.singular, resource.kind.lower(), *resource.short_names}
+    return {*names, resource.group_resource, *(f"{name}.{resource.group}" for name in names)}

@@ -1,0 +1,73 @@
+"""Objects as lines of YAML, of which each knows the field that it shows.
+
+Members are in the order of their names, as kubectl prints them: they may be stored in any order.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import yaml
+
+from pilothouse.history.delta import Path
+from pilothouse.history.paths import hidden
+
+ODD = frozenset("\r\x85\u2028\u2029\ufeff")
+"""Characters that end lines in YAML, or begin a file."""
+
+
+class Line(NamedTuple):
+    """One line. path: of the field whose value it shows, None for a line that only leads to others."""
+
+    text: str
+    path: Path | None
+
+
+def lines(value: Any, path: Path = ()) -> Iterator[Line]:
+    """The lines of an object or a list that is not empty, without the fields that tell nobody anything."""
+    listed = isinstance(value, list)
+    for step, each in enumerate(value) if listed else sorted(value.items()):
+        at = (*path, step)
+        if hidden(at):
+            continue
+        if not isinstance(each, dict | list) or not each:
+            leaf = _Block(each) if isinstance(each, str) and "\n" in each else each
+            for text in _dumped([leaf] if listed else {step: leaf}):
+                yield Line(text, at)
+            continue
+        if listed:
+            first, rest = "- ", "  "
+        else:
+            *before, last = _dumped({step: {}})
+            for text in before:
+                yield Line(text, None)
+            yield Line(last.removesuffix(" {}"), None)
+            first = rest = "" if isinstance(each, list) else "  "
+        for number, line in enumerate(lines(each, at)):
+            yield Line(f"{rest if number else first}{line.text}", line.path)
+
+
+class _Block(str):
+    """A text of several lines, which YAML shows as such where it can."""
+
+
+def _dumped(value: Any) -> list[str]:
+    text: str = yaml.dump(
+        value, Dumper=_dumper(), sort_keys=False, allow_unicode=True, default_flow_style=False, width=1 << 30
+    )
+    return text.removesuffix("\n").split("\n")
+
+
+@cache
+def _dumper() -> type[yaml.SafeDumper]:
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        odd = not ODD.isdisjoint(value)
+        style = '"' if odd else "|" if isinstance(value, _Block) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", str(value), style=style)
+
+    Dumper.add_representer(str, text)
+    Dumper.add_representer(_Block, text)
+    return Dumper
