@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pilothouse.api.values.fields import Object
-from pilothouse.history.delta import Path
+from pilothouse.history.delta import Path, joined
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.paths import hidden
 from pilothouse.history.reader import KeptChange
@@ -46,7 +46,7 @@ def blame(obj: Object, changes: Sequence[KeptChange]) -> list[BlamedField]:
 
 def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange | None]) -> dict[Path, int]:
     """The fields that a change has not set, by their paths before it."""
-    for kind, names, *values in reversed(orjson.loads(change.value)):
+    for kind, names, *values in reversed([*joined(orjson.loads(change.value))]):
         path = tuple(names)
         size = len(path)
         emptied = path[:-1] if kind == "-" else path if kind == "~" else None
