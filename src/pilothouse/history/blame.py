@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pilothouse.api.values.fields import Object
-from pilothouse.history.delta import ABSENT, Path
+from pilothouse.history.delta import ABSENT, Path, joined
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.paths import hidden
 from pilothouse.history.reader import KeptChange
@@ -46,13 +46,9 @@ def blame(obj: Object, changes: Sequence[KeptChange]) -> list[BlamedField]:
 
 def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange | None]) -> dict[Path, int]:
     """The fields that a change has not set, by their paths before it."""
-    delta = orjson.loads(change.value)
-    gone = {tuple(names): values[0] for kind, names, *values in delta if kind == "-"}
-    for kind, names, *values in reversed(delta):
+    for kind, names, *values in reversed([*joined(orjson.loads(change.value))]):
         path = tuple(names)
         size = len(path)
-        if kind == "-" and path not in gone:
-            continue  # it has moved among the others
         emptied = path[:-1] if kind == "-" else path if kind == "~" else None
         if emptied in open_:  # a list or an object without anything in it is a field by itself
             found[open_.pop(emptied)] = change
@@ -73,7 +69,7 @@ def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange
                     moved[*path, place - len(news) + len(olds), *one[size + 1 :]] = number
             open_ = moved
         elif kind != "-":
-            old, new = values[0] if kind == "=" else gone.pop(path, ABSENT), values[-1]
+            old, new = values[0] if kind == "=" else ABSENT, values[-1]
             below = [one for one in open_ if one[:size] == path] if isinstance(new, dict | list) else [path]
             for one in below:
                 if one in open_ and not _same(old, new, one[size:]):
@@ -84,12 +80,13 @@ def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange
 def _same(old: Any, new: Any, path: Path) -> bool:
     """Whether two values have the same at a path."""
     for step in path:
-        if type(old) is not type(new) or not isinstance(old, dict | list):
+        if (isinstance(old, dict) and isinstance(new, dict) and step in old) or (
+            isinstance(old, list) and isinstance(new, list) and isinstance(step, int) and step < len(old)
+        ):
+            old, new = old[step], new[step]
+        else:
             return False
-        if step not in old if isinstance(old, dict) else step >= len(old):
-            return False
-        old, new = old[step], new[step]
-    return old == new and type(old) is type(new)
+    return bool(old == new) and type(old) is type(new)
 
 
 def _unchanged(
