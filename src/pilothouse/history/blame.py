@@ -78,15 +78,19 @@ def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange
 
 
 def _same(old: Any, new: Any, path: Path) -> bool:
-    """Whether two values have the same at a path."""
+    """Whether two values have the same at a path, at which the second has something."""
     for step in path:
-        if (isinstance(old, dict) and isinstance(new, dict) and step in old) or (
-            isinstance(old, list) and isinstance(new, list) and isinstance(step, int) and step < len(old)
-        ):
-            old, new = old[step], new[step]
-        else:
+        if type(old) is not type(new):
             return False
+        old, new = _below(old, step), new[step]
     return bool(old == new) and type(old) is type(new)
+
+
+def _below(value: Any, step: Any) -> Any:
+    """A member or an element of a value, ABSENT when there is none."""
+    if isinstance(value, dict):
+        return value.get(step, ABSENT)
+    return value[step] if isinstance(value, list) and step < len(value) else ABSENT
 
 
 def _unchanged(
