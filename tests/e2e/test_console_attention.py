@@ -1,0 +1,84 @@
+"""What the overview says needs attention, although the server is ready."""
+
+import datetime
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from e2e.consoles import MARKS, Consoles
+from eventually import eventually
+
+from pilothouse.commands.api import Api
+from pilothouse.testing.server import InProcess
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+pytestmark = [*MARKS]
+expect = playwright.expect
+
+NAMESPACES = "/api/v1/namespaces"
+TAKEN = """async ({text}) => {
+    const { parse } = await import("/console/exposition.js");
+    const { Attention } = await import("/console/attention.js");
+    return new Attention().take(parse(text, () => true)).map((one) => one.text);
+}"""
+
+
+@pytest.fixture
+def console(browser: Any, server: InProcess) -> Iterator[Consoles]:
+    with Consoles(browser, server.url) as consoles:
+        yield consoles
+
+
+def test_certificates_that_expire_soon_and_a_full_store(console: Consoles) -> None:
+    now = datetime.datetime.now(datetime.UTC).timestamp()
+    ends = {"far.crt": 90, "soon.crt": 9.5, "gone.crt": -1}
+    lines = [f'pilothouse_certificate_expiry_timestamp_seconds{{path="{path}"}} {now + days * 86400}'
+             for path, days in ends.items()]  # fmt: skip
+    page = console("for-root")
+    found = page.evaluate(TAKEN, {"text": "\n".join([*lines, "pilothouse_storage_full 1"])})
+    assert found == [
+        "the store is full",
+        "certificate gone.crt has expired",
+        "certificate soon.crt expires in 9d",
+    ]
+    assert page.evaluate(TAKEN, {"text": "\n".join([lines[0], "pilothouse_storage_full 0"])}) == []
+
+
+def test_a_namespace_that_does_not_end(console: Consoles, api: Api) -> None:
+    """It is told a minute after its deletion, with what it waits for."""
+    api.call("POST", NAMESPACES, {"metadata": {"name": "endless"}})
+    held = {"metadata": {"name": "held", "finalizers": ["example.com/nobody"]}}
+    api.call("POST", f"{NAMESPACES}/endless/configmaps", held)
+    api.call("DELETE", f"{NAMESPACES}/endless")
+    eventually(lambda: waits(api, "endless"), "the controller says what the namespace waits for")
+    page = console("for-root", "#/store")
+    page.clock.install()
+    page.goto(page.url.partition("#")[0] + "#/overview")
+    health = page.locator(".health")
+    expect(health).to_have_text(re.compile(r"^Ready: all \d+ checks pass$"))
+    page.clock.fast_forward("01:10")
+    expect(health).to_contain_text("namespace endless does not end: Some content in the namespace has f")
+    expect(health).to_have_attribute("data-tone", "warn")
+
+
+def waits(api: Api, name: str) -> bool:
+    conditions = api.call("GET", f"{NAMESPACES}/{name}")["status"].get("conditions", [])
+    return any(
+        one["type"] == "NamespaceFinalizersRemaining" and one["status"] == "True" for one in conditions
+    )
+
+
+def test_who_may_not_see_namespaces_is_refused_once(console: Consoles, api: Api) -> None:
+    """A refusal is kept in the journal, which others read."""
+    page = console("for-jane", "#/store")
+    page.clock.install()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/namespaces?" in request.url else None)
+    page.goto(page.url.partition("#")[0] + "#/overview")
+    expect(page.get_by_role("alert")).to_contain_text('User "jane" cannot get path "/metrics"')
+    for _ in range(3):
+        page.clock.fast_forward("00:40")
+        page.wait_for_timeout(200)
+    assert len(asked) == 1
