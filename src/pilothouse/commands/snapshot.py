@@ -1,9 +1,11 @@
 """`pilothouse snapshot save | restore | verify`: copies of the store in one file."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pilothouse.commands import output
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.config import Config
@@ -14,6 +16,7 @@ from pilothouse.storage.sqlite import snapshot
 from pilothouse.storage.sqlite.snapshot import SnapshotError, SnapshotSummary
 
 FLAGS = (
+    output.FLAG,
     Flag(
         "bump-revision",
         "int",
@@ -33,7 +36,7 @@ Usage:
   pilothouse snapshot verify FILE                      Look for damage, and tell what is in it.
   pilothouse snapshot restore FILE --data-dir DIR      Put it into a directory that has no store; no server may run.
 
-The keys and certificates of the data directory are not in a snapshot: keep a copy of them, and of the keys by which values
+All take -o json|yaml. The keys and certificates of the data directory are not in a snapshot: keep a copy of them, and of the keys by which values
 are encrypted.
 """  # noqa: E501
 _BOLT = 0xED0CDAED.to_bytes(4, "little")
@@ -48,6 +51,7 @@ def run(arguments: Sequence[str]) -> None:
     if command not in commands:
         raise FlagError(f'unknown command "{command}" for "pilothouse snapshot"', nearest(command, commands))
     config, values, rest = options.parse_command(arguments[1:], FLAGS)
+    output.chosen(values["output"])
     if len(rest) != 1:
         raise FlagError(f'"pilothouse snapshot {command}" takes the name of one file')
     try:
@@ -60,11 +64,11 @@ def run(arguments: Sequence[str]) -> None:
         raise ValueError(str(error)) from None
 
 
-def _save(path: Path, config: Config, _: dict[str, Any]) -> None:
+def _save(path: Path, config: Config, values: dict[str, Any]) -> None:
     if not config.store.etcd_servers:
         with shown("saving") as progress:
             saved = snapshot.save(config.data.directory, path, progress)
-        print(_told(saved))
+        _tell(saved, values)
         return
     try:
         from pilothouse.storage.etcd import snapshot as etcd
@@ -74,21 +78,18 @@ def _save(path: Path, config: Config, _: dict[str, Any]) -> None:
     tls = TLS(config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile)
     with shown("saving") as progress:
         digest = etcd.save(config.store.etcd_servers, tls, path, progress)
-    print(f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}")
+    _tell_etcds(path, digest, values)
 
 
-def _verify(path: Path, config: Config, _: dict[str, Any]) -> None:
+def _verify(path: Path, config: Config, values: dict[str, Any]) -> None:
     if _is_etcds(path):
         with shown("verifying") as progress:
             digest = snapshot.verify_hash(path, progress)
-        print(
-            f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}; `etcdutl snapshot status`"
-            " says more"
-        )
+        _tell_etcds(path, digest, values, "; `etcdutl snapshot status` says more")
         return
     with shown("verifying") as progress:
         verified = snapshot.verify(path, progress)
-    print(_told(verified))
+    _tell(verified, values)
 
 
 def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
@@ -101,10 +102,16 @@ def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
         raise FlagError("--bump-revision can not be a negative value")
     with shown("restoring") as progress:
         restored = snapshot.restore(path, config.data.directory, values["bump-revision"], progress)
-    print(_told(restored))
+    _tell(restored, values)
 
 
-def _told(found: SnapshotSummary) -> str:
+def _tell_etcds(path: Path, digest: str, values: dict[str, Any], more: str = "") -> None:
+    size = path.stat().st_size
+    told = [f"a snapshot of etcd, {size} bytes, SHA-256 {digest}{more}"]
+    output.tell({"store": "etcd", "size": size, "hash": digest}, values["output"], told)
+
+
+def _tell(found: SnapshotSummary, values: dict[str, Any]) -> None:
     lines = [
         f"revision   {found.revision}",
         f"compacted  {found.compacted}",
@@ -112,7 +119,8 @@ def _told(found: SnapshotSummary) -> str:
         f"rows       {found.rows}",
         f"bytes      {found.size}",
     ]
-    return "\n".join([*lines, f"SHA-256    {found.hash}"] if found.hash else lines)
+    shown = [*lines, f"SHA-256    {found.hash}"] if found.hash else lines
+    output.tell({"store": "embedded", **dataclasses.asdict(found)}, values["output"], shown)
 
 
 def _is_etcds(path: Path) -> bool:
