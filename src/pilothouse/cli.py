@@ -43,6 +43,7 @@ Usage:
                                  stored objects that clients cannot read (--repair, --remove).
   pilothouse top                 Show what all servers do: rates, latencies, watches, memory, queues (--once, -o, --kubeconfig).
   pilothouse bench               Measure a server: a short sheet that can be compared with another machine's (--kubeconfig, -o).
+  pilothouse console             Open the console in a browser with the rights of a kubeconfig (--kubeconfig, --port).
   pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.
   pilothouse completion bash | zsh | fish
                                  Print a script by which a shell completes commands and flags.

@@ -10,6 +10,7 @@ COMMANDS = (
     "doctor",
     "top",
     "bench",
+    "console",
     "check-config",
     "completion",
 )
