@@ -148,3 +148,22 @@ def test_the_watch_knows_better_than_a_page_that_comes_late(console: Consoles, a
     held[0].continue_()
     expect(row(page, "cfg-00601")).to_be_visible()
     expect(row(page, "cfg-00600")).to_have_count(0)
+
+
+def test_objects_of_all_kinds_are_found_by_their_name(console: Consoles, api: Api) -> None:
+    """Among 50,000 of one kind and those of all others; objects that two groups serve are told once."""
+    api.call("POST", "/api/v1/namespaces/many/serviceaccounts", {"metadata": {"name": "zz-needle-1"}})
+    event = {"metadata": {"name": "zz-needle-1"}, "involvedObject": {"namespace": "many"}}
+    api.call("POST", "/api/v1/namespaces/many/events", event)
+    page = console("for-root", "#/objects")
+    page.get_by_label("Exact name, in all kinds").fill("zz-needle-1")
+    page.keyboard.press("Enter")
+    found = [f"{kind} zz-needle-1 in many" for kind in ("ConfigMap", "Event", "ServiceAccount")]
+    expect(page.get_by_role("main").get_by_role("listitem")).to_have_text(found)
+    expect(page).to_have_url(re.compile("find=zz-needle-1"))
+    page.get_by_role("link", name="ConfigMap zz-needle-1").click()
+    expect(page.get_by_role("dialog")).to_contain_text("sort: needle")
+    page.go_back()
+    expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(3)
+    page.goto(page.url.partition("#")[0] + "#/objects?find=no%2Csuch%3Dname")
+    expect(page.get_by_text("There is no object called no,such=name.")).to_be_visible()
