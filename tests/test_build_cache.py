@@ -76,7 +76,7 @@ def test_a_build_asks_for_what_it_needs(tmp_path: pathlib.Path, monkeypatch: pyt
 
 
 def needed(*variables: str) -> list[str]:
-    """What the build's backend asks for, in a process of its own: it reads the environment once."""
+    """The packages that the backend asks for. It runs in a process of its own: it reads variables once."""
     program = "import build_backend, json; print(json.dumps(build_backend.get_requires_for_build_wheel()))"
     outside = {**os.environ, "PYTHONPATH": "tools", **dict(one.split("=") for one in variables)}
     found: list[str] = json.loads(

@@ -78,7 +78,7 @@ def running(server: InProcess) -> Iterator[Proxy]:
 
 
 def test_requests_have_the_rights_of_the_kubeconfig(running: Proxy) -> None:
-    """Whatever the browser says of itself: its tokens, cookies and origin do not go on."""
+    """The tokens, cookies and origin of the browser do not go on."""
     page = running.own("console/")
     assert page.status == 200 and "<title>Pilothouse" in page.text
     foreign = {

@@ -39,7 +39,7 @@ def server() -> Iterator[InProcess]:
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> Any:
-    """What a command says as JSON, which is what it says as YAML."""
+    """The document that a command prints as JSON; its YAML has the same members."""
     assert cli.main([*words, "-o", "json"]) == status
     found = json.loads(capsys.readouterr().out)
     assert cli.main([*words, "-o=yaml"]) == status
@@ -96,7 +96,7 @@ def test_tokens(server: InProcess, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rows_become_objects() -> None:
-    """As those of `pilothouse etcd`: what is no plain value is told by its text."""
+    """An object without a JSON form, such as an error of `pilothouse etcd status`, becomes its text."""
     rows = [("ENDPOINT", "DB SIZE", "LEADER"), ("a", "1 MiB", True), ("b", "-", OSError("gone"))]
     assert output.items(rows) == {
         "items": [

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from pilothouse.commands.api import Api
-from pilothouse.commands.top import View
+from pilothouse.commands.top import TopView
 from pilothouse.testing.server import InProcess
 
 SECONDS = 60.0
@@ -44,7 +44,7 @@ class Terminal:
 
 
 def test_keys_change_what_is_shown() -> None:
-    view = View(rows=2)
+    view = TopView(rows=2)
     orders = []
     for _ in range(3):
         assert not view.press("s")

@@ -1,4 +1,4 @@
-"""What the overview says needs attention, although the server is ready."""
+"""The overview tells troubles of a server that is ready."""
 
 import datetime
 import re

@@ -24,7 +24,7 @@ Usage:
   pilothouse console [--kubeconfig FILE] [--port PORT] [--open=false]
 
 It passes the requests of the browser on to the server, from an address on the loopback that only this command has told, until
-Ctrl-C. Whoever knows the address has the rights of the kubeconfig. The server must have the console (--console=true, which is the
+Ctrl-C. Everybody who knows the address has the rights of the kubeconfig. The server must have the console (--console=true, which is the
 default of `pilothouse serve`).
 """  # noqa: E501
 

@@ -81,7 +81,7 @@ class ConsoleProxy:
             return web.Response(status=502, text=f"{self._config.server}: {error}\n")
 
     def _sent(self, headers: Mapping[str, str]) -> dict[str, Any]:
-        """What each request to the server has beside its body."""
+        """The headers of a request to the server, and the name by which it is trusted."""
         kept = CIMultiDict((name, value) for name, value in headers.items() if _goes_on(name))
         kept.extend(self._config.headers)
         return {"headers": kept, "server_hostname": self._config.trust.server_name or None}

@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
     form = output.chosen(values["output"])
     api = Api(kubeconfig_of(config.data, values["kubeconfig"]))
     cluster, journals = ClusterReadings(api), Journals(api)
-    view, interval = View(values["rows"], wide=form == output.WIDE), values["interval"]
+    view, interval = TopView(values["rows"], wide=form == output.WIDE), values["interval"]
     try:
         sheets = _sheets(cluster, journals)
         if form in output.DOCUMENTS or values["once"] or not sys.stdout.isatty():
@@ -80,8 +80,8 @@ def run(arguments: Sequence[str]) -> None:
 
 
 @dataclass
-class View:
-    """What is shown of a sheet; keys change it."""
+class TopView:
+    """The rows, order and tables of a sheet that are shown; keys change them."""
 
     rows: int
     wide: bool = False
@@ -102,7 +102,7 @@ class View:
         return key == "q"
 
 
-def _live(api: Api, sheets: Iterator[Object], view: View, interval: float) -> None:
+def _live(api: Api, sheets: Iterator[Object], view: TopView, interval: float) -> None:
     """Show one sheet after the other until a key ends it. A key counts at once."""
     with (
         keys() as wait,
@@ -149,7 +149,7 @@ def _latest(journals: Journals, filters: dict[str, str]) -> Object:
         return {"error": str(error)}
 
 
-def _screen(api: Api, found: Object, view: View) -> Iterator[RenderableType]:
+def _screen(api: Api, found: Object, view: TopView) -> Iterator[RenderableType]:
     count = len(found["servers"])
     servers = f", {count} servers" if count != 1 else ""
     yield Text(
