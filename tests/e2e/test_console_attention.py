@@ -82,3 +82,24 @@ def test_who_may_not_see_namespaces_is_refused_once(console: Consoles, api: Api)
         page.clock.fast_forward("00:40")
         page.wait_for_timeout(200)
     assert len(asked) == 1
+
+
+def test_users_who_were_refused_lately(console: Consoles) -> None:
+    jane = console("for-jane", "#/objects?kind=/v1/secrets")
+    expect(jane.get_by_role("alert")).to_contain_text('User "jane" cannot list resource "secrets"')
+    page = console("for-root")
+    users = page.locator(".users")
+    expect(users).to_contain_text(re.compile(r"^Refused in the last 5 minutes: .*jane \(\d+\)"))
+    users.get_by_role("link", name="jane").click()
+    expect(page.get_by_label("User")).to_have_value("jane")
+    expect(page.get_by_role("button", name="list /api/v1/secrets").first).to_be_visible()
+    found = page.evaluate(
+        """async () => {
+            const { refused } = await import("/console/attention.js");
+            const time = (minute) => new Date(minute * 60000).toISOString();
+            const at = (user, code, minute) => ({ user, code, received: time(minute) });
+            return refused({ requests: [at("a", 403, 9), at("b", 401, 9), at("b", 403, 8), at("a", 403, 1),
+                at("c", 404, 9)] }, 600000);
+        }"""
+    )
+    assert found == [{"user": "b", "count": 2}, {"user": "a", "count": 1}]

@@ -73,20 +73,43 @@ export async function texts(attention) {
   const known = attention.some((one) => one.webhook) ? await visible(...CONFIGURATIONS) : null;
   const names = known && new Set(known.flatMap((list) => list.items).flatMap((one) => one.webhooks || []).map((one) => one.name));
   const told = attention.filter((one) => !one.webhook || !names || names.has(one.webhook)).map((one) => one.text);
-  return [...told, ...await endless()];
+  return [...told, ...await endless.get()];
 }
 
-// What was told of namespaces the last time. Who is refused is asked for no more, for a refusal is kept in the server's journal.
-let latest = { user: null, at: 0, told: [] };
-const EVERY = 30000;
+// Something that is asked for twice a minute at most. Who is refused asks no more, for a refusal is kept in the server's journal.
+class Rarely {
+  // read: makes what is shown out of the answer.
+  constructor(path, read) {
+    this.path = path;
+    this.read = read;
+    this.user = null;
+    this.next = 0;
+  }
 
-async function endless() {
-  const user = token();
-  if (latest.user === user && Date.now() - latest.at < EVERY) return latest.told;
-  const lists = await visible(ENDING);
-  latest = { user, at: lists ? Date.now() : Infinity, told: lists ? stuck(lists[0]) : [] };
-  return latest.told;
+  async get() {
+    if (this.user === token() && Date.now() < this.next) return this.found;
+    const answers = await visible(this.path);
+    this.user = token();
+    this.next = answers ? Date.now() + 30000 : Infinity;
+    this.found = answers ? this.read(answers[0]) : [];
+    return this.found;
+  }
 }
+
+const endless = new Rarely(ENDING, (list) => stuck(list));
+
+// Who was not recognised or not allowed in the last minutes, the most frequent first: user, count.
+export function refused({ requests }, now = Date.now()) {
+  const counts = new Map();
+  for (const { user, code, received } of requests) {
+    if ((code === 401 || code === 403) && now - Date.parse(received) < MINUTES * 60000) counts.set(user, (counts.get(user) || 0) + 1);
+  }
+  return [...counts].map(([user, count]) => ({ user, count })).sort((one, other) => other.count - one.count).slice(0, USERS);
+}
+
+export const MINUTES = 5;
+const USERS = 5;
+export const refusals = new Rarely("/debug/requests?refused=true&limit=500", (list) => refused(list));
 
 // The objects at these paths, null for a user who may not see them.
 async function visible(...paths) {
