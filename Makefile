@@ -16,7 +16,7 @@ READY := $(VENV)/.ready-$(MODE)
 RUNS := $(if $(wildcard $(READY)),$(READY),$(VENV)/.runs-$(MODE))
 # The compiled modules that have been built.
 BUILT = $(shell find src -name '_*.so')
-SOURCES := pyproject.toml setup.py tools/gen_descriptions.py $(shell find ext -name '*.p*')
+SOURCES := pyproject.toml setup.py $(wildcard tools/build_*.py) tools/gen_descriptions.py $(shell find ext -name '*.p*')
 
 COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/values/test_fields.py \
 	tests/api/values/test_selectors.py tests/api/test_json_encoded.py tests/api/test_gzip.py tests/endpoints/answers/test_listbody.py \
@@ -26,7 +26,7 @@ COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/
 .PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill soak coverage fuzz fuzz-decoders scenarios differ siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
-	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
+	@echo "Installing Pilothouse into $(VENV): the compiled modules take a minute, once"
 	@$(PYTHON) -m venv $(VENV)
 	@rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) $(if $(wildcard $@),,$(BUILT))
 	@$(BIN)/python tools/install.py .

@@ -6,7 +6,8 @@ test-asan`, `make fuzz-decoders`), from the same C as a build for use. PILOTHOUS
 whose lines coverage can count (`make coverage`).
 PILOTHOUSE_ONLY=_http1,_json builds just these modules (for work on one of them).
 PILOTHOUSE_BUILD_CACHE names a folder in which compiled modules are kept (tools/build_cache.py).
-A build also lays the descriptions of the built-in types beside the package (tools/gen_descriptions.py).
+A build also lays the descriptions of the built-in types beside the package (tools/gen_descriptions.py),
+unless PILOTHOUSE_DESCRIPTIONS=0. tools/build_backend.py says which packages a build needs.
 """
 
 import os
@@ -16,7 +17,6 @@ import sysconfig
 from pathlib import Path
 from typing import Any, ClassVar
 
-from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
@@ -26,11 +26,7 @@ sys.path.append(str(HERE / "tools"))
 
 import build_cache  # noqa: E402
 import gen_descriptions  # noqa: E402
-
-DEBUG = os.environ.get("PILOTHOUSE_DEBUG") == "1"
-SANITIZE = os.environ.get("PILOTHOUSE_SANITIZE") == "1"
-TRACE = os.environ.get("PILOTHOUSE_TRACE") == "1"
-ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if name]
+from build_modules import DEBUG, DESCRIBED, FLAGS, MODE, TRACE, sources  # noqa: E402
 
 DIRECTIVES = {
     "language_level": "3",
@@ -45,15 +41,6 @@ DIRECTIVES = {
 """Of all modules: a `# cython:` line at the head of a file would win over them and switch
 checks off again."""
 
-if SANITIZE:
-    MODE, FLAGS = "", ["-O1", "-g1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
-elif TRACE:
-    MODE, FLAGS = "trace", ["-O0"]
-elif DEBUG:
-    MODE, FLAGS = "debug", ["-O1", "-g", "-UNDEBUG"]
-else:
-    MODE, FLAGS = "", ["-O2", "-g0"]  # what a debugger would need takes a third of the time
-
 TRACE_MACROS: list[tuple[str, str | None]] = [
     ("CYTHON_TRACE", "1"),
     ("CYTHON_TRACE_NOGIL", "1"),
@@ -64,28 +51,19 @@ and coverage needs Cython's)."""
 
 extensions = [
     Extension(
-        ".".join(source.relative_to("ext").with_suffix("").parts),
-        [str(source)],
+        name,
+        [source],
         extra_compile_args=FLAGS,
         define_macros=TRACE_MACROS if TRACE else [],
         extra_link_args=[flag for flag in FLAGS if flag.startswith("-fsanitize")],
     )
-    for source in sorted(Path("ext").rglob("*.pyx"))
-    if not ONLY or source.stem in ONLY
+    for name, source in sources().items()
 ]
-"""A module belongs to the package of its folder: `ext/pilothouse/api/_json.pyx` is `pilothouse.api._json`."""
-
 
 KEPT = build_cache.folder(HERE, (MODE, *FLAGS))
 """Where compiled modules are kept, None where none are."""
 
-
-def kept(name: str) -> Path | None:
-    """Where the compiled module of this name is kept."""
-    return KEPT and KEPT / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-
-
-COMPLETE = all((path := kept(one.name)) is not None and path.is_file() for one in extensions)
+COMPLETE = build_cache.complete(KEPT, sources())
 """Whether all that would be compiled is kept."""
 
 
@@ -149,7 +127,7 @@ class Build(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         """Compile a module, or take the one that is kept."""
-        module, path = Path(self.get_ext_fullpath(ext.name)), kept(ext.name)
+        module, path = Path(self.get_ext_fullpath(ext.name)), build_cache.module(KEPT, ext.name)
         if COMPLETE and path is not None:
             build_cache.use(path, module)
             return
@@ -158,20 +136,21 @@ class Build(build_ext):
             build_cache.keep(module, path)
 
 
-build.sub_commands.append(("build_descriptions", None))
+if DESCRIBED:
+    build.sub_commands.append(("build_descriptions", None))
 
-compiled: list[Any] = (
-    extensions
-    if COMPLETE
-    else cythonize(
+compiled: list[Any] = extensions
+if not COMPLETE:
+    from Cython.Build import cythonize
+
+    compiled = cythonize(
         extensions,
         include_path=["ext"],
         build_dir=os.path.join("build", "cython", MODE),
         compiler_directives=DIRECTIVES,
         nthreads=os.cpu_count() or 1,
     )
-)
-# The longest C comes first, so that no processor waits at the end while another compiles it.
-compiled.sort(key=lambda extension: -os.path.getsize(extension.sources[0]))
+    # The longest C comes first, so that no processor waits at the end while another compiles it.
+    compiled.sort(key=lambda extension: -os.path.getsize(extension.sources[0]))
 
 setup(cmdclass={"build_descriptions": BuildDescriptions, "build_ext": Build}, ext_modules=compiled)

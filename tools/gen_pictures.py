@@ -1,6 +1,6 @@
 """The pictures of README.md and docs/console.md: what `make run` prints, and the console under load.
 
-    PYTHONPATH=tests python tools/gen_pictures.py [--out FOLDER] [run] [console]     (`make pictures`)
+    PYTHONPATH=tests python tools/gen_pictures.py [--out FOLDER] [run] [console] [objects]   (`make pictures`)
 
 The terminal is drawn by rich out of the real output, each line at the moment at which it came. The console is
 photographed in Chromium, as tests/e2e drive it. Port 6443 has to be free.
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from clients.drivers import BINARY as KUBECTL
-from e2e.consoles import TOKENS, Consoles, chromium
+from e2e.consoles import TOKENS, Consoles, chromium, console_server
 from rich.console import Console
 from rich.text import Text
 
@@ -198,11 +198,78 @@ def console(folder: pathlib.Path, out: pathlib.Path) -> None:
         requests.screenshot(path=out / "console-dark.png")
 
 
+WEB = "/apis/apps/v1/namespaces/default"
+LABELS = {"app": "shop"}
+POD = {
+    "metadata": {"labels": LABELS},
+    "spec": {"containers": [{"name": "shop", "image": "example.com/shop:1.4"}]},
+}
+SPEC = {"replicas": 2, "selector": {"matchLabels": LABELS}, "template": POD}
+SETTINGS = {"currency": "EUR", "greeting": "Welcome", "page-size": "20"}
+AWAY = {"service": {"name": "metrics-server", "namespace": "kube-system"}, "insecureSkipTLSVerify": True}
+AGGREGATED = {
+    "group": "metrics.k8s.io",
+    "version": "v1beta1",
+    "groupPriorityMinimum": 100,
+    "versionPriority": 100,
+}
+
+
+def shop(api: Api) -> None:
+    """Create a deployment with a replica set and an event, a config map, an APIService without a server."""
+    made = api.call("POST", f"{WEB}/deployments", {"metadata": {"name": "shop"}, "spec": SPEC})
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop", "uid": made["metadata"]["uid"]}
+    metadata = {"name": "shop-5d8f7c", "ownerReferences": [{**owner, "controller": True}]}
+    api.call("POST", f"{WEB}/replicasets", {"metadata": metadata, "spec": SPEC})
+    event = {
+        "metadata": {"name": "shop.1"},
+        "involvedObject": {**owner, "namespace": "default"},
+        "reason": "ScalingReplicaSet",
+        "message": "Scaled up replica set shop-5d8f7c from 0 to 2",
+        "type": "Normal",
+        "source": {"component": "deployment-controller"},
+        "count": 1,
+        "lastTimestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    api.call("POST", "/api/v1/namespaces/default/events", event)
+    api.call("POST", CONFIG_MAPS, {"metadata": {"name": "shop-settings"}, "data": SETTINGS})
+    service = {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": {**AGGREGATED, **AWAY}}
+    api.call("POST", "/apis/apiregistration.k8s.io/v1/apiservices", service)
+
+
+def objects(folder: pathlib.Path, out: pathlib.Path) -> None:
+    """Photograph an object, a change of one before it is saved, and what needs attention."""
+
+    def open_(view: str, height: int) -> Any:
+        return consoles("for-root", f"#/{view}", viewport={"width": 1280, "height": height})
+
+    with (
+        console_server(folder) as server,
+        chromium() as browser,
+        Consoles(browser, server.url) as consoles,
+    ):
+        shop(Api(server.kubeconfig))
+        page = open_("objects?kind=apps/v1/deployments&namespace=default&open=default/shop", 1420)
+        page.get_by_role("button", name="Look through all kinds").click()
+        page.get_by_role("link", name="ReplicaSet shop-5d8f7c").wait_for()
+        page.screenshot(path=out / "console-object.png")
+        page = open_("objects?kind=/v1/configmaps&namespace=default&open=default/shop-settings/edit", 1140)
+        text = page.get_by_role("textbox", name="YAML")
+        text.fill(text.input_value().replace("Welcome", "Welcome back").replace('"20"', '"50"'))
+        page.get_by_role("button", name="Show changes").click()
+        page.get_by_role("button", name="Save").wait_for()
+        page.screenshot(path=out / "console-edit.png")
+        page = open_("overview", 340)
+        page.get_by_text("APIService v1beta1.metrics.k8s.io is unavailable").wait_for()
+        page.screenshot(path=out / "console-attention.png")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the pictures that are named, or all."""
     makers: dict[str, Callable[[pathlib.Path, pathlib.Path], object]] = {
         "run": lambda folder, out: (out / "run.svg").write_text(terminal(list(make_run(folder)), "make run")),
         "console": console,
+        "objects": objects,
     }
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "docs")

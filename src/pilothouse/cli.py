@@ -52,10 +52,11 @@ Usage:
                                  stored objects that clients cannot read (--repair, --remove).
   pilothouse top                 Show what all servers do: rates, latencies, watches, memory, queues (--once, -o, --kubeconfig).
   pilothouse bench               Measure a server: a short sheet that can be compared with another machine's (--kubeconfig, -o).
+  pilothouse console             Open the console in a browser with the rights of a kubeconfig (--kubeconfig, --port).
   pilothouse check-config        Tell every error in the flags of serve and in the files that they name, with its line.
   pilothouse completion bash | zsh | fish
                                  Print a script by which a shell completes commands and flags.
-  pilothouse version             Print the version.
+  pilothouse version [-o json]   Print the version.
 
 `pilothouse COMMAND --help` says more of each. Exit statuses: 0, 1 when something is wrong or has failed, 2 when the command line
 cannot be read.
@@ -90,8 +91,7 @@ def _main(arguments: Sequence[str], run: "Run | None") -> int:
     if command in COMMANDS:
         return _command(f"pilothouse {command}", command, arguments[1:])
     if command in ("version", "--version"):
-        print(version())
-        return 0
+        return _version(arguments[1:])
     if command in ("help", "-h", "--help"):
         print(USAGE, end="")
         return 0
@@ -99,6 +99,28 @@ def _main(arguments: Sequence[str], run: "Run | None") -> int:
 
     near = nearest(command, ("serve", *COMMANDS, "version", "help"))
     return _fail(f'unknown command "{command}" for "pilothouse"', "pilothouse", nearest=near)
+
+
+def _version(arguments: Sequence[str]) -> int:
+    """Print the version, with -o as all commands do."""
+    if not arguments:  # nothing is imported for it
+        print(version())
+        return 0
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        print(USAGE, end="")
+        return 0
+    from pilothouse.commands import output
+    from pilothouse.configuration import flags
+
+    try:
+        values, rest = flags.parse(arguments, (output.FLAG,))
+        if rest:
+            raise flags.FlagError(f'"pilothouse version" does not take any arguments, got {list(rest)}')
+        form = output.chosen(values.get("output", output.TABLE))
+    except flags.FlagError as error:
+        return _fail(str(error), "pilothouse", nearest=error.nearest)
+    output.tell({"gitVersion": GIT_VERSION}, form, [version()])
+    return 0
 
 
 def kube_apiserver(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:

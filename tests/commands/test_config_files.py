@@ -39,7 +39,7 @@ class Strict(Plugin):
 
 def told(*flags: str) -> list[str]:
     """The errors in flags, and in files; warnings begin with a word that says so."""
-    config, said, _ = options.read_flags([*flags])
+    config, said, _, _ = options.read_flags([*flags])
     return [*said, *(f"{'warning: ' if one.warning else ''}{one}" for one in config_files.problems(config))]
 
 

@@ -1,7 +1,7 @@
-"""The console with thousands of objects: all of them can be found, page by page."""
+"""The console with 50,000 objects: all of them can be found, page by page."""
 
+import json
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +9,8 @@ import pytest
 from e2e.consoles import MARKS, Consoles, console_server
 
 from pilothouse.commands.api import Api
+from pilothouse.storage.interface import Op, Storage
+from pilothouse.storage.keys import ROOT
 from pilothouse.testing.server import InProcess
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -17,34 +19,40 @@ pytestmark = [*MARKS, pytest.mark.timeout(300)]
 expect = playwright.expect
 
 MAPS = "/api/v1/namespaces/many/configmaps"
-MANY = 4200
-"""Objects: nine pages of a list, five of a search."""
+MANY = 50_000
+"""Objects: 100 pages of a list, 50 of a search."""
+ALL = r"50,00\d"
+AT_ONCE = 5000
+"""Objects that are written to the store together."""
 VIEW = "#/objects?kind=/v1/configmaps&namespace=many"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
     with console_server(tmp_path_factory.mktemp("tokens")) as server:
-        fill(Api(server.kubeconfig))
+        api = Api(server.kubeconfig)
+        api.call("POST", "/api/v1/namespaces", {"metadata": {"name": "many"}})
+        api.call("POST", MAPS, {"metadata": {"name": "cfg-00000"}})
+        server.run(fill(server._server.cluster.registry.storage))
+        for name in ("zz-needle-1", "zz-needle-2"):
+            api.call("POST", MAPS, {"metadata": {"name": name, "labels": {"sort": "needle"}}})
         yield server
 
 
-def fill(api: Api) -> None:
-    api.call("POST", "/api/v1/namespaces", {"metadata": {"name": "many"}})
+async def fill(storage: Storage) -> None:
+    """Write what the server has stored of one object to the store under many names."""
+    first = f"{ROOT}configmaps/many/cfg-00000"
+    [stored] = (await storage.range(first)).items
+    uid = json.loads(stored.value)["metadata"]["uid"]
 
-    def some(first: int) -> None:
-        held = api.held()
-        for number in range(first, MANY, 8):
-            held.call("POST", MAPS, {"metadata": {"name": f"cfg-{number:05}"}})
-        held.close()
+    def another(number: int) -> Op:
+        name = f"cfg-{number:05}"
+        own = f"{uid[:-5]}{number:05}"
+        value = stored.value.replace(b"cfg-00000", name.encode()).replace(uid.encode(), own.encode())
+        return Op(f"{ROOT}configmaps/many/{name}", value)
 
-    writers = [threading.Thread(target=some, args=(first,)) for first in range(8)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    for name in ("zz-needle-1", "zz-needle-2"):
-        api.call("POST", MAPS, {"metadata": {"name": name, "labels": {"sort": "needle"}}})
+    for begin in range(1, MANY, AT_ONCE):
+        await storage.txn([another(number) for number in range(begin, min(begin + AT_ONCE, MANY))])
 
 
 @pytest.fixture
@@ -70,7 +78,7 @@ def held_pages(page: Any) -> list[Any]:
 
 def test_a_name_is_found_behind_all_pages(console: Consoles) -> None:
     page = console("for-root", VIEW)
-    expect(page.locator(".paging")).to_contain_text(re.compile(r"500 of 4,20\d are listed"))
+    expect(page.locator(".paging")).to_contain_text(re.compile(rf"500 of {ALL} are listed"))
     expect(row(page, "zz-needle-1")).to_have_count(0)
     page.get_by_label("Name contains").fill("needle")
     expect(row(page, "zz-needle-1")).to_be_visible()
@@ -90,9 +98,9 @@ def test_a_search_stops_when_it_is_told_to_and_goes_on(console: Consoles) -> Non
     page = console("for-root")
     held = held_pages(page)
     page.goto(page.url.partition("#")[0] + VIEW + "&name=needle-2")
-    expect(page.locator(".paging")).to_contain_text(re.compile(r"Searched 1,000 of 4,20\d: 0 found …"))
+    expect(page.locator(".paging")).to_contain_text(re.compile(rf"Searched 1,000 of {ALL}: 0 found …"))
     page.get_by_role("button", name="Stop").click()
-    expect(page.locator(".paging")).to_contain_text(re.compile(r"Searched 1,000 of 4,20\d: 0 found\."))
+    expect(page.locator(".paging")).to_contain_text(re.compile(rf"Searched 1,000 of {ALL}: 0 found\."))
     assert len(held) == 1
     page.unroute_all()
     page.get_by_role("button", name="Search on").click()
@@ -111,7 +119,7 @@ def test_pages_are_added_one_by_one(console: Consoles) -> None:
     expect(page.locator("tbody tr")).to_have_count(500)
     page.get_by_role("button", name="Show more").click()
     expect(page.locator("tbody tr")).to_have_count(1000)
-    expect(page.locator(".paging")).to_contain_text(re.compile(r"1,000 of 4,20\d are listed"))
+    expect(page.locator(".paging")).to_contain_text(re.compile(rf"1,000 of {ALL} are listed"))
 
 
 def test_the_server_filters_by_labels_and_fields(console: Consoles) -> None:
@@ -140,3 +148,22 @@ def test_the_watch_knows_better_than_a_page_that_comes_late(console: Consoles, a
     held[0].continue_()
     expect(row(page, "cfg-00601")).to_be_visible()
     expect(row(page, "cfg-00600")).to_have_count(0)
+
+
+def test_objects_of_all_kinds_are_found_by_their_name(console: Consoles, api: Api) -> None:
+    """Among 50,000 of one kind and those of all others; objects that two groups serve are told once."""
+    api.call("POST", "/api/v1/namespaces/many/serviceaccounts", {"metadata": {"name": "zz-needle-1"}})
+    event = {"metadata": {"name": "zz-needle-1"}, "involvedObject": {"namespace": "many"}}
+    api.call("POST", "/api/v1/namespaces/many/events", event)
+    page = console("for-root", "#/objects")
+    page.get_by_label("Exact name, in all kinds").fill("zz-needle-1")
+    page.keyboard.press("Enter")
+    found = [f"{kind} zz-needle-1 in many" for kind in ("ConfigMap", "Event", "ServiceAccount")]
+    expect(page.get_by_role("main").get_by_role("listitem")).to_have_text(found)
+    expect(page).to_have_url(re.compile("find=zz-needle-1"))
+    page.get_by_role("link", name="ConfigMap zz-needle-1").click()
+    expect(page.get_by_role("dialog")).to_contain_text("sort: needle")
+    page.go_back()
+    expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(3)
+    page.goto(page.url.partition("#")[0] + "#/objects?find=no%2Csuch%3Dname")
+    expect(page.get_by_text("There is no object called no,such=name.")).to_be_visible()

@@ -4,6 +4,7 @@ the installation and the stored objects of a server, whether it runs or not."""
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from pilothouse.commands import output
 from pilothouse.commands.checkup import CHECKS, Check
 from pilothouse.commands.findings import Finding, Level, error
 from pilothouse.configuration import options
@@ -12,6 +13,7 @@ from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.storage.interface import StorageError
 
 FLAGS = (
+    output.FLAG,
     Flag(
         "store", "bool", False, "command", "Look at every stored object instead: whether clients can read it."
     ),
@@ -46,7 +48,7 @@ SERVER_FLAGS = (
 USAGE = """Look for what keeps a server from starting, or will: certificates, the clock, the disk, etcd, the port, limits.
 
 Usage:
-  pilothouse doctor [flags of the server]
+  pilothouse doctor [-o json|yaml] [flags of the server]
   pilothouse doctor --store [--repair] [--remove] [flags of the server]
 
 It takes all flags of `pilothouse serve`; those that matter are below. Nothing is changed without --repair or --remove. What cannot
@@ -66,11 +68,16 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(f'"pilothouse doctor" does not take any arguments, got {list(rest)}')
     if (own["repair"] or own["remove"]) and not own["store"]:
         raise FlagError("--repair and --remove need --store")
-    wrong = 0
-    found = _stored(config, own["repair"], own["remove"]) if own["store"] else _host(config)
-    for name, finding in found:
-        wrong += finding.level is Level.ERROR
-        print(f"{finding.level.value:8} {name:13} {finding.text}")
+    form = output.chosen(own["output"])
+    looked = _stored(config, own["repair"], own["remove"]) if own["store"] else _host(config)
+    found = []
+    for name, finding in looked:
+        found.append({"level": finding.level.value, "check": name, "message": finding.text})
+        if form not in output.DOCUMENTS:  # line by line, for some checks take long
+            print(f"{finding.level.value:8} {name:13} {finding.text}")
+    if form in output.DOCUMENTS:
+        print(output.document({"items": found}, form))
+    wrong = sum(one["level"] == Level.ERROR.value for one in found)
     if wrong:
         raise Unwell(f"{wrong} of these {'is an error' if wrong == 1 else 'are errors'}")
 

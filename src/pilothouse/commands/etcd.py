@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from pilothouse.commands import output
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.configuration.suggestions import nearest
 
-FLAGS: tuple[Flag, ...] = ()
+FLAGS: tuple[Flag, ...] = (output.FLAG,)
 SERVER_FLAGS = ("etcd-servers", "etcd-cafile", "etcd-certfile", "etcd-keyfile")
 USAGE = """Look after the etcd that the server stores its objects in. Needs the extra `etcd`.
 
@@ -19,13 +20,14 @@ Usage:
   pilothouse etcd defragment --etcd-servers URL,...    Give the space of dropped history back, member by member.
   pilothouse etcd disarm --etcd-servers URL,...        Lift the alarms.
 
-The exit status is 1 when a command fails, and when `status` finds a member that does not answer or has errors.
+All take -o json|yaml. The exit status is 1 when a command fails, and when `status` finds a member that does not answer or has errors.
 """  # noqa: E501
 
 
 def run(arguments: Sequence[str]) -> None:
     """Run one of the commands and print its output; raises FlagError, ConfigError, OSError."""
-    config, _, rest = options.parse_command(arguments, FLAGS)
+    config, own, rest = options.parse_command(arguments, FLAGS)
+    form = output.chosen(own["output"])
     if not config.store.etcd_servers:
         raise FlagError("--etcd-servers must be specified")
     try:
@@ -42,7 +44,7 @@ def run(arguments: Sequence[str]) -> None:
     files = config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile
     with shown(command):
         rows = admin.run(command, config.store.etcd_servers, *files)
-    print(admin.table(rows))
+    output.tell(output.items(rows), form, [admin.table(rows)])
     unwell = [row[0] for row in rows[1:] if row[-1]] if command == "status" else []  # the last column: errors
     if unwell:
         raise OSError(f"{len(unwell)} of {len(rows) - 1} members do not answer or have errors")

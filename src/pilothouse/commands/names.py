@@ -15,6 +15,7 @@ COMMANDS = (
     "doctor",
     "top",
     "bench",
+    "console",
     "check-config",
     "completion",
 )

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from pilothouse.api.values.fields import Object
@@ -11,6 +11,7 @@ from pilothouse.configuration.flags import Flag, FlagError
 
 TABLE, WIDE = "table", "wide"
 FORMATS = ("json", "table", "wide", "yaml")
+DOCUMENTS = ("json", "yaml")
 FLAG = Flag("output", "string", TABLE, "command",
             "json or yaml: all that is known; table; wide: with more columns.", short="o")  # fmt: skip
 
@@ -34,6 +35,24 @@ def document(found: Object, form: str) -> str:
 
         return yaml.safe_dump(found, sort_keys=False, allow_unicode=True).rstrip("\n")
     return json.dumps(found, indent=2)
+
+
+def tell(found: Object, form: str, lines: Iterable[str]) -> None:
+    """Print an object as a document, or the lines that say the same."""
+    print(document(found, form) if form in DOCUMENTS else "\n".join(lines))
+
+
+def items(rows: Sequence[Sequence[object]]) -> Object:
+    """The rows of a table below its head as a document: {"items": [{"dbSize": "1 MiB"}]}."""
+    names = [_member(str(name)) for name in rows[0]]
+    plain = (str, int, float, bool, type(None))
+    texts = [[cell if isinstance(cell, plain) else str(cell) for cell in row] for row in rows[1:]]
+    return {"items": [dict(zip(names, row, strict=True)) for row in texts]}
+
+
+def _member(head: str) -> str:
+    first, *others = head.lower().split()
+    return first + "".join(word.capitalize() for word in others)
 
 
 def coloured(out: TextIO | None = None) -> bool:

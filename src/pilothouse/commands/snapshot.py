@@ -1,10 +1,12 @@
 """`pilothouse snapshot save | restore | verify`: copies of the store in one file."""
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pilothouse.commands import output
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.config import Config
@@ -18,6 +20,7 @@ from pilothouse.storage.sqlite.changes import last_of
 from pilothouse.storage.sqlite.snapshot import SnapshotError, SnapshotSummary
 
 FLAGS = (
+    output.FLAG,
     Flag(
         "bump-revision",
         "int",
@@ -46,7 +49,7 @@ Usage:
 
 With --with-history, save copies the history as well, to FILE.history, and restore puts it back from there.
 
-The keys and certificates of the data directory are not in a snapshot: keep a copy of them, and of the keys by which values
+All take -o json|yaml. The keys and certificates of the data directory are not in a snapshot: keep a copy of them, and of the keys by which values
 are encrypted.
 """  # noqa: E501
 _BOLT = 0xED0CDAED.to_bytes(4, "little")
@@ -61,6 +64,7 @@ def run(arguments: Sequence[str]) -> None:
     if command not in commands:
         raise FlagError(f'unknown command "{command}" for "pilothouse snapshot"', nearest(command, commands))
     config, values, rest = options.parse_command(arguments[1:], FLAGS)
+    output.chosen(values["output"])
     if len(rest) != 1:
         raise FlagError(f'"pilothouse snapshot {command}" takes the name of one file')
     try:
@@ -77,9 +81,8 @@ def _save(path: Path, config: Config, values: dict[str, Any]) -> None:
     if not config.store.etcd_servers:
         with shown("saving") as progress:
             saved = snapshot.save(config.data.directory, path, progress)
-        print(_told(saved))
-        if values["with-history"]:
-            print(_told_of_history(history.save(config.data.directory, history.beside(path))))
+        kept = history.save(config.data.directory, history.beside(path)) if values["with-history"] else None
+        _tell(saved, values, kept)
         return
     if values["with-history"]:
         raise FlagError("--with-history is for the embedded store")
@@ -91,23 +94,19 @@ def _save(path: Path, config: Config, values: dict[str, Any]) -> None:
     tls = TLS(config.store.etcd_cafile, config.store.etcd_certfile, config.store.etcd_keyfile)
     with shown("saving") as progress:
         digest = etcd.save(config.store.etcd_servers, tls, path, progress)
-    print(f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}")
+    _tell_etcds(path, digest, values)
 
 
-def _verify(path: Path, config: Config, _: dict[str, Any]) -> None:
+def _verify(path: Path, config: Config, values: dict[str, Any]) -> None:
     if _is_etcds(path):
         with shown("verifying") as progress:
             digest = snapshot.verify_hash(path, progress)
-        print(
-            f"a snapshot of etcd, {path.stat().st_size} bytes, SHA-256 {digest}; `etcdutl snapshot status`"
-            " says more"
-        )
+        _tell_etcds(path, digest, values, "; `etcdutl snapshot status` says more")
         return
     with shown("verifying") as progress:
         verified = snapshot.verify(path, progress)
-    print(_told(verified))
-    if history.beside(path).exists():
-        print(_told_of_history(history.summary(history.beside(path))))
+    kept = history.summary(history.beside(path)) if history.beside(path).exists() else None
+    _tell(verified, values, kept)
 
 
 def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
@@ -120,13 +119,19 @@ def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
         raise FlagError("--bump-revision can not be a negative value")
     with shown("restoring") as progress:
         restored = snapshot.restore(path, config.data.directory, values["bump-revision"], progress)
-    print(_told(restored))
+    kept = None
     if values["with-history"]:
-        newest = last_of(restored.revision)
-        print(_told_of_history(history.restore(history.beside(path), config.data.directory, newest)))
+        kept = history.restore(history.beside(path), config.data.directory, last_of(restored.revision))
+    _tell(restored, values, kept)
 
 
-def _told(found: SnapshotSummary) -> str:
+def _tell_etcds(path: Path, digest: str, values: dict[str, Any], more: str = "") -> None:
+    size = path.stat().st_size
+    told = [f"a snapshot of etcd, {size} bytes, SHA-256 {digest}{more}"]
+    output.tell({"store": "etcd", "size": size, "hash": digest}, values["output"], told)
+
+
+def _tell(found: SnapshotSummary, values: dict[str, Any], kept: HistorySummary | None = None) -> None:
     lines = [
         f"revision   {found.revision}",
         f"compacted  {found.compacted}",
@@ -134,17 +139,16 @@ def _told(found: SnapshotSummary) -> str:
         f"rows       {found.rows}",
         f"bytes      {found.size}",
     ]
-    return "\n".join([*lines, f"SHA-256    {found.hash}"] if found.hash else lines)
-
-
-def _told_of_history(found: HistorySummary) -> str:
-    since = datetime.fromtimestamp(found.since_ms / 1000, UTC)
-    lines = [
-        f"changes    {found.changes}",
-        f"objects    {found.objects}",
-        f"since      {since:%Y-%m-%dT%H:%M:%SZ}",
-    ]
-    return "\n".join(["history:", *lines])
+    if found.hash:
+        lines.append(f"SHA-256    {found.hash}")
+    told = {"store": "embedded", **dataclasses.asdict(found)}
+    if kept is not None:
+        since = datetime.fromtimestamp(kept.since_ms / 1000, UTC)
+        lines.append(
+            f"history    {kept.changes} changes of {kept.objects} objects since {since:%Y-%m-%dT%H:%M:%SZ}"
+        )
+        told["history"] = kept._asdict()
+    output.tell(told, values["output"], lines)
 
 
 def _is_etcds(path: Path) -> bool:

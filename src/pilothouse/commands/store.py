@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
+from pilothouse.commands import output
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
@@ -15,7 +16,7 @@ from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.file import HEADS, DataDirectory
 from pilothouse.storage.sqlite.snapshot import summary
 
-FLAGS: tuple[Flag, ...] = ()
+FLAGS: tuple[Flag, ...] = (output.FLAG,)
 SERVER_FLAGS = ("data-dir",)
 USAGE = """Look after the embedded store. A server may run meanwhile, except with compact.
 
@@ -24,7 +25,7 @@ Usage:
   pilothouse store check [--data-dir DIR]      Read everything once, and tell what is damaged.
   pilothouse store compact [--data-dir DIR]    Give free pages back to the file system. A server does this by itself over time.
 
-`pilothouse etcd` looks after etcd.
+All take -o json|yaml. `pilothouse etcd` looks after etcd.
 """  # noqa: E501
 SHOWN = 20
 """Rows of a table, and problems, at most."""
@@ -36,11 +37,12 @@ def run(arguments: Sequence[str]) -> None:
     commands = {"stat": _stat, "check": _check, "compact": _compact}
     if command not in commands:
         raise FlagError(f'unknown command "{command}" for "pilothouse store"', nearest(command, commands))
-    config, _, rest = options.parse_command(arguments[1:], FLAGS)
+    config, own, rest = options.parse_command(arguments[1:], FLAGS)
     if rest:
         raise FlagError(f'"pilothouse store {command}" does not take any arguments, got {list(rest)}')
+    form = output.chosen(own["output"])
     try:
-        commands[command](_there(config.data))
+        commands[command](_there(config.data), form)
     except sqlite3.Error as error:
         raise ValueError(f"{DataDirectory(config.data.directory).file}: {error}") from None
     except Unavailable as error:
@@ -54,7 +56,7 @@ def _there(options: DataOptions) -> DataDirectory:
     return data
 
 
-def _stat(data: DataDirectory) -> None:
+def _stat(data: DataDirectory, form: str) -> None:
     with contextlib.closing(data.connect()) as db, shown("reading"):
         found = summary(db, data.size())
         (free,) = db.execute("PRAGMA freelist_count").fetchone()
@@ -64,14 +66,26 @@ def _stat(data: DataDirectory) -> None:
         for key, size in db.execute(query):
             keys[_resource(key)] += 1
             sizes[_resource(key)] += size
-    print(
+    most = sizes.most_common(SHOWN)
+    lines = [
         f"revision {found.revision}, compacted to {found.compacted}, {found.keys} keys in {found.rows} rows"
-        " of history"
-    )
-    print(f"{data.size()} bytes on disk, {free * page} of them free\n")
-    print(f"{'RESOURCE':50} {'KEYS':>9} {'BYTES':>13}")
-    for name, size in sizes.most_common(SHOWN):
-        print(f"{name:50} {keys[name]:>9} {size:>13}")
+        " of history",
+        f"{data.size()} bytes on disk, {free * page} of them free\n",
+        f"{'RESOURCE':50} {'KEYS':>9} {'BYTES':>13}",
+        *(f"{name:50} {keys[name]:>9} {size:>13}" for name, size in most),
+    ]
+    told = {
+        "revision": found.revision,
+        "compacted": found.compacted,
+        "keys": found.keys,
+        "rows": found.rows,
+        "bytes": data.size(),
+        "freeBytes": free * page,
+        "resources": [
+            {"name": name, "keys": keys[name], "bytes": size} for name, size in sizes.most_common()
+        ],
+    }
+    output.tell(told, form, lines)
 
 
 def _resource(key: str) -> str:
@@ -80,7 +94,7 @@ def _resource(key: str) -> str:
     return "/".join(parts[: 4 if len(parts) > 3 and "." in parts[2] else 3])
 
 
-def _check(data: DataDirectory) -> None:
+def _check(data: DataDirectory, form: str) -> None:
     with contextlib.closing(data.connect()) as db, shown("checking") as progress:
         db.execute("BEGIN")  # one state of the store, also while a server writes
         found = []
@@ -90,10 +104,12 @@ def _check(data: DataDirectory) -> None:
                 break
         if found:
             raise ValueError("\n".join((f"{data.file} is damaged:", *(f"  {said}" for said in found))))
-        print(f"sound: {summary(db, 0).rows} rows, {summary(db, 0).keys} keys")
+        whole = summary(db, 0)
+        sound = [f"sound: {whole.rows} rows, {whole.keys} keys"]
+        output.tell({"rows": whole.rows, "keys": whole.keys}, form, sound)
 
 
-def _compact(data: DataDirectory) -> None:
+def _compact(data: DataDirectory, form: str) -> None:
     before = data.size()
     data.lock()
     try:
@@ -102,4 +118,5 @@ def _compact(data: DataDirectory) -> None:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         data.unlock()
-    print(f"{before} bytes before, {data.size()} after")
+    after = data.size()
+    output.tell({"bytesBefore": before, "bytes": after}, form, [f"{before} bytes before, {after} after"])

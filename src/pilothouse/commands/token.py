@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from pilothouse import pki
 from pilothouse.api.values.fields import Object
+from pilothouse.commands import output
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.kubeconfig import SERVER, TOKEN_USER, put
-from pilothouse.commands.output import columns
 from pilothouse.configuration import options
 from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
@@ -41,6 +41,7 @@ KUBECONFIG = Flag(
 )
 FLAGS = (
     KUBECONFIG,
+    output.FLAG,
     SERVER,
     Flag("description", "string", "", "command", "What the token is for."),
     Flag("ttl", "duration", 86400.0, "command", "How long the token is good; 0 for ever."),
@@ -53,7 +54,7 @@ USAGE = """Look after the bootstrap tokens with which nodes join.
 Usage:
   pilothouse token create [TOKEN] [flags]   Create a token and print it; --write-kubeconfig also writes a kubeconfig with it,
                                             for kubelet's --bootstrap-kubeconfig.
-  pilothouse token list [flags]             List the tokens by their IDs, without their secrets.
+  pilothouse token list [flags]             List the tokens by their IDs, without their secrets (-o json|yaml).
   pilothouse token delete ID... [flags]     Delete tokens by their first six characters.
 
 The server must run with --enable-bootstrap-token-auth, which is the default of `pilothouse serve`.
@@ -72,9 +73,8 @@ def run(arguments: Sequence[str]) -> None:
     commands = {"create": _create, "list": _list, "delete": _delete}
     if command not in commands:
         raise FlagError(f'unknown command "{command}" for "pilothouse token"', nearest(command, commands))
-    config, values, rest = options.parse_command(
-        arguments[1:], FLAGS if command == "create" else (KUBECONFIG,)
-    )
+    known = {"create": FLAGS, "list": (KUBECONFIG, output.FLAG), "delete": (KUBECONFIG,)}
+    config, values, rest = options.parse_command(arguments[1:], known[command])
     path = Path(values["kubeconfig"] or config.data.directory / "admin.kubeconfig")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: start the server, or say --kubeconfig or --data-dir")
@@ -82,7 +82,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str]) -> None:
-    token = _checked(values, rest)
+    token, form = _checked(values, rest), output.chosen(values["output"])
     token_id, _, token_secret = token.partition(".")
     data = {
         "token-id": token_id,
@@ -108,7 +108,7 @@ def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str
     api.call("POST", _SECRETS, {"metadata": metadata, "type": TYPE, "data": encoded})
     if config.data.write_kubeconfig:
         put(config.data, pki.kubeconfig(server, api.config.trust.ca, token=token, user=TOKEN_USER))
-    print(token)
+    output.tell({"token": token}, form, [token])
 
 
 def _checked(values: dict[str, Any], rest: Sequence[str]) -> str:
@@ -201,7 +201,7 @@ def _list(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str])
     found = api.call("GET", f"{_SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token")
     rows: list[tuple[str, ...]] = [("ID", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")]
     rows += [_row(secret) for secret in found["items"]]
-    print(*columns(rows, "   "), sep="\n")
+    output.tell(output.items(rows), output.chosen(values["output"]), output.columns(rows, "   "))
 
 
 def _row(secret: Object) -> tuple[str, ...]:

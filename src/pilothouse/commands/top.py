@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,6 +15,7 @@ from pilothouse.commands import output, why_text
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.commands.journals import Journals
 from pilothouse.commands.readings import ClusterReadings, sheet
+from pilothouse.commands.typed import keys
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
 
@@ -35,9 +37,12 @@ Usage:
   pilothouse top [flags]
 
 The rates and latencies are those between two readings of /metrics of each server, which are found by the addresses that
-they have announced, and behind a load balancer. Ctrl-C ends it.
+they have announced, and behind a load balancer. Keys: s sorts the requests by rate, P50 or P99; w shows each server; + and - show
+more or fewer rows; Space pauses; q or Ctrl-C ends it.
 """  # noqa: E501
 
+ORDERS = {"perSecond": "REQUESTS/S", "p50Seconds": "P50", "p99Seconds": "P99"}
+"""By what requests are sorted, the largest first: the member and its column."""
 LAST = 5
 """How many slow and refused requests are shown."""
 COLOURS = {output.RED: "red", output.YELLOW: "yellow"}
@@ -53,18 +58,20 @@ def run(arguments: Sequence[str]) -> None:
     form = output.chosen(values["output"])
     api = Api(kubeconfig_of(config.data, values["kubeconfig"]))
     cluster, journals = ClusterReadings(api), Journals(api)
-    rows, wide = values["rows"], form == output.WIDE
+    view, interval = TopView(values["rows"], wide=form == output.WIDE), values["interval"]
     try:
-        sheets = _sheets(cluster, journals, values["interval"])
-        if form in ("json", "yaml"):
-            print(output.document(next(sheets), form))
-        elif values["once"] or not sys.stdout.isatty():
+        sheets = _sheets(cluster, journals)
+        if form in output.DOCUMENTS or values["once"] or not sys.stdout.isatty():
+            next(sheets)
+            time.sleep(interval)
+            found = next(sheets)
             console = _console(width=None if sys.stdout.isatty() else 120)
-            console.print(Group(*_screen(api, next(sheets), rows, wide)))
+            if form in output.DOCUMENTS:
+                print(output.document(found, form))
+            else:
+                console.print(Group(*_screen(api, found, view)))
         else:
-            with Live(Text("reading ..."), console=_console(), screen=True, auto_refresh=False) as live:
-                for found in sheets:
-                    live.update(Group(*_screen(api, found, rows, wide)), refresh=True)
+            _live(api, sheets, view, interval)
     except KeyboardInterrupt:
         return
     finally:
@@ -72,16 +79,59 @@ def run(arguments: Sequence[str]) -> None:
         journals.close()
 
 
+@dataclass
+class TopView:
+    """The rows, order and tables of a sheet that are shown; keys change them."""
+
+    rows: int
+    wide: bool = False
+    order: str = "perSecond"
+    paused: bool = False
+
+    def press(self, key: str) -> bool:
+        """Take a key; whether it is one that ends the command."""
+        if key == "s":
+            orders = list(ORDERS)
+            self.order = orders[(orders.index(self.order) + 1) % len(orders)]
+        elif key in ("+", "-"):
+            self.rows = max(1, self.rows + (1 if key == "+" else -1))
+        elif key == "w":
+            self.wide = not self.wide
+        elif key == " ":
+            self.paused = not self.paused
+        return key == "q"
+
+
+def _live(api: Api, sheets: Iterator[Object], view: TopView, interval: float) -> None:
+    """Show one sheet after the other until a key ends it. A key counts at once."""
+    with (
+        keys() as wait,
+        Live(Text("reading ..."), console=_console(), screen=True, auto_refresh=False) as live,
+    ):
+        found = next(sheets)
+        due = time.monotonic() + interval
+        while True:
+            key = wait(max(0.0, due - time.monotonic()))
+            if view.press(key):
+                return
+            if not key and not view.paused:
+                found = next(sheets)
+            if not key:
+                due = time.monotonic() + interval
+            if "seconds" in found:
+                live.update(Group(*_screen(api, found, view)), refresh=True)
+
+
 def _console(width: int | None = None) -> Console:
     """A console that shows texts as they are: the brackets of a path would be markup to Rich."""
     return Console(width=width, markup=False, emoji=False)
 
 
-def _sheets(cluster: ClusterReadings, journals: Journals, interval: float) -> Iterator[Object]:
-    """A sheet for each reading but the first."""
+def _sheets(cluster: ClusterReadings, journals: Journals) -> Iterator[Object]:
+    """A sheet for each reading, of what has happened since the one before; an empty one for the first."""
     before = cluster.read()
+    yield {}
     while True:
-        time.sleep(interval)
         now = cluster.read()
         yield sheet(before, now) | {
             "slowest": _latest(journals, {"slowest": "true"}),
@@ -99,17 +149,20 @@ def _latest(journals: Journals, filters: dict[str, str]) -> Object:
         return {"error": str(error)}
 
 
-def _screen(api: Api, found: Object, rows: int, wide: bool) -> Iterator[RenderableType]:
+def _screen(api: Api, found: Object, view: TopView) -> Iterator[RenderableType]:
     count = len(found["servers"])
     servers = f", {count} servers" if count != 1 else ""
-    yield Text(f"{api.config.server}{servers}, the last {found['seconds']:.1f} s", style="bold")
+    yield Text(
+        f"{api.config.server}{servers}, the last {found['seconds']:.1f} s{', paused' if view.paused else ''}",
+        style="bold",
+    )
     for note in found["notes"]:
         yield Text(note, style="yellow")
     for line in _summary(found):
         yield Text(line)
-    if wide:
+    if view.wide:
         yield _servers(found["servers"])
-    yield _requests(found["resources"][:rows])
+    yield _requests(found["resources"], view.order, view.rows)
     yield _levels(found["levels"])
     yield _listed("slowest requests", found["slowest"])
     yield _listed("last refusals", found["refused"])
@@ -138,9 +191,11 @@ def _servers(servers: list[Object]) -> Table:
     return table
 
 
-def _requests(rows: list[Object]) -> Table:
-    table = _table("RESOURCE", "VERB", "REQUESTS/S", "P50", "P99")
-    for one in rows:
+def _requests(resources: list[Object], order: str = "perSecond", rows: int | None = None) -> Table:
+    """The largest by an order, which is marked at its column."""
+    shown = sorted(resources, key=lambda one: -(one[order] or 0))[:rows]
+    table = _table("RESOURCE", "VERB", *(f"{title}{'*' * (name == order)}" for name, title in ORDERS.items()))
+    for one in shown:
         times = (_seconds(one[name]) for name in ("p50Seconds", "p99Seconds"))
         _add(table, one["resource"], one["verb"], f"{one['perSecond']:.1f}", *times)
     return table

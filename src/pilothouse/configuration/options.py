@@ -87,11 +87,14 @@ def parse_command(
     return config, own, rest
 
 
-def read_flags(arguments: Sequence[str]) -> tuple[Config, list[str], Sequence[str]]:
-    """Read a server's command line: the configuration, what is wrong with it, and the arguments.
-    Raises FlagError."""
-    values, rest = flags.parse(arguments, all_flags())
-    return *_checked(values, OURS), rest
+def read_flags(
+    arguments: Sequence[str], extra: Sequence[Flag] = ()
+) -> tuple[Config, list[str], dict[str, Any], Sequence[str]]:
+    """Read a server's command line with flags beside the server's: the configuration, what is wrong with it,
+    the values of the other flags, and arguments. Raises FlagError."""
+    values, rest = flags.parse(arguments, (*all_flags(), *extra))
+    own = {flag.name: values.pop(flag.name, flag.default) for flag in extra}
+    return *_checked(values, OURS), own, rest
 
 
 def _checked(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Config, list[str]]:

@@ -1,4 +1,4 @@
-// Owners and dependents of objects, by the ownerReferences of either.
+// Objects of all kinds: owners and dependents, by the ownerReferences of either, and all that have one name.
 
 import { getJSON, groupResource, kinds, kindsOf, pathOf, Refusal } from "./api.js";
 import { h } from "./dom.js";
@@ -79,6 +79,22 @@ export async function dependents({ object, namespace, context: { signal } }) {
   const found = [...owned].filter(([, { by }]) => by.some((owner) => going.has(owner))).map(([uid, { kind, metadata }]) =>
     ({ kind, namespace: metadata.namespace || "", name: metadata.name, stays: !going.has(uid) }));
   return { found: found.sort((a, b) => a.kind.kind.localeCompare(b.kind.kind) || a.name.localeCompare(b.name)), missed };
+}
+
+// The objects of all kinds that have exactly this name, each once although two groups may serve it. The server selects them.
+export async function called(name, signal) {
+  const known = new Map();
+  const fieldSelector = `metadata.name=${name.replace(/[\\,=]/g, "\\$&")}`;
+  const missed = await through(await kinds(), async (kind) => {
+    const { items, metadata: page } = await list(kind, "", signal, { fieldSelector, limit: PAGE });
+    for (const { metadata } of items || []) {
+      if (metadata.name !== name || known.has(metadata.uid)) continue; // component statuses come whatever is selected
+      known.set(metadata.uid, { kind, namespace: metadata.namespace || "", name });
+    }
+    return page.continue ? `there are more ${groupResource(kind)}` : "";
+  });
+  const order = (one) => `${one.kind.kind} ${one.namespace}`;
+  return { found: [...known.values()].sort((a, b) => order(a).localeCompare(order(b))), missed };
 }
 
 // How many objects there are of kinds: kind, count.

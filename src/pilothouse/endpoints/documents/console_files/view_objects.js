@@ -5,6 +5,7 @@ import { field, h, panel, refusals, Table } from "./dom.js";
 import { by } from "./exposition.js";
 import { number } from "./format.js";
 import { Live } from "./live.js";
+import { called, fill, listed } from "./relatives.js";
 export { open } from "./view_object.js";
 
 export const name = "objects";
@@ -23,7 +24,7 @@ export function show(root, context, settings) {
     if (gone) return;
     body.replaceChildren();
     const kind = all.find((one) => keyOf(one) === settings.get("kind"));
-    stop = kind ? showKind(body, refuse, context, kind, all, settings) : showAll(body, context, all);
+    stop = kind ? showKind(body, refuse, context, kind, all, settings) : showAll(body, context, all, settings);
   }).catch((error) => {
     if (!(error instanceof Refusal)) throw error;
     body.replaceChildren();
@@ -39,7 +40,24 @@ function address(kind) {
   return `#/objects?${new URLSearchParams({ kind: keyOf(kind) })}`;
 }
 
-function showAll(root, { sampler }, all) {
+// Looks for a name in all kinds, once somebody asks or the address does; returns what ends it.
+function finder(root, { go }, settings) {
+  const wanted = h("input", { type: "search", autocomplete: "off", value: settings.get("find") });
+  const place = h("div"), ending = new AbortController();
+  const ask = (event) => {
+    event.preventDefault();
+    const find = wanted.value.trim();
+    go("objects", find ? { find } : {});
+  };
+  root.append(h("form", { class: "filters", role: "search", "aria-label": "Objects of all kinds", onsubmit: ask },
+    field("Exact name, in all kinds", wanted), h("button", { type: "submit" }, "Find objects")), place);
+  const find = settings.get("find");
+  if (find) fill(place, async () => listed(await called(find, ending.signal), `There is no object called ${find}.`));
+  return () => ending.abort();
+}
+
+function showAll(root, context, all, settings) {
+  const { sampler } = context;
   const counts = new Map();
   const search = h("input", { type: "search", autocomplete: "off", placeholder: "pods, apps, …" });
   const table = new Table({
@@ -65,11 +83,15 @@ function showAll(root, { sampler }, all) {
     draw();
   };
   search.addEventListener("input", draw);
-  root.append(h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() }, field("Find a kind", search)),
+  const stop = finder(root, context, settings);
+  root.append(h("form", { class: "filters", role: "search", "aria-label": "Kinds", onsubmit: (event) => event.preventDefault() }, field("Find a kind", search)),
     panel("Kinds", table.root));
   sampler.addEventListener("change", update);
   update();
-  return () => sampler.removeEventListener("change", update);
+  return () => {
+    stop();
+    sampler.removeEventListener("change", update);
+  };
 }
 
 function chooser(all, kind, go) {

@@ -1,7 +1,7 @@
 // How the server does: rates and latencies, by resource and verb, and the checks of its health.
 
 import { getText } from "./api.js";
-import { texts } from "./attention.js";
+import { MINUTES, refusals as refusedUsers, texts } from "./attention.js";
 import { chart, tile } from "./charts.js";
 import { h, panel, refusals, Table } from "./dom.js";
 import { by, histograms, quantile, total } from "./exposition.js";
@@ -20,6 +20,7 @@ export function show(root, { sampler }) {
   const place = h("div");
   const refuse = refusals(place);
   const health = h("p", { class: "health" });
+  const users = h("p", { class: "soft note users" });
   const tiles = {
     requests: tile("Requests/s"), errors: tile("Server errors"), median: tile("Median latency"),
     slow: tile("p99 latency"), inflight: tile("In flight"), watches: tile("Open watches"),
@@ -46,13 +47,14 @@ export function show(root, { sampler }) {
   });
   const span = h("p", { class: "soft note" });
 
-  root.append(health, place,
+  root.append(health, users, place,
     h("dl", { class: "tiles" }, Object.values(tiles).map((one) => one.root)),
     h("div", { class: "charts" }, rates.root, times.root),
     panel("By resource and verb", span, table.root));
 
   const update = () => {
     checkHealth(health, sampler.latest ? sampler.latest.attention : []);
+    tellUsers(users);
     refuse(sampler.error);
     if (!sampler.latest) return;
     paint(sampler.latest, tiles);
@@ -107,6 +109,16 @@ function rows({ families, gained, seconds: length }) {
       refused: refused.get(key) || 0, failed: failed.get(key) || 0,
     };
   });
+}
+
+// Who was refused lately, with the way to the requests.
+async function tellUsers(place) {
+  const found = await refusedUsers.get(), told = JSON.stringify(found);
+  if (place.dataset.told === told) return; // a link keeps the focus
+  place.dataset.told = told;
+  const shown = found.flatMap(({ user, count }, at) =>
+    [at ? ", " : "", h("a", { href: `#/requests?${new URLSearchParams({ user })}` }, user || "nobody"), ` (${number(count)})`]);
+  place.replaceChildren(...(shown.length ? [`Refused in the last ${MINUTES} minutes: `, ...shown] : []));
 }
 
 // The checks of readyz that fail, or how many pass, and what needs attention although they do. An unready server answers 500 with the list.
