@@ -84,15 +84,26 @@ class Rarely {
     this.read = read;
     this.user = null;
     this.next = 0;
+    this.found = null;
   }
 
-  async get() {
-    if (this.user === token() && Date.now() < this.next) return this.found;
-    const answers = await visible(this.path);
-    this.user = token();
-    this.next = answers ? Date.now() + 30000 : Infinity;
-    this.found = answers ? this.read(answers[0]) : [];
+  get() {
+    if (this.user !== token() || Date.now() >= this.next) {
+      this.user = token();
+      this.next = Date.now() + 30000;
+      this.found = this.ask();
+    }
     return this.found;
+  }
+
+  async ask() {
+    try {
+      return this.read(await getJSON(this.path));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.status === 403) this.next = Infinity;
+      return [];
+    }
   }
 }
 
