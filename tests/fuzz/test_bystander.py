@@ -11,7 +11,7 @@ from fuzz.attacks import BODIES, FLOODS, HEADS, Attack
 from fuzz.siege import KEPT, Damage, Siege
 from fuzz.siege_runs import LONGEST, PEAK, PROTOCOLS, WAIT, attacks, harm, run, suffered
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SAMPLE = (
     "yaml: a key again",

@@ -13,7 +13,7 @@ from fuzz.siege import Siege
 from fuzz.watching import Seen, context
 from hostile_webhooks import SORTS, hostile
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"

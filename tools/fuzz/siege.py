@@ -10,7 +10,7 @@ from typing import Self
 
 from fuzz.attacks import Attack
 from fuzz.over_http2 import exchange
-from fuzz.watching import Bystander, context
+from fuzz.watching import Bystander
 
 from pilothouse.testing.server import Subprocess
 
@@ -71,9 +71,18 @@ class Siege:
         tokens = self.server.directory / "tokens.csv"
         tokens.write_text(TOKENS)
         self.server.flags += (f"--token-auth-file={tokens}",)
-        self._stack.enter_context(self.server)
-        self.bystander = self._stack.enter_context(Bystander(self.server.port, self.server.directory))
-        self._context = context(self.server.directory)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Start the server, and the bystander that reads from it."""
+        server = self._stack.enter_context(self.server)
+        self.bystander = self._stack.enter_context(Bystander(server.port, server.directory, self.pid))
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self.server.process is not None
+        return self.server.process.pid
 
     def _again(self) -> None:
         """A server that hangs is killed; another takes its place."""
@@ -163,8 +172,7 @@ class Siege:
         return left
 
     def _proc(self, file: str) -> pathlib.Path:
-        assert self.server.process is not None
-        return pathlib.Path(f"/proc/{self.server.process.pid}/{file}")
+        return pathlib.Path(f"/proc/{self.pid}/{file}")
 
     def _memory(self, name: str) -> int:
         return int(self._proc("status").read_text().split(f"{name}:")[1].split()[0]) * 1024

@@ -1,7 +1,7 @@
 """A client process that reads continuously while others attack; its delays measure the effect of an attack.
 
-Arguments are the server's port, directory and a path; each line on its input requests a report since the last
-one.
+Arguments are the server's port, directory and process; each line on its input requests a report since the last
+one. The time that other processes of the machine take does not count; see clock().
 """
 
 import json
@@ -26,7 +26,7 @@ PATIENCE = 120.0
 @dataclass(frozen=True)
 class Seen:
     """The experience of a bystander: answers,
-    and the longest and the 99th percentile of waiting, in seconds."""
+    and the longest and the 99th percentile of waiting for the server, in seconds."""
 
     count: int
     longest: float
@@ -36,8 +36,8 @@ class Seen:
 class Bystander:
     """The program, from outside."""
 
-    def __init__(self, port: int, directory: pathlib.Path) -> None:
-        self._command = [sys.executable, __file__, str(port), str(directory)]
+    def __init__(self, port: int, directory: pathlib.Path, server: int) -> None:
+        self._command = [sys.executable, __file__, str(port), str(directory), str(server)]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -67,16 +67,29 @@ def context(directory: pathlib.Path) -> ssl.SSLContext:
     return made
 
 
-def main(port: int, directory: pathlib.Path) -> None:
+def queued(process: int | str) -> float:
+    """The seconds for which the main thread of a process was ready and had no processor."""
+    return int(pathlib.Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+
+
+def clock(server: int) -> float:
+    """Seconds that pass for a client of a server's process.
+
+    It stands still while the server's main thread, or the thread that asks, is in the queue for a processor.
+    """
+    return time.perf_counter() - queued(server) - queued("thread-self")
+
+
+def main(port: int, directory: pathlib.Path, server: int) -> None:
     plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
     connection = context(directory).wrap_socket(plain, server_hostname="127.0.0.1")
     request = f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
     waits: list[float] = []
     while True:
-        started = time.perf_counter()
+        started = clock(server)
         connection.sendall(request)
         _read(connection)
-        waits.append(time.perf_counter() - started)
+        waits.append(clock(server) - started)
         if select.select([sys.stdin], [], [], PERIOD)[0]:
             if not sys.stdin.readline():
                 return
@@ -101,4 +114,4 @@ def _read(connection: ssl.SSLSocket) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,45 @@
+"""The delays of a bystander are the server's, and not those of a machine that runs other processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from eventually import eventually
+from fuzz.siege import Siege
+from fuzz.watching import queued
+
+
+@contextmanager
+def busy(processor: int) -> Iterator[int]:
+    """A process that wants one processor all the time."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        os.sched_setaffinity(process.pid, {processor})
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_queue_for_a_processor_is_told() -> None:
+    processor = min(os.sched_getaffinity(0))
+    with busy(processor) as one, busy(processor) as other:
+        eventually(lambda: min(queued(one), queued(other)) > 0.02, "both to wait for each other")
+
+
+def test_a_server_that_stands_still_is_waited_for() -> None:
+    """A process that is stopped is not ready for a processor, so the time of those who wait is its own."""
+    with Siege() as siege:
+
+        def stopped() -> float:
+            siege.bystander.seen()
+            os.kill(siege.pid, signal.SIGSTOP)
+            time.sleep(0.3)
+            os.kill(siege.pid, signal.SIGCONT)
+            return siege.bystander.seen().longest
+
+        eventually(lambda: stopped() > 0.2, "a read that was sent while the server stood still", 30)
