@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -241,13 +242,14 @@ def test_nothing_is_lost(ha: Ha) -> None:
     assert writes > 50 * min(SECONDS, 10) / 10
 
 
-def test_a_killed_server_is_missed_for_less_than_a_second(ha: Ha) -> None:
-    """Clients see nothing but broken connections, and none of them waits long."""
-    errors: list[float] = []
+def test_a_killed_server_is_missed_by_its_connections_only(ha: Ha) -> None:
+    """A client loses the connection that it had, and perhaps one more to a server that is dying;
+    none of them waits long."""
+    errors: Counter[int] = Counter()
     answered: list[float] = []
     longest = 0.0
 
-    async def client(until: float) -> None:
+    async def client(number: int, until: float) -> None:
         nonlocal longest
         connection = Connection(ha.port, ha.context(), TIMEOUT)
         while time.monotonic() < until:
@@ -257,13 +259,13 @@ def test_a_killed_server_is_missed_for_less_than_a_second(ha: Ha) -> None:
                 assert status == 200
                 answered.append(start)
             except Lost:
-                errors.append(time.monotonic())
+                errors[number] += 1
             longest = max(longest, time.monotonic() - start)
         await connection.end()
 
     async def main() -> None:
         until = time.monotonic() + 4
-        clients = [asyncio.ensure_future(client(until)) for _ in range(24)]
+        clients = [asyncio.ensure_future(client(number, until)) for number in range(24)]
         await aeventually(lambda: len(answered) > 500, "the clients are under way")
         process = ha.servers[1]
         assert process is not None
@@ -272,7 +274,7 @@ def test_a_killed_server_is_missed_for_less_than_a_second(ha: Ha) -> None:
         await asyncio.gather(*clients)
 
     asyncio.run(main())
-    assert errors and max(errors) - min(errors) < 1.0
+    assert errors and max(errors.values()) <= 2, errors
     assert longest < 3.0
 
 
