@@ -112,11 +112,18 @@ def peak(server: Subprocess) -> int:
     return int(text.split("VmHWM:")[1].split()[0]) * 1024
 
 
+@pytest.fixture(scope="module")
+def quiet(server: Subprocess) -> Waits:
+    """The waits of others without a flood."""
+    return asyncio.run(measured(server))
+
+
 @pytest.mark.parametrize("flood", FLOODS)
-def test_others_are_served(server: Subprocess, flood: str) -> None:
+def test_others_are_served(server: Subprocess, quiet: Waits, flood: str) -> None:
     found = []
-    for _ in range(TRIES):
-        quiet = asyncio.run(measured(server))
+    for attempt in range(TRIES):
+        if attempt:
+            quiet = asyncio.run(measured(server))
         process = subprocess.Popen(command(server, "flood-token", flood, CONNECTIONS))
         try:
             time.sleep(2)
