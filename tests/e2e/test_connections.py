@@ -21,7 +21,7 @@ RATE = 400
 """Connections that are opened in a second: clients and server share the processors of the machine."""
 
 MOST = 600
-"""Connections without a user that the server keeps: half of those that are silent, two of three of the others."""
+"""Connections without a user that the server keeps: half of the silent ones, two in three of the others."""
 
 HELLO = b"\x16\x03\x01\x00\xa5\x01"
 
