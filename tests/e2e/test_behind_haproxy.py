@@ -168,8 +168,9 @@ def front(tmp_path: pathlib.Path) -> Iterator[Front]:
 
 
 def version(front: Front) -> bool:
+    asked = b"GET /version HTTP/1.1\r\nConnection: close\r\n" + USER + b"\r\n"
     try:
-        return b'"gitVersion"' in front.send(b"GET /version HTTP/1.1\r\nConnection: close\r\n" + USER + b"\r\n")
+        return b'"gitVersion"' in front.send(asked)
     except OSError:
         return False
 
