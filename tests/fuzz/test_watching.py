@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from eventually import eventually
 from fuzz.siege import Siege
 from fuzz.watching import queued
@@ -31,15 +32,15 @@ def test_the_queue_for_a_processor_is_told() -> None:
         eventually(lambda: min(queued(one), queued(other)) > 0.02, "both to wait for each other")
 
 
+@pytest.mark.slow
 def test_a_server_that_stands_still_is_waited_for() -> None:
     """A process that is stopped is not ready for a processor, so the time of those who wait is its own."""
     with Siege() as siege:
-
-        def stopped() -> float:
+        for seconds in (0.3, 1, 3, 9):  # on a busy machine the bystander may ask late
             siege.bystander.seen()
             os.kill(siege.pid, signal.SIGSTOP)
-            time.sleep(0.3)
+            time.sleep(seconds)
             os.kill(siege.pid, signal.SIGCONT)
-            return siege.bystander.seen().longest
-
-        eventually(lambda: stopped() > 0.2, "a read that was sent while the server stood still", 30)
+            if siege.bystander.seen().longest > 0.2:
+                return
+    raise AssertionError("a server that stood still was not waited for")
