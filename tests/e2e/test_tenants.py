@@ -10,13 +10,12 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
 from e2e.flooding import FLOODS, command
 from e2e.http_client import Connection
-from fuzz.watching import clock
+from fuzz.watching import Stopwatch
 
 from pilothouse.testing.server import Subprocess
 
@@ -85,19 +84,19 @@ async def measured(server: Subprocess) -> Waits:
     waits: list[float] = []
     longest = 0.0
     assert server.process is not None
-    now = partial(clock, server.process.pid)
+    process = server.process.pid
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        start = now()
+        watch = Stopwatch(process)
         change = {"metadata": {"name": "kube-root-ca.crt", "annotations": {"n": str(len(waits))}}}
         sent = ("PUT", path, change) if len(waits) % 5 == 0 else ("GET", path)
         status, answer = await small.request(*sent)
-        waits.append(now() - start)
+        waits.append(watch.seconds())
         assert status == 200, answer
         if len(waits) % 20 == 0:
-            start = now()
+            watch = Stopwatch(process)
             assert (await admin.request("GET", "/api/v1/namespaces"))[0] == 200
-            longest = max(longest, now() - start)
+            longest = max(longest, watch.seconds())
         await asyncio.sleep(PAUSE)
     for connection in (small, admin):
         await connection.end()

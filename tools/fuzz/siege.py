@@ -17,8 +17,9 @@ from pilothouse.testing.server import Subprocess
 CLOCK = 100
 """Ticks of the kernel in a second, in /proc."""
 
-PATIENCE = 8.0
-"""Seconds that an attack's answer is waited for; a server that is still busy then is started anew."""
+PATIENCE = 60.0
+"""Seconds that an attack's answer is waited for, on a machine that is busy;
+a server that is still busy then is started anew."""
 
 KEPT = 16_000_000
 """Bytes that may be left behind, of one request or of ten thousand small ones."""

@@ -1,10 +1,12 @@
 """A client process that reads continuously while others attack; its delays measure the effect of an attack.
 
 Arguments are the server's port, directory and process; each line on its input requests a report since the last
-one. The time that other processes of the machine take does not count; see clock().
+one. The time that other processes of the machine take does not count; see Stopwatch.
 """
 
+import contextlib
 import json
+import os
 import pathlib
 import select
 import socket
@@ -67,17 +69,47 @@ def context(directory: pathlib.Path) -> ssl.SSLContext:
     return made
 
 
-def queued(process: int | str) -> float:
-    """The seconds for which the main thread of a process was ready and had no processor."""
-    return int(pathlib.Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+def scheduled(thread: str) -> tuple[float, float]:
+    """The seconds for which a thread has had a processor, and for which it was ready and had none.
+
+    thread: its place below /proc."""
+    ran, queued, _ = pathlib.Path("/proc", thread, "schedstat").read_text().split()
+    return int(ran) / 1e9, int(queued) / 1e9
 
 
-def clock(server: int) -> float:
-    """Seconds that pass for a client of a server's process.
+def threads(process: int) -> dict[str, tuple[float, float]]:
+    """What scheduled() tells of each thread of a process."""
+    out = {}
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with contextlib.suppress(OSError):  # it has ended
+            out[thread] = scheduled(f"{process}/task/{thread}")
+    return out
 
-    It stands still while the server's main thread, or the thread that asks, is in the queue for a processor.
+
+class Stopwatch:
+    """Measures how long a client waits for a server's process.
+
+    The time does not count in which a thread of the server, or the one that asks, was ready and the machine
+    ran other processes. The work of the server's main thread counts always.
     """
-    return time.perf_counter() - queued(server) - queued("thread-self")
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self._threads = threads(server)
+        self._queued = scheduled("thread-self")[1]
+        self._begun = time.perf_counter()
+
+    def seconds(self) -> float:
+        """The seconds since the beginning."""
+        passed = time.perf_counter() - self._begun
+        queued = scheduled("thread-self")[1] - self._queued
+        worked = 0.0
+        for thread, (ran, waited) in threads(self._server).items():
+            before = self._threads.get(thread, (0.0, 0.0))
+            queued += waited - before[1]
+            if thread == str(self._server):
+                worked = ran - before[0]
+        return max(passed - queued, worked)
 
 
 def main(port: int, directory: pathlib.Path, server: int) -> None:
@@ -86,10 +118,10 @@ def main(port: int, directory: pathlib.Path, server: int) -> None:
     request = f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
     waits: list[float] = []
     while True:
-        started = clock(server)
+        watch = Stopwatch(server)
         connection.sendall(request)
         _read(connection)
-        waits.append(clock(server) - started)
+        waits.append(watch.seconds())
         if select.select([sys.stdin], [], [], PERIOD)[0]:
             if not sys.stdin.readline():
                 return
