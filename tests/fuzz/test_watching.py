@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from eventually import eventually
@@ -26,13 +27,17 @@ def busy(processor: int) -> Iterator[int]:
         process.wait()
 
 
+def has_queued(process: int, seconds: float) -> bool:
+    return scheduled(str(process))[1] > seconds
+
+
 def test_the_queue_for_a_processor_does_not_count() -> None:
     processor = min(os.sched_getaffinity(0))
     with busy(processor) as one, busy(processor) as other:
         for pid in (one, other):
             before, begun = scheduled(str(pid))[1], time.perf_counter()
             watch = Stopwatch(pid)
-            eventually(lambda: scheduled(str(pid))[1] > before + 0.1, "it to wait for the other", 60)  # noqa: B023
+            eventually(partial(has_queued, pid, before + 0.1), "it to wait for the other", 60)
             assert watch.seconds() < time.perf_counter() - begun - 0.05
 
 

@@ -72,13 +72,14 @@ def context(directory: pathlib.Path) -> ssl.SSLContext:
 def scheduled(thread: str) -> tuple[float, float]:
     """The seconds for which a thread has had a processor, and for which it was ready and had none.
 
-    thread: its place below /proc."""
+    thread: its place below /proc.
+    """
     ran, queued, _ = pathlib.Path("/proc", thread, "schedstat").read_text().split()
     return int(ran) / 1e9, int(queued) / 1e9
 
 
 def threads(process: int) -> dict[str, tuple[float, float]]:
-    """What scheduled() tells of each thread of a process."""
+    """The figures of scheduled() for each thread of a process."""
     out = {}
     for thread in os.listdir(f"/proc/{process}/task"):
         with contextlib.suppress(OSError):  # it has ended
