@@ -226,14 +226,14 @@ async def follow(server: Server) -> float:
     return longest
 
 
-async def ratio(loaded: Server, empty: Server, path: str) -> float:
+async def ratio(loaded: Server, empty: Server, path: str, blocks: int) -> float:
     """How much more a request costs beside the definitions: the median of pairs of blocks, in turns.
 
     It is processor time. What a client sees depends on which server shares its core.
     """
     servers, ratios = (loaded, empty), []
     connections = [await server.connect() for server in servers]
-    for turn in range(BLOCKS):
+    for turn in range(blocks):
         took = [0.0, 0.0]
         for which in (0, 1) if turn % 2 else (1, 0):
             before = servers[which].cpu()
@@ -255,7 +255,7 @@ async def fill(server: Server) -> None:
     await connection.close()
 
 
-async def with_definitions(loaded: Server, empty: Server, count: int) -> dict[str, float]:
+async def with_definitions(loaded: Server, empty: Server, count: int, blocks: int) -> dict[str, float]:
     """Measure, between two running servers, what the definitions change."""
     out: dict[str, float] = {}
     await asyncio.gather(fill(loaded), fill(empty))
@@ -270,8 +270,8 @@ async def with_definitions(loaded: Server, empty: Server, count: int) -> dict[st
     if KUBECTL.exists():
         out["api-resources-seconds"] = api_resources(loaded, count)
     out["follow-seconds"] = await follow(loaded)
-    out["get-ratio"] = await ratio(loaded, empty, f"{MAPS}/c1")
-    out["list-ratio"] = await ratio(loaded, empty, MAPS)
+    out["get-ratio"] = await ratio(loaded, empty, f"{MAPS}/c1", blocks)
+    out["list-ratio"] = await ratio(loaded, empty, MAPS, blocks)
     return out
 
 
@@ -307,13 +307,13 @@ def other_server() -> float:
             return asyncio.run(until_served(first, second))
 
 
-def measure(count: int = 1000) -> dict[str, float]:
+def measure(count: int = 1000, blocks: int = BLOCKS) -> dict[str, float]:
     """The figures of AIMS, without those whose program is missing here (kubectl, etcd)."""
     from pilothouse.testing.etcd import BINARY
 
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
         with running(Path(one)) as loaded, running(Path(two)) as empty:
-            out = asyncio.run(with_definitions(loaded, empty, count))
+            out = asyncio.run(with_definitions(loaded, empty, count, blocks))
         last, starts = resource_path(definition(count - 1, GROUPS)), []
         for _ in range(STARTS):
             begun = time.monotonic()

@@ -40,9 +40,9 @@ def purposes(certificate: x509.Certificate) -> list[x509.ObjectIdentifier]:
 
 
 def test_what_is_made(tmp_path: pathlib.Path) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     _, files = prepare(tmp_path, "--bind-address=192.0.2.7")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     ca, serving, admin = load(files.ca_cert), load(files.serving_cert), load(files.admin_cert)
     for certificate in (serving, admin):
         certificate.verify_directly_issued_by(ca)

@@ -76,7 +76,7 @@ def test_a_server_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
     with Subprocess() as server:
         api = Api(server.kubeconfig)
         api.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "kept"}})
-        arguments = ["bench", f"--kubeconfig={server.kubeconfig}", "--seconds=500ms"]
+        arguments = ["bench", f"--kubeconfig={server.kubeconfig}", "--seconds=200ms"]
         assert cli.main([*arguments, "-o=json"]) == 0
         sheet = json.loads(capsys.readouterr().out)
         judge(sheet)

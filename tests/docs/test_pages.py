@@ -18,7 +18,7 @@ NOT_RUN = {
     "installs packages of the system": 1,
     "needs Helm and a cluster; tests/deploy/test_helm.py follows it": 2,
     "needs a checkout with an environment for development; tests/deploy/test_monitoring.py runs all of it": 1,
-    "it takes another half a minute": 2,
+    "it takes half a minute": 2,
     "needs a kubelet; tests/deploy/test_static_pod.py tries the manifest": 1,
     "needs a module of Go with tests that use envtest; "
     "tests/e2e/test_envtest.py starts the server by the same flags": 1,

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from e2e.http_client import Connection, Lost
+from eventually import aeventually
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 WRITES = 5
@@ -17,23 +18,19 @@ WRITES = 5
 
 @dataclass
 class Outcome:
-    """The clients' observations: when each request was answered, what failed, how often a connection was
+    """The clients' observations: how many requests were answered, what failed, how often a connection was
     refused before anything was sent, refusals with 429, watches by how they ended, and events."""
 
-    answered: list[float] = field(default_factory=list)
+    answered: int = 0
     failed: list[str] = field(default_factory=list)
     refused: int = 0
     told_to_wait: int = 0
     watches: Counter[str] = field(default_factory=Counter)
     events: int = 0
 
-    def rate(self, start: float, end: float) -> float:
-        """Requests answered per second of an interval of time.monotonic()."""
-        return sum(start <= at < end for at in self.answered) / (end - start)
-
     def __str__(self) -> str:
         return (
-            f"{len(self.answered)} answered, {len(self.failed)} failed, {self.refused} refused,"
+            f"{self.answered} answered, {len(self.failed)} failed, {self.refused} refused,"
             f" {self.told_to_wait} times 429; watches {dict(self.watches)}, {self.events} events"
         )
 
@@ -74,6 +71,11 @@ class Load:
         await asyncio.gather(*(event.wait() for event in opened))
         for number in range(self.clients):
             self._tasks.append(asyncio.ensure_future(self._client(number)))
+
+    async def answered(self, more: int) -> None:
+        """Wait until so many more requests have been answered: there is load."""
+        wanted = self.outcome.answered + more
+        await aeventually(lambda: self.outcome.answered >= wanted, f"{more} more answers", 60)
 
     async def end(self) -> Outcome:
         """Wait until clients and watches have ended; what they saw."""
@@ -124,7 +126,7 @@ class Load:
             self.outcome.failed.append(f"{method}: no answer")
         else:
             if status == 200:
-                self.outcome.answered.append(time.monotonic())
+                self.outcome.answered += 1
             elif status == 429:
                 self.outcome.told_to_wait += 1
             else:

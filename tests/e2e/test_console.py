@@ -194,7 +194,7 @@ def test_pausing_stops_the_requests(console: Consoles) -> None:
 
 def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
     """The time that the browser needs to paint a line of text from the same server is its own. The best of
-    five counts: the machine may be busy with something else."""
+    up to five counts: the machine may be busy with something else."""
     painted: dict[str, list[float]] = {"": [], "../healthz": []}
     for _ in range(5):
         for path, times in painted.items():
@@ -208,7 +208,9 @@ def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
             assert 10_000 < sum(size for _, size, _ in files) < FETCHED
             blocking = [name.rpartition("/")[2] for name, _, status in files if status == "blocking"]
             assert blocking == ["console.css"]
-    assert min(painted[""]) - min(painted["../healthz"]) < PAINTED
+        if (more := min(painted[""]) - min(painted["../healthz"])) < PAINTED:
+            return
+    raise AssertionError(f"painted {more} ms later than a line of text")
 
 
 TEXT = """# HELP a_total Some.

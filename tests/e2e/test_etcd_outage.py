@@ -51,12 +51,11 @@ def test_cached_reads_go_on_and_all_is_well_afterwards(etcd: EtcdCluster, server
         await asyncio.to_thread(etcd.kill, 0)
         status, found = await client.request("GET", f"{MAPS}/a?resourceVersion=0")
         assert (status, found["data"]) == (200, {"x": "1"})
-        start = time.monotonic()
-        status, failure = await client.request("POST", MAPS, config_map("b"))
+        (status, failure), (read, unread) = await asyncio.gather(
+            one_shot(server, "POST", MAPS, config_map("b")), one_shot(server, "GET", f"{MAPS}/a", None)
+        )
         assert status == 500 and "connect" in failure["message"] and failure["reason"] == "InternalError"
-        status, failure = await client.request("GET", f"{MAPS}/a")
-        assert status == 500 and failure["kind"] == "Status"
-        assert time.monotonic() - start < 25
+        assert read == 500 and unread["kind"] == "Status"
         status, text = await client.request("GET", "/readyz?verbose")
         assert status == 500 and "[-]etcd failed" in text and "[-]etcd-readiness failed" in text
         assert "[+]ping ok" in text
@@ -67,7 +66,7 @@ def test_cached_reads_go_on_and_all_is_well_afterwards(etcd: EtcdCluster, server
         await well(client)
         status, made = await client.request("POST", MAPS, config_map("c"))
         assert status == 201
-        event = await asyncio.wait_for(watch.next(), 5)
+        event = await asyncio.wait_for(watch.next(), 30)
         assert event is not None and event["object"]["metadata"]["name"] == "c"
         await client.end()
         await watcher.end()

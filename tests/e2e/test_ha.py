@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -241,69 +242,73 @@ def test_nothing_is_lost(ha: Ha) -> None:
     assert writes > 50 * min(SECONDS, 10) / 10
 
 
-def test_a_killed_server_is_missed_for_less_than_a_second(ha: Ha) -> None:
-    """Clients see nothing but broken connections, and none of them waits long."""
-    errors: list[float] = []
-    answered: list[float] = []
+def test_a_killed_server_is_missed_by_its_connections_only(ha: Ha) -> None:
+    """A client loses the connection that it had, and perhaps one more to a server that is dying;
+    none of them waits long."""
+    errors: Counter[int] = Counter()
+    answered: Counter[int] = Counter()
     longest = 0.0
+    done = asyncio.Event()
 
-    async def client(until: float) -> None:
+    async def client(number: int) -> None:
         nonlocal longest
         connection = Connection(ha.port, ha.context(), TIMEOUT)
-        while time.monotonic() < until:
+        while not done.is_set():
             start = time.monotonic()
             try:
                 status, _ = await connection.request("GET", "/api/v1/namespaces/default")
                 assert status == 200
-                answered.append(start)
+                answered[number] += 1
             except Lost:
-                errors.append(time.monotonic())
+                errors[number] += 1
             longest = max(longest, time.monotonic() - start)
         await connection.end()
 
     async def main() -> None:
-        until = time.monotonic() + 4
-        clients = [asyncio.ensure_future(client(until)) for _ in range(24)]
-        await aeventually(lambda: len(answered) > 500, "the clients are under way")
+        clients = [asyncio.ensure_future(client(number)) for number in range(24)]
+        await aeventually(lambda: answered.total() > 500, "the clients are under way", 60)
         process = ha.servers[1]
         assert process is not None
         process.kill()
         process.wait()
+        since = Counter(answered)
+        await aeventually(lambda: all(answered[n] > since[n] + 20 for n in range(24)), "all go on", 60)
+        done.set()
         await asyncio.gather(*clients)
 
     asyncio.run(main())
-    assert errors and max(errors) - min(errors) < 1.0
+    assert errors and max(errors.values()) <= 2, errors
     assert longest < 3.0
 
 
 def test_a_server_told_to_stop_breaks_nothing(ha: Ha) -> None:
     """Requests go on elsewhere, a watch ends cleanly, the status is 0."""
-    answered: list[float] = []
+    answered: Counter[int] = Counter()
+    done = asyncio.Event()
 
-    async def client(connection: Connection, until: float) -> int:
-        count = 0
-        while time.monotonic() < until:
+    async def client(number: int) -> None:
+        connection = Connection(ha.port, ha.context(), TIMEOUT)
+        while not done.is_set():
             status, _ = await connection.request("GET", "/api/v1/namespaces/default")
             assert status == 200
-            answered.append(time.monotonic())
-            count += 1
+            answered[number] += 1
         await connection.end()
-        return count
 
     async def main() -> None:
         watcher = Connection(ha.ports[2], ha.context(), TIMEOUT)
         watch = await watcher.watch("/api/v1/namespaces?watch=1&timeoutSeconds=30")
-        until = time.monotonic() + 7
-        connections = [Connection(ha.port, ha.context(), TIMEOUT) for _ in range(12)]
-        clients = [asyncio.ensure_future(client(c, until)) for c in connections]
-        await aeventually(lambda: len(answered) > 500, "the clients are under way")
+        clients = [asyncio.ensure_future(client(number)) for number in range(12)]
+        await aeventually(lambda: answered.total() > 500, "the clients are under way", 60)
         process = ha.servers[2]
         assert process is not None
         process.terminate()
-        while (await asyncio.wait_for(watch.next(), 10)) is not None:
+        while (await asyncio.wait_for(watch.next(), 30)) is not None:
             pass
-        assert await asyncio.to_thread(process.wait, 10) == 0
-        assert min(await asyncio.gather(*clients)) > 10
+        assert await asyncio.to_thread(process.wait, 30) == 0
+        since = Counter(answered)
+        await aeventually(lambda: all(answered[n] > since[n] + 10 for n in range(12)), "all go on", 60)
+        done.set()
+        await asyncio.gather(*clients)
         await watcher.end()
 
     asyncio.run(main())

@@ -367,7 +367,7 @@ async def test_two_servers_with_seeds_of_their_own(
     async with first.running(), second.running():
         watch = await second.other.watch(f"{SECRETS}?watch=1")
         made = await first.create()
-        event = await asyncio.wait_for(watch.next(), 2)
+        event = await asyncio.wait_for(watch.next(), 30)
         assert event is not None and (event["type"], event["object"]) == ("ADDED", made)
         assert await second.call("GET", f"{SECRETS}/a") == (200, made)
         changed = await second.call("PUT", f"{SECRETS}/a", {**made, "data": {}})

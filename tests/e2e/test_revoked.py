@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from e2e.http_client import Connection, Watch, chunk
 from eventually import aeventually, eventually
+from fuzz.watching import Stopwatch
 from rbac_objects import RBAC, binding, rule
 from streaming_kubelet import StreamingKubelet
 from websockets.exceptions import ConnectionClosed
@@ -206,7 +207,7 @@ class Streams(asyncio.Protocol):
         self.http = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
         self.answered = 0
         self.data: dict[int, bytes] = {}
-        self.ended: dict[int, float] = {}
+        self.ended: set[int] = set()
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -232,7 +233,7 @@ class Streams(asyncio.Protocol):
                 self.data[event.stream_id] = self.data.get(event.stream_id, b"") + event.data
                 self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, h2.events.StreamEnded):
-                self.ended[event.stream_id] = time.monotonic()
+                self.ended.add(event.stream_id)
         self.flush()
 
 
@@ -263,15 +264,17 @@ def test_five_thousand_watches_and_one_binding(site: Site) -> None:
         revoked = [await streams(site, token, alike + unlike) for _ in range(5)]
         others = await streams(site, other, [path] * 100)
         await admin.request("GET", CONFIG_MAPS)
-        began = time.monotonic()
+        assert site.server.process is not None
+        process = site.server.process.pid
+        whole = Stopwatch(process)
         await admin.request("DELETE", f"{RBAC}/namespaces/default/rolebindings/watch")
         slowest = 0.0
         while sum(len(one.ended) for one in revoked) < 5000:
-            assert time.monotonic() < began + 20
-            asked = time.monotonic()
+            assert whole.seconds() < 20
+            watch = Stopwatch(process)
             await admin.request("GET", CONFIG_MAPS)
-            slowest = max(slowest, time.monotonic() - asked)
-        ends = [end for one in revoked for end in one.ended.values()]
+            slowest = max(slowest, watch.seconds())
+        took = whole.seconds()
         for one in revoked:
             assert all(b'"code":403' in data and data.count(b"\n") == 1 for data in one.data.values())
         assert not others.ended
@@ -280,7 +283,7 @@ def test_five_thousand_watches_and_one_binding(site: Site) -> None:
         for one in (*revoked, others):
             one.transport.abort()
         await admin.end()
-        return max(ends) - began, slowest
+        return took, slowest
 
     took, slowest = asyncio.run(run())
     print(f"5,000 watches ended {took:.2f} s after the change; slowest GET meanwhile {slowest * 1000:.0f} ms")

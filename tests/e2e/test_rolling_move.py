@@ -31,8 +31,8 @@ GROUPS = max(1, CLIENTS // 10)
 """Each group of writers is followed by as many watchers."""
 PAUSE = 1.0
 """Seconds between two writes of a writer."""
-SETTLE = 2.0
-"""Seconds between two restarts."""
+BETWEEN = CLIENTS
+"""Writes that are acknowledged between two restarts."""
 
 
 class Move:
@@ -60,9 +60,9 @@ class Move:
         try:
             for program in (here, there):
                 for index in range(MEMBERS):
-                    await asyncio.sleep(SETTLE)
+                    await self._written()
                     await self._replace(index, program)
-            await asyncio.sleep(SETTLE)
+            await self._written()
         finally:
             done.set()
         await asyncio.gather(*writing)
@@ -73,6 +73,13 @@ class Move:
         for watcher in self.watchers:
             watcher.connection.close()
         await setup.end()
+
+    async def _written(self) -> None:
+        wanted = self._acknowledged() + BETWEEN
+        await aeventually(lambda: self._acknowledged() >= wanted, f"{BETWEEN} more writes", 60)
+
+    def _acknowledged(self) -> int:
+        return sum(len(writer.acknowledged) + writer.deletions for writer in self.writers)
 
     async def _replace(self, index: int, program: list[str]) -> None:
         restart = Restart(self.cluster.name(index), time.monotonic())
@@ -129,7 +136,7 @@ class Move:
 
     def report(self) -> str:
         counts: dict[str, Any] = {
-            "writes acknowledged": sum(len(w.acknowledged) + w.deletions for w in self.writers),
+            "writes acknowledged": self._acknowledged(),
             "writes not known": sum(w.unknown for w in self.writers),
             "slowest write": f"{max(w.slowest for w in self.writers):.2f} s",
             "events seen": sum(len(w.seen) for w in self.watchers),

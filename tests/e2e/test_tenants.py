@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from e2e.flooding import FLOODS, command
 from e2e.http_client import Connection
+from fuzz.watching import Stopwatch
 
 from pilothouse.testing.server import Subprocess
 
@@ -82,18 +83,20 @@ async def measured(server: Subprocess) -> Waits:
     path = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
     waits: list[float] = []
     longest = 0.0
+    assert server.process is not None
+    process = server.process.pid
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        start = time.monotonic()
+        watch = Stopwatch(process)
         change = {"metadata": {"name": "kube-root-ca.crt", "annotations": {"n": str(len(waits))}}}
         sent = ("PUT", path, change) if len(waits) % 5 == 0 else ("GET", path)
         status, answer = await small.request(*sent)
-        waits.append(time.monotonic() - start)
+        waits.append(watch.seconds())
         assert status == 200, answer
         if len(waits) % 20 == 0:
-            start = time.monotonic()
+            watch = Stopwatch(process)
             assert (await admin.request("GET", "/api/v1/namespaces"))[0] == 200
-            longest = max(longest, time.monotonic() - start)
+            longest = max(longest, watch.seconds())
         await asyncio.sleep(PAUSE)
     for connection in (small, admin):
         await connection.end()
@@ -108,11 +111,18 @@ def peak(server: Subprocess) -> int:
     return int(text.split("VmHWM:")[1].split()[0]) * 1024
 
 
+@pytest.fixture(scope="module")
+def quiet(server: Subprocess) -> Waits:
+    """The waits of others without a flood."""
+    return asyncio.run(measured(server))
+
+
 @pytest.mark.parametrize("flood", FLOODS)
-def test_others_are_served(server: Subprocess, flood: str) -> None:
+def test_others_are_served(server: Subprocess, quiet: Waits, flood: str) -> None:
     found = []
-    for _ in range(TRIES):
-        quiet = asyncio.run(measured(server))
+    for attempt in range(TRIES):
+        if attempt:
+            quiet = asyncio.run(measured(server))
         process = subprocess.Popen(command(server, "flood-token", flood, CONNECTIONS))
         try:
             time.sleep(2)

@@ -23,10 +23,8 @@ pytestmark = [
 ]
 
 MAPS = "/api/v1/namespaces/default/configmaps"
-OLD = 3000
-"""Requests that one server has answered before anybody looks."""
-MOST = 0.9
-"""Processors that three servers use together while nothing asks them for anything but `top`."""
+OLD = 1000
+"""Requests that one server has answered before anybody looks; `top` may see a fifth of them in a second."""
 
 
 def pilothouse(kubeconfig: pathlib.Path, *arguments: str) -> Any:
@@ -52,7 +50,7 @@ def ha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ha]:
 
 
 def test_servers_behind_a_load_balancer_are_held_against_themselves(ha: Ha) -> None:
-    """One server has answered thousands of requests before, which are none of this second's."""
+    """One server has answered a thousand requests before, which are none of this second's."""
     found = pilothouse(ha.kubeconfig, "top", "--interval=1s")
     assert len(found["servers"]) == MEMBERS and found["notes"] == []
     assert found["requests"]["perSecond"] < 200, found

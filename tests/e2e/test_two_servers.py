@@ -54,19 +54,21 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Subproces
             yield [first, second]
 
 
-async def until(wanted: int, connection: Connection, path: str, seconds: float) -> None:
+async def until(wanted: int, connection: Connection, path: str) -> None:
     async def reached() -> bool:
         return (await connection.request("GET", path))[0] == wanted
 
-    await aeventually(reached, f"{wanted} from {path}", seconds)
+    await aeventually(reached, f"{wanted} from {path}", 30)
 
 
-def test_a_definition_made_at_one_is_served_by_the_other_within_a_second(servers: list[Subprocess]) -> None:
+def test_a_definition_made_at_one_is_served_by_the_other(servers: list[Subprocess]) -> None:
+    """How soon is held by quality/test_aims.py, which has the machine to itself."""
+
     async def main() -> None:
         first, second = (Connection(server.port, server.context()) for server in servers)
         assert (await second.request("GET", WIDGETS))[0] == 404
         assert (await first.request("POST", DEFINITIONS, definition()))[0] == 201
-        await until(200, second, WIDGETS, 1)
+        await until(200, second, WIDGETS)
         status, made = await second.request("POST", WIDGETS, widget(3))
         assert status == 201
         status, found = await first.request("GET", f"{WIDGETS}/w")
@@ -74,7 +76,7 @@ def test_a_definition_made_at_one_is_served_by_the_other_within_a_second(servers
         status, failure = await second.request("PUT", f"{WIDGETS}/w", {**made, "spec": {"size": 10}})
         assert status == 422 and failure["details"]["causes"][0]["field"] == "spec.size"
         assert (await first.request("DELETE", f"{DEFINITIONS}/widgets.example.com"))[0] == 200
-        await until(404, second, WIDGETS, 5)
+        await until(404, second, WIDGETS)
         await first.end()
         await second.end()
 

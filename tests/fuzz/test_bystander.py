@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from fuzz.attacks import BODIES, FLOODS, HEADS, Attack
 from fuzz.siege import KEPT, Damage, Siege
-from fuzz.siege_runs import LONGEST, PEAK, PROTOCOLS, WAIT, attacks, harm, run, suffered
+from fuzz.siege_runs import LONGEST, PEAK, PROTOCOLS, WAIT, WORK, attacks, harm, run, suffered
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SAMPLE = (
     "yaml: a key again",
@@ -63,10 +63,11 @@ def test_no_traceback(siege: Siege) -> None:
 
 
 def test_harm_is_told() -> None:
-    good = Damage("a", 200, 0, LONGEST, WAIT, PEAK, KEPT)
+    good = Damage("a", 200, WORK, LONGEST, WAIT, PEAK, KEPT)
     assert harm(good) == ""
     assert harm(replace(good, status=0)) == "no answer"
     assert harm(replace(good, status=500)) == "a mistake of the server"
+    assert harm(replace(good, processor=WORK + 0.01)) == "worked for too long"
     assert harm(replace(good, longest=LONGEST + 0.01)) == "a bystander waited"
     assert harm(replace(good, p99=WAIT + 0.01)) == "a bystander waited"
     assert harm(replace(good, peak=PEAK + 1)) == "took too much memory at once"

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from fuzz.siege import KEPT, Damage, Siege
-from fuzz.watching import Bystander, context
 from server.http2.peers import PREFACE, Flag, Kind, frame
 from server.http2.test_http2_turns import HEAD, integer, literal, windows
 
 from pilothouse.testing.server import Subprocess
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 P99, WAIT = 0.05, 0.25
 """Seconds that another client's read may wait, 99 in a hundred of them and all."""
@@ -35,9 +34,8 @@ class Assault(Siege):
     """Carries out attacks of several connections that send what they like."""
 
     def _start(self) -> None:
-        self.server = self._stack.enter_context(Subprocess(["--v=1", "--console"]))
-        self.bystander = self._stack.enter_context(Bystander(self.server.port, self.server.directory))
-        self._context = context(self.server.directory)
+        self.server = Subprocess(["--v=1", "--console"])
+        self._watch()
 
     def endure(self, name: str, attack: Callable[["Assault"], None]) -> Damage:
         time.sleep(0.2)

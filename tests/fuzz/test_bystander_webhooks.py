@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from e2e.http_client import Connection
 from fuzz.siege import Siege
-from fuzz.watching import Seen, context
+from fuzz.watching import Seen, Stopwatch, context
 from hostile_webhooks import SORTS, hostile
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -59,9 +59,9 @@ class Writers:
         connection = Connection(self._siege.server.port, self._tls)
         body = {"metadata": {"name": f"w{n}", "annotations": {"a": "b"}}}
         while time.monotonic() < until:
-            started = time.monotonic()
+            watch = Stopwatch(self._siege.pid)
             status, _ = await connection.request("POST", CONFIG_MAPS, body)
-            self.longest = max(self.longest, time.monotonic() - started)
+            self.longest = max(self.longest, watch.seconds())
             self.statuses.add(status)
             await connection.request("DELETE", f"{CONFIG_MAPS}/w{n}")
             await asyncio.sleep(PAUSE)

@@ -45,19 +45,21 @@ def at_once(path: pathlib.Path) -> set[str]:
     return found
 
 
+@cache
 def growing() -> dict[str, list[str]]:
     """Module -> those that are imported in a process which has imported this one, "" for none of ours.
 
     A module is imported after the largest that it imports itself, so the process has nothing that the module
     does not bring, and nothing is imported hundreds of times.
     """
+    every = files()
     known = {
-        module: path for module, path in files().items() if path.name not in ("__main__.py", "__init__.py")
+        module: path for module, path in every.items() if path.name not in ("__main__.py", "__init__.py")
     }
     python = {module for module, path in known.items() if path.suffix == ".py"}
     direct = {module: at_once(known[module]) & python - {module} for module in python}
     size = {module: len(reached(direct, module)) for module in python}
-    out: dict[str, list[str]] = {"": sorted(files().keys() - python - {"pilothouse.__main__"})}
+    out: dict[str, list[str]] = {"": sorted(every.keys() - python - {"pilothouse.__main__"})}
     for module in sorted(python):
         parent = max(sorted(direct[module]), key=size.__getitem__, default="")
         out.setdefault(parent, []).append(module)
@@ -103,12 +105,12 @@ def test_every_module_can_be_imported_alone() -> None:
 def test_every_module_is_imported() -> None:
     """Once, and after one that it imports itself;
     the process of a module whose import fails tries no others."""
-    above = growing()
+    above, known = growing(), files()
     assert sorted(module for some in above.values() for module in some) == sorted(
-        files().keys() - {"pilothouse.__main__"}
+        known.keys() - {"pilothouse.__main__"}
     )
     assert all(
-        parent in at_once(files()[module]) for parent, some in above.items() if parent for module in some
+        parent in at_once(known[module]) for parent, some in above.items() if parent for module in some
     )
     bad = {"": ["math", "nothing"], "math": ["missing", "json"], "nothing": ["never"]}
     told = python("-c", ALONE, given=json.dumps(bad)).stderr.splitlines()

@@ -23,8 +23,8 @@ def test_memory_of_many_objects() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_rules_of_many_definitions() -> None:
-    """Twenty rules in each of two hundred definitions, which are all used."""
-    got = crd_rules.measure(200)
+    """Twenty rules in each of a hundred definitions, which are all used."""
+    got = crd_rules.measure(100)
     assert {name: value for name, value in got.items() if value > SLACK * crd_rules.AIMS[name]} == {}
 
 

@@ -1,6 +1,7 @@
 """The refusals in the report of a failed test."""
 
 import pathlib
+import threading
 import time
 
 import pytest
@@ -49,10 +50,14 @@ def test_no_server_no_report(tmp_path: pathlib.Path) -> None:
 @pytest.mark.slow
 def test_a_server_that_does_not_answer_is_not_awaited(server: InProcess) -> None:
     miss(server, "a")
-    server._loop.call_soon_threadsafe(time.sleep, 5)
-    begun = time.monotonic()
-    assert refused(server.kubeconfig, 0) == ""
-    assert 1 < time.monotonic() - begun < 4
+    told = threading.Event()
+    server._loop.call_soon_threadsafe(told.wait, 60)
+    try:
+        begun = time.monotonic()
+        assert refused(server.kubeconfig, 0) == ""
+        assert 1 < time.monotonic() - begun < 60
+    finally:
+        told.set()
 
 
 def test_a_server_without_a_journal() -> None:

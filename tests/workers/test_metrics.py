@@ -114,7 +114,7 @@ def test_a_slow_worker_does_not_hold_the_others(tmp_path: pathlib.Path) -> None:
             second.metrics.add(Stuck())
             begun = time.monotonic()
             shown = await first.shown()
-            assert PATIENCE <= time.monotonic() - begun < 1
+            assert time.monotonic() - begun >= PATIENCE and not silent.is_set()
             assert shown['requests_total{verb="GET"}'] == 1
             assert shown['pilothouse_worker_up{worker="1"}'] == 0
             silent.set()

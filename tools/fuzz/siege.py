@@ -10,15 +10,16 @@ from typing import Self
 
 from fuzz.attacks import Attack
 from fuzz.over_http2 import exchange
-from fuzz.watching import Bystander, context
+from fuzz.watching import Bystander
 
 from pilothouse.testing.server import Subprocess
 
 CLOCK = 100
 """Ticks of the kernel in a second, in /proc."""
 
-PATIENCE = 8.0
-"""Seconds that an attack's answer is waited for; a server that is still busy then is started anew."""
+PATIENCE = 60.0
+"""Seconds that an attack's answer is waited for, on a machine that is busy;
+a server that is still busy then is started anew."""
 
 KEPT = 16_000_000
 """Bytes that may be left behind, of one request or of ten thousand small ones."""
@@ -71,9 +72,18 @@ class Siege:
         tokens = self.server.directory / "tokens.csv"
         tokens.write_text(TOKENS)
         self.server.flags += (f"--token-auth-file={tokens}",)
-        self._stack.enter_context(self.server)
-        self.bystander = self._stack.enter_context(Bystander(self.server.port, self.server.directory))
-        self._context = context(self.server.directory)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Start the server, and the bystander that reads from it."""
+        server = self._stack.enter_context(self.server)
+        self.bystander = self._stack.enter_context(Bystander(server.port, server.directory, self.pid))
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self.server.process is not None
+        return self.server.process.pid
 
     def _again(self) -> None:
         """A server that hangs is killed; another takes its place."""
@@ -163,8 +173,7 @@ class Siege:
         return left
 
     def _proc(self, file: str) -> pathlib.Path:
-        assert self.server.process is not None
-        return pathlib.Path(f"/proc/{self.server.process.pid}/{file}")
+        return pathlib.Path(f"/proc/{self.pid}/{file}")
 
     def _memory(self, name: str) -> int:
         return int(self._proc("status").read_text().split(f"{name}:")[1].split()[0]) * 1024

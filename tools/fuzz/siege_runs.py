@@ -17,6 +17,9 @@ from fuzz.siege import KEPT, Damage, Siege
 WAIT, LONGEST = 0.05, 0.25
 """Seconds that 99 of a hundred reads of another client may wait, and that each may."""
 
+WORK = 8.0
+"""Seconds of the processor that a request may take."""
+
 PEAK = 256_000_000
 """Bytes that a request may take at once."""
 
@@ -36,6 +39,8 @@ def harm(damage: Damage) -> str:
         return "no answer"
     if damage.status == 500:
         return "a mistake of the server"
+    if damage.processor > WORK:
+        return "worked for too long"
     if damage.p99 > WAIT or damage.longest > LONGEST:
         return "a bystander waited"
     if damage.peak > PEAK:

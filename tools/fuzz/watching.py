@@ -1,10 +1,12 @@
 """A client process that reads continuously while others attack; its delays measure the effect of an attack.
 
-Arguments are the server's port, directory and a path; each line on its input requests a report since the last
-one.
+Arguments are the server's port, directory and process; each line on its input requests a report since the last
+one. The time that other processes of the machine take does not count; see Stopwatch.
 """
 
+import contextlib
 import json
+import os
 import pathlib
 import select
 import socket
@@ -26,7 +28,7 @@ PATIENCE = 120.0
 @dataclass(frozen=True)
 class Seen:
     """The experience of a bystander: answers,
-    and the longest and the 99th percentile of waiting, in seconds."""
+    and the longest and the 99th percentile of waiting for the server, in seconds."""
 
     count: int
     longest: float
@@ -36,8 +38,8 @@ class Seen:
 class Bystander:
     """The program, from outside."""
 
-    def __init__(self, port: int, directory: pathlib.Path) -> None:
-        self._command = [sys.executable, __file__, str(port), str(directory)]
+    def __init__(self, port: int, directory: pathlib.Path, server: int) -> None:
+        self._command = [sys.executable, __file__, str(port), str(directory), str(server)]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -67,16 +69,60 @@ def context(directory: pathlib.Path) -> ssl.SSLContext:
     return made
 
 
-def main(port: int, directory: pathlib.Path) -> None:
+def scheduled(thread: str) -> tuple[float, float]:
+    """The seconds for which a thread has had a processor, and for which it was ready and had none.
+
+    thread: its place below /proc.
+    """
+    ran, queued, _ = pathlib.Path("/proc", thread, "schedstat").read_text().split()
+    return int(ran) / 1e9, int(queued) / 1e9
+
+
+def threads(process: int) -> dict[str, tuple[float, float]]:
+    """The figures of scheduled() for each thread of a process."""
+    out = {}
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with contextlib.suppress(OSError):  # it has ended
+            out[thread] = scheduled(f"{process}/task/{thread}")
+    return out
+
+
+class Stopwatch:
+    """Measures how long a client waits for a server's process.
+
+    The time does not count in which a thread of the server, or the one that asks, was ready and the machine
+    ran other processes. The work of the server's main thread counts always.
+    """
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self._threads = threads(server)
+        self._queued = scheduled("thread-self")[1]
+        self._begun = time.perf_counter()
+
+    def seconds(self) -> float:
+        """The seconds since the beginning."""
+        passed = time.perf_counter() - self._begun
+        queued = scheduled("thread-self")[1] - self._queued
+        worked = 0.0
+        for thread, (ran, waited) in threads(self._server).items():
+            before = self._threads.get(thread, (0.0, 0.0))
+            queued += waited - before[1]
+            if thread == str(self._server):
+                worked = ran - before[0]
+        return max(passed - queued, worked)
+
+
+def main(port: int, directory: pathlib.Path, server: int) -> None:
     plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
     connection = context(directory).wrap_socket(plain, server_hostname="127.0.0.1")
     request = f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
     waits: list[float] = []
     while True:
-        started = time.perf_counter()
+        watch = Stopwatch(server)
         connection.sendall(request)
         _read(connection)
-        waits.append(time.perf_counter() - started)
+        waits.append(watch.seconds())
         if select.select([sys.stdin], [], [], PERIOD)[0]:
             if not sys.stdin.readline():
                 return
@@ -101,4 +147,4 @@ def _read(connection: ssl.SSLSocket) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3]))
