@@ -29,18 +29,22 @@ MOST_DELTA = 1 << 30
 
 def name_of(change: KeptChange) -> str:
     """The name of a change: its revision, and its place among the changes of that."""
-    place = change.id - first_of(change.revision)
-    return f"r{change.revision}.{place}" if place else f"r{change.revision}"
+    return _named(change.id)
+
+
+def _named(id: int) -> str:
+    revision = revision_of(id)
+    place = id - first_of(revision)
+    return f"r{revision}.{place}" if place else f"r{revision}"
 
 
 def id_of(name: str) -> int:
     """The id of the change with a name, 0 when no change has it."""
     revision, _, place = name.removeprefix("r").partition(".")
-    if not name.startswith("r") or not revision.isascii() or not revision.isdigit() or len(revision) > 16:
+    if not f"{revision}{place}".isascii() or not revision.isdigit() or len(name) > 24:
         return 0
-    if place and not (place.isascii() and place.isdigit() and len(place) <= 4):
-        return 0
-    return first_of(int(revision)) + int(place or 0)
+    id = first_of(int(revision)) + (int(place) if place.isdigit() else 0)
+    return id if name == _named(id) else 0
 
 
 def values_of(change: KeptChange, after: bytes | None) -> Iterator[Difference]:
@@ -151,4 +155,4 @@ def _brief(field: Object, which: str) -> str:
     if which not in field:
         return "none"
     value: Any = field[which]
-    return value if isinstance(value, str) and value else orjson.dumps(value).decode()
+    return value if isinstance(value, str) and value and value.isprintable() else orjson.dumps(value).decode()
