@@ -49,6 +49,21 @@ def undo(obj: Object, delta: Delta) -> Object:
     return obj
 
 
+def joined(delta: Delta) -> Iterator[list[Any]]:
+    """The steps of a delta, but one for a member that is gone and new at another place among the others: none
+    where it has only moved."""
+    gone = {tuple(path): values[0] for kind, path, *values in delta if kind == "-"}
+    new = {tuple(path) for kind, path, *_ in delta if kind == "+"}
+    for step in delta:
+        kind, path = step[0], tuple(step[1])
+        if kind == "+" and path in gone:
+            old = gone[path]
+            if old != step[2] or type(old) is not type(step[2]):
+                yield ["=", step[1], old, step[2]]
+        elif kind != "-" or path not in new:
+            yield step
+
+
 def differences(delta: Delta) -> Iterator[Difference]:
     """The values that a change has changed: of objects in the place of objects, the members that differ.
     A member that has only moved among the others is none of them."""

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from pilothouse.api.values.fields import Object
-from pilothouse.history.delta import ABSENT, Delta, Path
+from pilothouse.history.delta import ABSENT, Delta, Path, joined
 from pilothouse.history.paths import hidden, shown
 from pilothouse.registry.resource import Resource
 
@@ -188,21 +188,22 @@ def in_order(writes: Iterable[PlannedWrite]) -> Iterator[list[PlannedWrite]]:
         key=lambda one: (one.action is RestoreAction.DELETE, rank(one.resource), one.resource, one.name),
     )
     while left:
-        first = (left[0].action is RestoreAction.DELETE, rank(left[0].resource))
-        group = [one for one in left if (one.action is RestoreAction.DELETE, rank(one.resource)) == first]
-        names = {(one.obj.get("kind"), one.name) for one in group}
-        ready = [
-            one
-            for one in group
-            if not any(
-                (owner.get("kind"), owner.get("name")) in names - {(one.obj.get("kind"), one.name)}
-                for owner in (one.obj.get("metadata") or {}).get("ownerReferences") or ()
-            )
-        ]
-        ready = ready or group  # owners in a circle
+        names = {(one.obj.get("kind"), one.name) for one in left if one.action is not RestoreAction.DELETE}
+        free = [one for one in left if not _owners(one) & (names - {(one.obj.get("kind"), one.name)})]
+        free = free or left  # owners in a circle
+        first = (free[0].action is RestoreAction.DELETE, rank(free[0].resource))
+        ready = [one for one in free if (one.action is RestoreAction.DELETE, rank(one.resource)) == first]
         yield ready
         chosen = {id(one) for one in ready}
         left = [one for one in left if id(one) not in chosen]
+
+
+def _owners(write: PlannedWrite) -> set[tuple[str, str]]:
+    """The kinds and names of the owners of what is written."""
+    if write.action is RestoreAction.DELETE:
+        return set()
+    owners = (write.obj.get("metadata") or {}).get("ownerReferences") or ()
+    return {(owner.get("kind"), owner.get("name")) for owner in owners}
 
 
 def owned_anew(obj: Object, uids: Mapping[tuple[str, str], str]) -> Object:
@@ -228,7 +229,7 @@ def taken_back(obj: Object, delta: Delta, *, force: bool) -> tuple[Object, list[
     """The present object with the values of a change as they were before it, and the paths of fields that
     others have changed since. With `force` these are taken back as well. `obj` is changed in place."""
     conflicts = []
-    for kind, names, *values in reversed(delta):
+    for kind, names, *values in reversed([*joined(delta)]):
         path = tuple(names)
         if hidden(path) or path[:1] == ("status",):
             continue
@@ -260,7 +261,8 @@ def _put_back(present: Any, first: int, olds: list[Any], news: list[Any]) -> boo
     if present[first : first + len(news)] == news and len(present) >= first:
         present[first : first + len(news)] = olds
         return True
-    return present[first : first + len(olds)] == olds
+    gone = [one for one in news if one not in olds]
+    return present[first : first + len(olds)] == olds and not any(one in present for one in gone)
 
 
 def _value(obj: Any, path: Path) -> Any:
