@@ -85,7 +85,7 @@ def test_each_field_has_the_change_that_set_it(objects: list[Any], whole: set[in
 
 @given(st.lists(st.permutations(range(24)), min_size=2, max_size=4), st.sets(st.integers(1, 3)))
 def test_a_member_that_only_moved_was_not_set(orders: list[list[int]], whole: set[int]) -> None:
-    objects = [{f"m{number}": {"v": number} for number in order} for order in orders]
+    objects: list[Any] = [{f"m{number}": {"v": number} for number in order} for order in orders]
     objects[-1]["m3"] = {"v": "set"}
     owners = blamed(objects, whole)
     last = len(objects) - 1

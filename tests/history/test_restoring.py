@@ -271,7 +271,7 @@ def test_an_owner_of_a_later_rank_comes_first_all_the_same() -> None:
 
 
 def test_owner_references_get_the_uids_of_now() -> None:
-    owners = [
+    owners: list[Any] = [
         {"kind": "Deployment", "name": "d", "uid": "old", "controller": True},
         {"kind": "Widget", "name": "gone", "uid": "old"},
     ]
