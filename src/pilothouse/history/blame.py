@@ -81,7 +81,7 @@ def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange
     return open_
 
 
-def _same(old: Any, new: Any, path: Path) -> bool:
+def _same(old: Any, new: Any, path: Sequence[Any]) -> bool:
     """Whether two values have the same at a path."""
     for step in path:
         if type(old) is not type(new) or not isinstance(old, dict | list):
