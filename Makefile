@@ -23,7 +23,7 @@ COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/objects/test_list.py tests/endpoints/objects/test_watch.py \
 	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill soak coverage fuzz fuzz-decoders scenarios differ siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
+.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history soak coverage fuzz fuzz-decoders scenarios differ siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take a minute, once"
@@ -188,11 +188,16 @@ test-ha: $(READY)
 test-kill: $(READY)
 	PILOTHOUSE_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -q tests/storage/sqlite/test_backend.py -k kill
 
+# Writers with several users while the server is killed; each acknowledged change must be in the history. FUZZ_SECONDS says for
+# how long.
+test-history: $(READY)
+	PILOTHOUSE_HISTORY_SECONDS=$(or $(FUZZ_SECONDS),300) $(BIN)/python -m pytest -q tests/e2e/test_history_kills.py
+
 # What takes many minutes or hours, one part after the other, each for SOAK_SECONDS at most where time bounds it; the parts
 # that fail are named at the end. Three parts run when they have what they need: LOADGEN (a program, see benchmarks/README.md)
 # for memory under load, REFERENCE and TOKEN for the differ, a package of `make deb` in dist/ and root for packages.
 SOAK_SECONDS ?= 3600
-SOAK_PARTS ?= fuzz scenarios siege test-ha test-kill aims $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
+SOAK_PARTS ?= fuzz scenarios siege test-ha test-kill test-history aims $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
 	$(if $(wildcard dist/pilothouse_*.deb),test-packages)
 test-soak: $(READY)
 	@failed=; for part in $(SOAK_PARTS); do \

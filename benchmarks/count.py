@@ -1,6 +1,6 @@
 """Counts the instructions of a whole server for each kind of request, and holds them against the best ever.
 
-    python benchmarks/count.py [--update] [--packages] [--tree PATH] [--steps NAME ...] [--repeat N]
+    python benchmarks/count.py [--update] [--packages] [--tree PATH] [--steps NAME ...] [--repeat N] [--flag FLAG]
 
 The server runs under callgrind (Debian: valgrind) with a durable store, RBAC and a TLS connection, and with
 a clock that stands still, so that two runs differ by less than 0.5 %. The exit status is 1 when a step
@@ -17,6 +17,7 @@ from typing import Any
 
 from count_environment import differences, environment
 from count_profiles import named, plain
+from count_server import FLAGS
 from count_steps import CHANGE, WATCHERS, WATCHES, steps
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -102,6 +103,9 @@ def arguments() -> argparse.Namespace:
         "--tree", type=pathlib.Path, default=ROOT, help="count the server in another built tree"
     )
     parser.add_argument("--steps", nargs="+", choices=[name for name in steps() if name != CHANGE])
+    parser.add_argument(
+        "--flag", action="append", default=[], help="give the server a flag more, as --flag=--history"
+    )
     parser.add_argument("--packages", action="store_true", help="tell where, by a second run (Python 3.11)")
     parser.add_argument("--repeat", type=int, default=1, help="count so often, and tell the spread")
     parser.add_argument("--update", action="store_true", help="lower what was beaten in mark.json")
@@ -111,6 +115,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = arguments()
+    FLAGS.extend(args.flag)
     begun = time.monotonic()
     mark = json.loads(MARK.read_text()) if MARK.exists() else {}
     best, tree, wanted = mark.get("count", {}), args.tree.resolve(), args.steps or list(steps())

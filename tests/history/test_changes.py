@@ -124,9 +124,8 @@ def test_summaries(delta: Any, summary: str) -> None:
 
 def test_a_summary_is_one_short_line() -> None:
     for text in ("x" * 500, "line\nline"):
-        summary = CHANGES.shown(kept([["=", ["data", "a"], text, f"{text}!"], ["+", ["b"], 1]]), None)[
-            "summary"
-        ]
+        change = kept([["=", ["data", "a"], text, f"{text}y"], ["+", ["b"], 1]])
+        summary = CHANGES.shown(change, None)["summary"]
         assert len(summary) <= MOST_SUMMARY and summary.endswith(" (+1)") and "\n" not in summary
 
 
@@ -141,8 +140,8 @@ def test_names_lead_to_changes(revision: int, place: int) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *["", "r", "205", "r-1", "r1.", "r1.-1", "rr1", "r1.2.3", "r1 ", "r²", "r1.x", "r" + "9" * 30],
-        *["r01", "r1.0", "r1.00", "r1.01", "r1.4096", "r0"],
+        *("", "r", "205", "r-1", "r1.", "r1.-1", "rr1", "r1.2.3", "r1 ", "r²", "r1.x", "r" + "9" * 30),
+        *("r01", "r1.0", "r1.00", "r1.01", "r1.4096"),
     ],
 )
 def test_other_names_lead_to_none(name: str) -> None:

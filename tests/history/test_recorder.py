@@ -13,7 +13,8 @@ from kept_history import PREFIX, ROOT, Kept, author, kept
 from pilothouse.history.file import ChangeKind, HistoryError
 from pilothouse.history.policy import HistoryPolicy, HistoryRule, Keep
 from pilothouse.history.recorder import BEHIND, GIVEN_UP, STEP, WHOLE_EVERY
-from pilothouse.storage.interface import Op
+from pilothouse.storage.encryption.backend import EncryptionError
+from pilothouse.storage.interface import Compacted, Op
 
 MINUTE = 60.0
 
@@ -346,7 +347,6 @@ async def test_a_step_that_fails_is_taken_again(runner: Any, tmp_path: Path, clo
 async def test_a_history_that_gave_up_tells_no_state_from_before_its_gap(
     runner: Any, tmp_path: Path, clock: Clock
 ) -> None:
-    from pilothouse.storage.interface import Compacted
 
     async with kept(str(tmp_path), clock=clock) as one:
         first = await one.write("a", {"kind": "ConfigMap", "data": "1"})
@@ -400,3 +400,34 @@ async def test_the_store_is_not_opened_for_writing(runner: Any, tmp_path: Path, 
     async with kept(str(tmp_path), clock=clock) as one:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             await one.recorder.run(lambda: one.recorder._source._db.execute("DELETE FROM history"))
+
+
+class Sealed:
+    """Encryption whose key is not there for a time."""
+
+    def __init__(self) -> None:
+        self.away = True
+
+    def encrypt(self, key: str, value: bytes) -> bytes:
+        if self.away:
+            raise EncryptionError("the plugin does not answer")
+        return value
+
+    def decrypt(self, key: str, data: bytes) -> bytes:
+        return data
+
+
+async def test_without_a_key_it_waits(runner: Any, virtual: Any, tmp_path: Path) -> None:
+    async with kept(str(tmp_path), clock=virtual.time) as one:
+        sealed = Sealed()
+        one.file._seal = sealed.encrypt
+        one.recorder.start()
+        with virtual.hold():
+            made = await one.write("a", {"kind": "ConfigMap"})
+            changed = await one.write("a", {"kind": "ConfigMap", "data": "1"})
+        await virtual.advance(3 * MINUTE)
+        assert await one.moved("a") == []
+        assert one.recorder.metrics.failures.values[()] > 10
+        sealed.away = False
+        await virtual.advance(2 * MINUTE)
+        assert await one.moved("a") == [made, changed]

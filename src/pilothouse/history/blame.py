@@ -25,7 +25,7 @@ def blame(obj: Object, changes: Sequence[KeptChange]) -> list[BlamedField]:
 
     changes: those of the object, the newest first. `obj` is the object after the newest one.
     """
-    leaves = [(path, value) for path, value in _leaves((), obj) if not hidden(path)]
+    leaves = [(path, value) for path, value in leaves_of((), obj) if not hidden(path)]
     open_: dict[Path, int] = {path: number for number, (path, _) in enumerate(leaves)}
     found: list[KeptChange | None] = [None] * len(leaves)
     for change in changes:
@@ -100,7 +100,7 @@ def _unchanged(
     found: list[KeptChange | None],
 ) -> dict[Path, int]:
     """The fields that had the same value before a change of which the whole object is kept."""
-    before = dict(_leaves((), orjson.loads(change.value)))
+    before = dict(leaves_of((), orjson.loads(change.value)))
     kept: dict[Path, int] = {}
     for path, number in open_.items():
         value = leaves[number][1]
@@ -111,13 +111,13 @@ def _unchanged(
     return kept
 
 
-def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+def leaves_of(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
     """The values of an object that have no members or elements, with their paths."""
     if isinstance(value, dict) and value:
         for name, each in value.items():
-            yield from _leaves((*path, name), each)
+            yield from leaves_of((*path, name), each)
     elif isinstance(value, list) and value:
         for place, each in enumerate(value):
-            yield from _leaves((*path, place), each)
+            yield from leaves_of((*path, place), each)
     else:
         yield path, value

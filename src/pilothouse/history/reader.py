@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -143,6 +143,7 @@ class HistoryReader:
             changed = {}
             if revision < at:
                 changed = await self._read(self._changed, first, upto, last_of(revision), last_of(recorded))
+                await self._prepare((key, row[2]) for key, (_, rows) in changed.items() for row in rows)
             items += await self._read(self._merged, base.items, changed, revision)
             if limit and len(items) > limit:
                 return Page(items[:limit], revision, more=True, count=-1)
@@ -160,9 +161,13 @@ class HistoryReader:
             page = await self._storage.range(
                 prefix, start=first, limit=limit and limit + 1, revision=revision, counted=False
             )
-        if self._ciphers is not None:
-            await self._ciphers.prepare(page.items)
+        await self._prepare((kv.key, kv.value) for kv in page.items)
         return page
+
+    async def _prepare(self, values: Iterable[tuple[str, bytes | None]]) -> None:
+        """Fetch the keys with which some values are decrypted."""
+        if self._ciphers is not None:
+            await self._ciphers.prepare([KeyValue(key, value, 1) for key, value in values if value])
 
     def _changed(self, first: str, end: str, after: int, upto: int) -> dict[str, tuple[int, list[Any]]]:
         """By key, the changes of a time up to the first that keeps the whole object, and the row of the last
@@ -234,12 +239,12 @@ class HistoryReader:
         if not limit or len(found) < limit:
             rest = limit and limit - len(found)
             ids = after, min(before, recorded + 1)
-            found += await self._read(self._changes, (first, end), within, ids, rest)
+            rows = await self._read(self._changes, (first, end), within, ids, rest)
+            await self._prepare((row[1], row[6]) for row in rows)
+            found += await self._read(lambda: [self._kept(row) for row in rows])
         return found
 
-    def _changes(
-        self, keys: tuple[str, str], within: str, ids: tuple[int, int], limit: int
-    ) -> list[KeptChange]:
+    def _changes(self, keys: tuple[str, str], within: str, ids: tuple[int, int], limit: int) -> list[Any]:
         (first, end), (after, before) = keys, ids
         where, args = " AND o.key >= ? AND o.key < ?", [first, end]
         if end == first + "\0":  # by the index of one object's changes
@@ -247,7 +252,7 @@ class HistoryReader:
         if within:
             where, args = where + " AND instr(o.key, ?)", [*args, within]
         query = CHANGES.format(where=where)
-        return [self._kept(row) for row in self._db.execute(query, (before, after, *args, limit or -1))]
+        return self._db.execute(query, (before, after, *args, limit or -1)).fetchall()
 
     def _kept(self, row: Any) -> KeptChange:
         id, key, kind, time_ms, who, audit, value = row

@@ -21,7 +21,7 @@ from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy, Keep
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
-from pilothouse.storage.interface import KeyValue
+from pilothouse.storage.interface import KeyValue, StorageError
 from pilothouse.storage.sqlite.changes import ChangeReader, StoredChange, first_of, last_of, revision_of
 
 log = Logger(__name__)
@@ -153,7 +153,7 @@ class Recorder(BackgroundTask):
                 busy = await self.step(self._target())
                 self._tell_of_success()
                 self._tell_of_lag()
-            except (HistoryError, sqlite3.Error, ValueError) as error:
+            except (StorageError, sqlite3.Error, ValueError) as error:
                 busy = False
                 self._tell_of_failure(error)
             await asyncio.sleep(PAUSE if busy else POLL)

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import orjson
 
@@ -19,7 +19,7 @@ from pilothouse.endpoints.objects.scope import RequestScope
 from pilothouse.endpoints.objects.watch import encoder_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import check_list, first, list_params, resource_version
-from pilothouse.history.blame import blame
+from pilothouse.history.blame import blame, leaves_of
 from pilothouse.history.changes import Changes, authorship, id_of
 from pilothouse.history.history import History
 from pilothouse.history.paths import shown
@@ -134,9 +134,18 @@ class Choice:
     def has_path(self, shown: Object) -> bool:
         """Whether a change has changed the field that is asked for."""
         return not self.path or any(
-            field["path"] == self.path or field["path"].startswith((f"{self.path}.", f"{self.path}["))
+            path == self.path or path.startswith((f"{self.path}.", f"{self.path}["))
             for field in shown["fields"]
+            for path in _paths(field)
         )
+
+
+def _paths(field: Object) -> Iterator[str]:
+    """The path of a changed field, and those of the fields in its values."""
+    yield field["path"]
+    for value in ("old", "new"):
+        for path, _ in leaves_of((), field.get(value)):
+            yield f"{field['path']}{shown(path)}" if path else field["path"]
 
 
 async def handle(actions: Actions, ctx: Context, resource: Resource) -> Response:

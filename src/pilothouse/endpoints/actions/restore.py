@@ -33,6 +33,7 @@ from pilothouse.history.restoring import (
     taken_back,
 )
 from pilothouse.registry.resource import Resource
+from pilothouse.registry.storage_errors import too_large
 from pilothouse.registry.store import Store, key_of
 from pilothouse.server.request import Response
 from pilothouse.storage import interface
@@ -121,9 +122,10 @@ class Restoration:
     def _write(self, write: PlannedWrite) -> Awaitable[OwnAnswer]:
         resource = self._resource(write)
         if write.action is RestoreAction.DELETE:
-            query = {name: value for name, value in self._query.items() if name != "fieldManager"}
-            options = {"preconditions": {"uid": write.obj["metadata"].get("uid", "")}}
-            return self._requests.send("DELETE", resource, write.namespace, write.name, options, query)
+            options: Object = {"preconditions": {"uid": write.obj["metadata"].get("uid", "")}}
+            if "dryRun" in self._query:  # a delete with a body reads no query
+                options["dryRun"] = ["All"]
+            return self._requests.send("DELETE", resource, write.namespace, write.name, options, {})
         obj = owned_anew(write.obj, self._uids)
         if write.action is RestoreAction.CREATE:
             return self._requests.send("POST", resource, write.namespace, "", obj, self._query)
@@ -146,6 +148,8 @@ async def answer_restore(actions: Actions, scope: RequestScope, body: Object) ->
     spec = body["spec"]
     try:
         revision = await _revision(history, spec)
+        if revision > verbs.store.cacher.revision:
+            raise too_large(revision, verbs.store.cacher.revision)
         writes, restoration = await _planned(actions, scope, history, spec, revision)
     except interface.Compacted:
         raise errors.Expired(TOO_OLD) from None
@@ -176,6 +180,10 @@ async def _planned(
         if name:
             key = key_of(record, inside, name)
             first, end = key, key + "\0"
+            if not await rights.may_see(history.place_of(key)):  # nor whether it was there
+                raise forbidden(
+                    rights.attributes(history.place_of(key)), "what is restored can be read afterwards"
+                )
         elif record.names_namespace:
             first, end = record.key_prefix + namespace, record.key_prefix + namespace + "\0"
         else:
