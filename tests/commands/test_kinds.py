@@ -3,7 +3,7 @@
 import pytest
 
 from pilothouse.api.values.fields import Object
-from pilothouse.commands.kinds import Kinds
+from pilothouse.commands.kinds import APIKinds
 from pilothouse.configuration.flags import FlagError
 
 
@@ -50,8 +50,8 @@ class Documents:
 
 
 @pytest.fixture
-def kinds() -> Kinds:
-    return Kinds(Documents())  # type: ignore[arg-type]
+def kinds() -> APIKinds:
+    return APIKinds(Documents())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def kinds() -> Kinds:
         ("old.example.com", "/apis/example.com/v1/namespaces/n/evs/a"),
     ],
 )
-def test_names(kinds: Kinds, word: str, path: str) -> None:
+def test_names(kinds: APIKinds, word: str, path: str) -> None:
     assert kinds.named(word).path("n", "a") == path
 
 
-def test_names_with_the_group(kinds: Kinds) -> None:
+def test_names_with_the_group(kinds: APIKinds) -> None:
     assert [kinds.named(one).resource for one in ("ev", "ev.events.k8s.io")] == [
         "events",
         "events.events.k8s.io",
@@ -85,7 +85,7 @@ def test_names_with_the_group(kinds: Kinds) -> None:
     ("word", "nearest"),
     [("gaug", ["gauge", "gauges"]), ("nodes.example.com", []), ("gauge.v1", []), ("x", [])],
 )
-def test_unknown_names(kinds: Kinds, word: str, nearest: list[str]) -> None:
+def test_unknown_names(kinds: APIKinds, word: str, nearest: list[str]) -> None:
     with pytest.raises(FlagError, match=f'the server doesn\'t have a resource type "{word}"') as found:
         kinds.named(word)
     assert found.value.nearest == nearest
