@@ -95,6 +95,8 @@ def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
         ("store stast", ["stat"]),
         ("etcd stats --etcd-servers=http://127.0.0.1:1", ["status"]),
         ("kubeconfig --usr=a", ["--user"]),
+        ("blam", ["blame"]),
+        ("restore --selectr=a", ["--selector"]),
     ],
 )
 def test_what_may_have_been_meant(words: str, said: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,13 @@
 
 import json
 import pathlib
+import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from eventually import eventually
 
 from pilothouse import cli
 from pilothouse.commands.api import Api
@@ -30,6 +33,13 @@ class Kept:
     def json(self, *words: str) -> Any:
         """What a command prints with -o json."""
         return json.loads(self.run(*words, "-o", "json")[1])
+
+    def now(self) -> str:
+        """The time, in a millisecond in which nothing has been or will be written by the test."""
+        before = time.time()
+        at = eventually(lambda: found if (found := time.time()) > before + 0.001 else 0.0, "a millisecond")
+        eventually(lambda: time.time() > at + 0.001, "another millisecond")
+        return datetime.fromtimestamp(at, UTC).isoformat()
 
     def collection(self, plural: str) -> str:
         """The path of the objects of a resource in the namespace, as `configmaps` or `deployments.apps`."""

@@ -1,7 +1,5 @@
 """`pilothouse diff`: how an object has changed."""
 
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,9 +48,7 @@ def test_between_two_times(kept: "Kept") -> None:
     kept.create(MAPS, "a", data={"k": "1"})
     times = []
     for number in (2, 3):
-        time.sleep(0.05)
-        times.append(datetime.now(UTC).isoformat())
-        time.sleep(0.05)
+        times.append(kept.now())
         kept.change(MAPS, "a", {"data": {"k": str(number)}})
     here = ["diff", "cm/a", "-n", kept.namespace]
     _, text = kept.run(*here, "--at", times[0])

@@ -6,7 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.commands.object_lines import Line, lines
+from pilothouse.commands.object_lines import YAMLLine, lines
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ["a\nb\n", "a\n\n  b", " a\nb", "true", "1", "a: b", "- a", "x" * 200, "a\tb\nc", "#", "~"]
@@ -39,15 +39,15 @@ def test_how_they_look() -> None:
         "metadata": {"name": "n", "managedFields": [1], "resourceVersion": "1", "generation": 1},
     }
     assert list(lines(obj)) == [
-        Line("metadata:", None),
-        Line("  name: n", ("metadata", "name")),
-        Line("spec:", None),
-        Line("  empty: {}", ("spec", "empty")),
-        Line("  list:", None),
-        Line("  - a: []", ("spec", "list", 0, "a")),
-        Line("    b: 1", ("spec", "list", 0, "b")),
-        Line("  - - x", ("spec", "list", 1, 0)),
-        Line("  text: |", ("spec", "text")),
-        Line("    one", ("spec", "text")),
-        Line("    two", ("spec", "text")),
+        YAMLLine("metadata:", None),
+        YAMLLine("  name: n", ("metadata", "name")),
+        YAMLLine("spec:", None),
+        YAMLLine("  empty: {}", ("spec", "empty")),
+        YAMLLine("  list:", None),
+        YAMLLine("  - a: []", ("spec", "list", 0, "a")),
+        YAMLLine("    b: 1", ("spec", "list", 0, "b")),
+        YAMLLine("  - - x", ("spec", "list", 1, 0)),
+        YAMLLine("  text: |", ("spec", "text")),
+        YAMLLine("    one", ("spec", "text")),
+        YAMLLine("    two", ("spec", "text")),
     ]

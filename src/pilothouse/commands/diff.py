@@ -9,7 +9,7 @@ import orjson
 from pilothouse.api.values.fields import Object
 from pilothouse.commands import history, object_lines, output, past
 from pilothouse.commands.api import ApiError
-from pilothouse.commands.past import Past, Target
+from pilothouse.commands.past import HistoryTarget, Past
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
@@ -72,7 +72,9 @@ def run(arguments: Sequence[str]) -> int:
     return int(bool(fields))
 
 
-def _asked(past: Past, values: Mapping[str, Any], words: Sequence[str]) -> tuple[Target, tuple[Side, Side]]:
+def _asked(
+    past: Past, values: Mapping[str, Any], words: Sequence[str]
+) -> tuple[HistoryTarget, tuple[Side, Side]]:
     """The object, and what it was and is."""
     if len(words) == 1 and _is_change(words[0]):
         if values["at"]:
@@ -92,11 +94,11 @@ def _is_change(word: str) -> bool:
     return past.CHANGE.fullmatch(word) is not None
 
 
-def _target(asked: Past, change: Object) -> Target:
+def _target(asked: Past, change: Object) -> HistoryTarget:
     return past.target_of(change, asked)
 
 
-def _by(asked: Past, target: Target, change: Object) -> tuple[Target, tuple[Side, Side]]:
+def _by(asked: Past, target: HistoryTarget, change: Object) -> tuple[HistoryTarget, tuple[Side, Side]]:
     """The object before and after a change."""
     revision, name = int(change["revision"]), change["metadata"]["name"]
     before, after = (asked.object(target, past.exact(each)) for each in (revision - 1, revision))
@@ -104,7 +106,7 @@ def _by(asked: Past, target: Target, change: Object) -> tuple[Target, tuple[Side
     return target, (Side(f"before {name}", before), Side(made, after))
 
 
-def _side(past: Past, target: Target, at: str) -> Side:
+def _side(past: Past, target: HistoryTarget, at: str) -> Side:
     said = ("at " if at[:4].isdigit() and "-" in at else "") + (at or "now")
     return Side(said if not at or said != at else f"{at} ago", past.object(target, {"at": at} if at else {}))
 

@@ -21,7 +21,7 @@ KEPT = (
 )
 
 
-class Kept(NamedTuple):
+class _Kept(NamedTuple):
     """How many changes of a key there are, and the times of the first and the last in milliseconds."""
 
     key: str
@@ -38,7 +38,7 @@ def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None
         raise ValueError(f"{path} does not exist")
     try:
         with contextlib.closing(connect(path, read_only=True)) as db:
-            kept = [Kept(key, *db.execute(KEPT, (key,)).fetchone()) for key in keys]
+            kept = [_Kept(key, *db.execute(KEPT, (key,)).fetchone()) for key in keys]
         kept = [one for one in kept if one.changes]
         if not kept:
             raise ValueError(f"{path} has no change of {' or '.join(keys)}")

@@ -12,7 +12,7 @@ from pilothouse.configuration.suggestions import nearest
 DOCUMENT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
-class Kind(NamedTuple):
+class APIKind(NamedTuple):
     """A resource that is served, in the version that the server prefers."""
 
     group: str
@@ -36,11 +36,11 @@ class Kind(NamedTuple):
         return f"{root}{within}/{self.plural}/{name}"
 
 
-class Kinds:
+class APIKinds:
     """All kinds, in the order of discovery; ApiError when the server does not tell them."""
 
     def __init__(self, api: Api) -> None:
-        self._all: Sequence[Kind] = [
+        self._all: Sequence[APIKind] = [
             kind for path in ("/api", "/apis") for kind in _kinds(api.call("GET", path, accept=DOCUMENT))
         ]
 
@@ -48,7 +48,7 @@ class Kinds:
         """Whether there is a group."""
         return any(kind.group == group for kind in self._all)
 
-    def named(self, word: str) -> Kind:
+    def named(self, word: str) -> APIKind:
         """The kind with a name; FlagError, as kubectl words it, when none has it."""
         name, _, group = word.lower().partition(".")
         known = [
@@ -66,7 +66,7 @@ class Kinds:
         return found
 
 
-def _kinds(document: Object) -> Iterator[Kind]:
+def _kinds(document: Object) -> Iterator[APIKind]:
     """The kinds of a document of discovery."""
     for group in document.get("items", ()):
         seen = set()
@@ -78,7 +78,7 @@ def _kinds(document: Object) -> Iterator[Kind]:
                 seen.add(plural)
                 kind = one.get("responseKind", {}).get("kind", "")
                 names = {plural, one.get("singularResource", ""), kind.lower()} - {""}
-                yield Kind(
+                yield APIKind(
                     group["metadata"].get("name", ""),
                     version["version"],
                     plural,

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from pilothouse.api.values.fields import Object
 from pilothouse.commands import output
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
-from pilothouse.commands.kinds import Kind, Kinds
+from pilothouse.commands.kinds import APIKind, APIKinds
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.outbound.kubeconfig import namespace_of
@@ -33,10 +33,10 @@ FLAGS = (
 )  # fmt: skip
 
 
-class Target(NamedTuple):
+class HistoryTarget(NamedTuple):
     """The object, or all objects of a kind, that a command is about; no name means all."""
 
-    kind: Kind
+    kind: APIKind
     namespace: str
     name: str
 
@@ -55,7 +55,7 @@ class Past:
         self._api = Api(kubeconfig).held()
         self.namespace: str = values["namespace"] or namespace_of(kubeconfig) or "default"
         try:
-            self.kinds = Kinds(self._api)
+            self.kinds = APIKinds(self._api)
             if not self.kinds.serves(GROUP):
                 raise ApiError(f"{self._api.config.server} keeps no history: start it with --history")
         except ApiError:
@@ -68,20 +68,20 @@ class Past:
     def __exit__(self, *_: object) -> None:
         self._api.close()
 
-    def target(self, words: Sequence[str], command: str) -> Target:
+    def target(self, words: Sequence[str], command: str) -> HistoryTarget:
         """The object that the arguments of a command name as KIND/NAME or KIND NAME."""
         found = self.target_or_kind(words, command)
         if not found.name:
             raise FlagError(f'"{command}" needs the name of an object: {words[0]}/NAME')
         return found
 
-    def target_or_kind(self, words: Sequence[str], command: str) -> Target:
+    def target_or_kind(self, words: Sequence[str], command: str) -> HistoryTarget:
         """The same; a kind alone means all of its objects."""
         word, _, name = words[0].partition("/") if words else ("", "", "")
         if not word or len(words) > 2 or (len(words) == 2 and (name or "/" in words[0])):
             raise FlagError(f'"{command}" takes KIND/NAME or KIND NAME, got {list(words)}')
         kind = self.kinds.named(word)
-        return Target(
+        return HistoryTarget(
             kind, self.namespace if kind.namespaced else "", name or (words[1] if len(words) == 2 else "")
         )
 
@@ -106,7 +106,7 @@ class Past:
                 break
         return found, bool(token)
 
-    def of(self, target: Target, limit: int = 1) -> list[Object]:
+    def of(self, target: HistoryTarget, limit: int = 1) -> list[Object]:
         """The newest changes of an object; ApiError when there are none."""
         selector = {"object.resource": target.kind.resource, "object.name": target.name}
         found, _ = self.changes(target.namespace, selector, {}, limit)
@@ -132,7 +132,7 @@ class Past:
                 404,
             ) from None
 
-    def object(self, target: Target, query: Mapping[str, str]) -> Object | None:
+    def object(self, target: HistoryTarget, query: Mapping[str, str]) -> Object | None:
         """An object as it was or is, None when it was not there."""
         path = target.kind.path(quote(target.namespace, safe=""), quote(target.name, safe=""))
         try:
@@ -156,10 +156,10 @@ def exact(revision: int) -> dict[str, str]:
     return {"resourceVersion": str(revision), "resourceVersionMatch": "Exact"}
 
 
-def target_of(change: Object, past: Past) -> Target:
+def target_of(change: Object, past: Past) -> HistoryTarget:
     """The object of a change."""
     place = change["object"]
-    return Target(past.kinds.named(place["resource"]), place.get("namespace", ""), place["name"])
+    return HistoryTarget(past.kinds.named(place["resource"]), place.get("namespace", ""), place["name"])
 
 
 def _escaped(value: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse.api.values.fields import Object
 from pilothouse.commands import outcomes, output, past
-from pilothouse.commands.past import Past, Target
+from pilothouse.commands.past import HistoryTarget, Past
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
@@ -63,8 +63,8 @@ def _check(values: Mapping[str, Any], words: Sequence[str]) -> None:
         raise FlagError("--at and --revision exclude each other")
 
 
-def _asked(past: Past, values: Mapping[str, Any], words: Sequence[str]) -> tuple[Object, Target]:
-    """What to restore, and the object whose deletion tells the time."""
+def _asked(past: Past, values: Mapping[str, Any], words: Sequence[str]) -> tuple[Object, HistoryTarget]:
+    """The objects to restore, as the API names them, and the object whose deletion tells the time."""
     if words:
         target = past.target(words, "pilothouse restore")
         place = {"resource": target.kind.resource, "namespace": target.namespace, "name": target.name}
@@ -75,10 +75,10 @@ def _asked(past: Past, values: Mapping[str, Any], words: Sequence[str]) -> tuple
         "labelSelector": values["selector"],
         "prune": values["prune"],
     }
-    return spec, Target(past.kinds.named(NAMESPACE), "", past.namespace)
+    return spec, HistoryTarget(past.kinds.named(NAMESPACE), "", past.namespace)
 
 
-def _when(past: Past, values: Mapping[str, Any], target: Target) -> Object:
+def _when(past: Past, values: Mapping[str, Any], target: HistoryTarget) -> Object:
     """The time or revision to go back to."""
     if values["at"]:
         return {"at": values["at"]}

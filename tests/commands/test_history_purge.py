@@ -1,0 +1,107 @@
+"""`pilothouse history purge`: forgets the changes of an object in the file of a data directory."""
+
+import pathlib
+from collections.abc import Sequence
+
+import pytest
+
+from pilothouse import cli
+from pilothouse.history.file import ChangeKind, HistoryFile, RecordedChange, connect
+
+WEB, MAP, NODE = "/registry/deployments/shop/web", "/registry/configmaps/shop/a", "/registry/minions/n1"
+WIDGET, GADGET = "/registry/example.com/widgets/shop/w", "/registry/example.com/gadgets/g"
+KEYS = (WEB, MAP, WEB, NODE, WIDGET, GADGET)
+
+
+@pytest.fixture
+def directory(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A data directory with a change of each key."""
+    file = HistoryFile(tmp_path)
+    file.open()
+    changes = [
+        RecordedChange(number, key, ChangeKind.DELETED, number * 1000, b"[]", "", b"{}")
+        for number, key in enumerate(KEYS, 1)
+    ]
+    file.record(changes, len(KEYS))
+    file.close()
+    return tmp_path
+
+
+def kept(directory: pathlib.Path) -> list[str]:
+    """The keys of all changes that are kept."""
+    db = connect(directory / "history.db", read_only=True)
+    try:
+        query = "SELECT o.key FROM changes c JOIN objects o ON o.id = c.object ORDER BY c.id"
+        return [key for (key,) in db.execute(query)]
+    finally:
+        db.close()
+
+
+def purge(directory: pathlib.Path, *words: str) -> int:
+    return cli.main(["history", "purge", *words, f"--data-dir={directory}"])
+
+
+def test_without_yes_it_says_what_it_would_forget(
+    directory: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert purge(directory, "deploy/web", "-n", "shop") == 0
+    assert capsys.readouterr().out == (
+        f"{WEB}: 2 changes, from 1970-01-01T00:00:01.000Z to 1970-01-01T00:00:03.000Z\n"
+        "Nothing has been forgotten: repeat the command with --yes.\n"
+    )
+    assert kept(directory) == list(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("words", "gone"),
+    [
+        (["deploy/web", "-n", "shop"], WEB),
+        (["deployment.apps", "web", "--namespace=shop"], WEB),
+        (["ConfigMap/a", "-n", "shop"], MAP),
+        (["node/n1"], NODE),
+        (["widgets.example.com/w", "-n", "shop"], WIDGET),
+        (["gadgets.example.com/g"], GADGET),
+    ],
+)
+def test_with_yes_it_forgets_one_object(
+    directory: pathlib.Path, words: Sequence[str], gone: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert purge(directory, *words, "--yes") == 0
+    assert kept(directory) == [key for key in KEYS if key != gone]
+    count = KEYS.count(gone)
+    assert f"\n{count} change{'s' if count > 1 else ''} forgotten." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["deploy/web"], 1, "history.db has no change of /registry/deployments/default/web"),
+        (["widgets.example.com/no"], 1, "widgets/default/no or /registry/example.com/widgets/no"),
+        (
+            ["widget/w"],
+            2,
+            'there is no built-in resource "widget"; a custom one is called as in widgets.example',
+        ),
+        (["deploymens/w"], 2, "Did you mean this?\n\tdeployments\n"),
+        (["deploy"], 2, '"pilothouse history purge" takes KIND/NAME'),
+        ([], 2, '"pilothouse history purge" takes KIND/NAME'),
+        (["deploy/a", "b"], 2, '"pilothouse history purge" takes KIND/NAME'),
+    ],
+)
+def test_what_cannot_be_forgotten(
+    directory: pathlib.Path, words: Sequence[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert purge(directory, *words, "--yes") == status
+    assert said in capsys.readouterr().err
+    assert kept(directory) == list(KEYS)
+
+
+def test_files_that_are_not_there_or_no_history(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert purge(tmp_path, "deploy/web", "--yes") == 1
+    assert "history.db does not exist" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "history.db").write_bytes(b"x" * 5000)
+    assert purge(tmp_path, "deploy/web", "--yes") == 1
+    assert "file is not a database" in capsys.readouterr().err
