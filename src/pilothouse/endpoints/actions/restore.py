@@ -122,9 +122,10 @@ class Restoration:
     def _write(self, write: PlannedWrite) -> Awaitable[OwnAnswer]:
         resource = self._resource(write)
         if write.action is RestoreAction.DELETE:
-            query = {name: value for name, value in self._query.items() if name != "fieldManager"}
-            options = {"preconditions": {"uid": write.obj["metadata"].get("uid", "")}}
-            return self._requests.send("DELETE", resource, write.namespace, write.name, options, query)
+            options: Object = {"preconditions": {"uid": write.obj["metadata"].get("uid", "")}}
+            if "dryRun" in self._query:  # a server reads the options of a body, and none of the query then
+                options["dryRun"] = ["All"]
+            return self._requests.send("DELETE", resource, write.namespace, write.name, options, {})
         obj = owned_anew(write.obj, self._uids)
         if write.action is RestoreAction.CREATE:
             return self._requests.send("POST", resource, write.namespace, "", obj, self._query)
