@@ -55,7 +55,7 @@ def changed(api: Api, maps: str, name: str, *versions: dict[str, str]) -> None:
 def as_user(server: InProcess, name: str) -> Api:
     """The server by another user, who may do everything."""
     other = Api(server.kubeconfig)
-    other.config.headers.update({"Impersonate-User": name, "Impersonate-Group": "system:masters"})
+    other.config.headers.extend([("Impersonate-User", name), ("Impersonate-Group", "system:masters")])
     return other
 
 
@@ -186,6 +186,7 @@ def test_objects_that_came_and_went(console: Consoles, api: Api) -> None:
     expect(dialog.locator(".diff ins", has_text='x: "1"')).to_have_count(1)
     dialog.get_by_role("button", name="Undo …").click()
     expect(dialog.locator(".diff del", has_text='x: "1"')).to_have_count(1)
+    assert api.call("GET", f"{maps}/d")["data"] == {"x": "1"}
     dialog.get_by_role("button", name="Undo now").click()
     expect(rows(page)).to_have_count(4)
 
@@ -223,7 +224,7 @@ def test_values_of_secrets_are_not_shown(console: Consoles, api: Api) -> None:
 def test_hostile_names_and_values_are_texts(console: Consoles, api: Api) -> None:
     rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
     for at, text in enumerate((MARKUP, f"{MARKUP}\n{MARKUP}")):
-        metadata = {"name": NAME, "annotations": {"<b>": text}}
+        metadata = {"name": NAME, "annotations": {"a": text}}
         path = f"{CLUSTER_ROLES}/{quote(NAME, safe='')}" if at else CLUSTER_ROLES
         api.call("PUT" if at else "POST", path, {"metadata": metadata, "rules": rules})
     page = console("for-root", address(kind="clusterroles.rbac.authorization.k8s.io", name=NAME))

@@ -134,7 +134,8 @@ function undoing(change, context) {
 async function written(change, { action, object: after }) {
   if (isHidden(change)) return h("p", {}, NOT_SHOWN);
   const { namespace, name } = change.object;
-  const kind = kindOf({ object: { ...change.object, ...(after && after.kind && { apiVersion: after.apiVersion }) } });
+  const apiVersion = action === "Updated" ? after.apiVersion : change.object.apiVersion;
+  const kind = kindOf({ object: { ...change.object, apiVersion } });
   const before = action === "Created" ? null : await getJSON(pathOf(kind, namespace, name));
   const text = (object) => (object ? `${write(readable(object)).trimStart()}` : "");
   const found = diff(text(before), text(action === "Deleted" ? null : after)).filter(([, line]) => line);

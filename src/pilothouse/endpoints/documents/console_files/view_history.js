@@ -4,6 +4,7 @@ import { groupResource, getJSON, kinds, pathOf, Refusal } from "./api.js";
 import { field, h, refusals, Table } from "./dom.js";
 import { clock } from "./format.js";
 import { CHANGES, CLUSTER_CHANGES, isHidden, kindOf } from "./history.js";
+import { plain } from "./lines.js";
 import { linkTo } from "./relatives.js";
 import { watch } from "./streams.js";
 import { suggest } from "./view_objects.js";
@@ -25,7 +26,7 @@ const day = ({ time }) => new Date(time).toLocaleDateString("en-GB", DAY);
 
 // What has changed in one line.
 function summary(change) {
-  if (!isHidden(change) || !change.fields.length) return change.summary;
+  if (!isHidden(change) || !change.fields.length) return plain(change.summary);
   const [first, ...more] = change.fields;
   return `${first.path}${more.length ? ` (+${more.length})` : ""}`;
 }
