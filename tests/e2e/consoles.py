@@ -3,7 +3,7 @@
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -39,11 +39,13 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def console_server(directory: pathlib.Path, mode: str = "true") -> Iterator[InProcess]:
+def console_server(
+    directory: pathlib.Path, mode: str = "true", flags: Sequence[str] = ()
+) -> Iterator[InProcess]:
     """A server that has the console, and knows the users of TOKENS by a file in the directory."""
     tokens = directory / "tokens.csv"
     tokens.write_text(TOKENS)
-    with InProcess([f"--console={mode}", f"--token-auth-file={tokens}"]) as server:
+    with InProcess([f"--console={mode}", f"--token-auth-file={tokens}", *flags]) as server:
         yield server
 
 

@@ -4,7 +4,7 @@ They go through the whole pipeline as those of its user: with authorization, adm
 
 from collections.abc import Awaitable
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -67,7 +67,7 @@ class OwnRequests:
         root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
         if resource.namespaced:
             root += f"/namespaces/{namespace}"
-        path = f"{root}/{resource.plural}" + (f"/{name}" if name else "")
+        path = f"{root}/{resource.plural}" + (f"/{quote(name, safe='')}" if name else "")
         text = urlencode(query)
         first = self._ctx.request
         headers = {key: value for key, value in first.headers.items() if key not in OF_BODY}

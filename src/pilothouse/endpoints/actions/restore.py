@@ -45,11 +45,12 @@ AT_ONCE = 16
 
 
 class Outcome(NamedTuple):
-    """The outcome for one object."""
+    """The outcome for one object. obj: the answer to its write."""
 
     write: PlannedWrite
     action: str
     message: str = ""
+    obj: Object | None = None
 
     def shown(self) -> Object:
         """The outcome as an item of `results`."""
@@ -110,7 +111,7 @@ class Restoration:
             created = write.resource == "namespaces" and write.action is RestoreAction.CREATE
             if created and self._tried is not None:
                 self._tried.add(write.name)
-        return Outcome(write, write.action.value)
+        return Outcome(write, write.action.value, obj=answer.obj)
 
     def _replanned(self, write: PlannedWrite) -> PlannedWrite:
         """The write of an object that is there after all."""
@@ -257,7 +258,10 @@ async def answer_undo(actions: Actions, scope: RequestScope, body: Object) -> Re
         raise errors.internal(str(err)) from err
     restoration = Restoration(actions, scope)
     [outcome] = await restoration.carry_out([write])
-    body["status"] = {"revision": str(change.revision - 1), "results": [outcome.shown()]}
+    result = outcome.shown()
+    if scope.params.dry_run and outcome.obj is not None:
+        result["object"] = outcome.obj
+    body["status"] = {"revision": str(change.revision - 1), "results": [result]}
     return verbs.responder.object(scope.ctx, scope.resource, body, 201)
 
 

@@ -1,7 +1,10 @@
 // The lines in which two texts differ, by the shortest edit script (Myers 1986).
 
+import { h } from "./dom.js";
+
 const MOST = 1000;  // lines of difference; texts that differ in more are shown as replaced
 const AROUND = 3;
+const SIGNS = { "-": "del", "+": "ins", "@": "b" };
 
 // The lines of both texts: [" ", line] is in both, ["-", line] in the first one, ["+", line] in the second one.
 export function diff(before, after) {
@@ -69,4 +72,9 @@ export function changes(lines) {
     else if (near.has(at - 1) || !at) out.push(["…", ""]);
   });
   return near.size ? out : [];
+}
+
+// Lines with their signs; "@" stands before what names those that follow.
+export function drawn(lines) {
+  return h("pre", { tabindex: "0", class: "diff" }, lines.map(([sign, line]) => h(SIGNS[sign] || "span", {}, `${sign} ${line}\n`)));
 }

@@ -1,7 +1,7 @@
 // Changes an object by a text: the server says in a dry run what the text makes of it, and then saves what was shown.
 
 import { getJSON, Refusal, send, token } from "./api.js";
-import { changes, diff } from "./diff.js";
+import { changes, diff, drawn } from "./diff.js";
 import { field, h, refused } from "./dom.js";
 import { applied, MANAGER, taken } from "./managers.js";
 import { withoutManagers, write } from "./yaml.js";
@@ -9,7 +9,6 @@ import { withoutManagers, write } from "./yaml.js";
 const YAML = "application/yaml";
 const CONFLICT = 409;
 const READINGS = 5;
-const SIGNS = { "-": "del", "+": "ins" };
 
 const isSecret = (kind) => kind.resource === "secrets" && !kind.group;
 
@@ -123,7 +122,7 @@ async function editor(subject, way) {
     place.replaceChildren(
       h("h3", { tabindex: "-1" }, lines.length ? "What would change" : "Nothing would change"),
       ...warnings.map((text) => h("p", { "data-tone": "warn" }, text)),
-      ...(lines.length ? [h("pre", { tabindex: "0", class: "diff" }, lines.map(([sign, line]) => h(SIGNS[sign] || "span", {}, `${sign} ${line}\n`)))] : []),
+      ...(lines.length ? [drawn(lines)] : []),
       ...(others.length ? [h("p", {}, "Others have managed these fields until now:"),
         h("ul", {}, others.map((one) => h("li", {}, `${one.manager}${one.applied ? ", which applies them" : ""}: ${one.paths.join(", ")}`)))] : []),
       ...(held ? [h("p", {}, h("label", {}, h("input", { type: "checkbox", onchange: ({ target }) => (save.disabled = !target.checked) }),

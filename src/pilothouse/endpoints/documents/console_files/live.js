@@ -5,7 +5,7 @@ import { getTable, pathOf, Refusal } from "./api.js";
 import { since } from "./format.js";
 import { Table } from "./dom.js";
 import { PAGE, Pages } from "./paging.js";
-import { watchTable } from "./streams.js";
+import { watch } from "./streams.js";
 
 const PATIENCE = 3000;
 const TELL = 5000;
@@ -125,7 +125,7 @@ export class Live {
     this.say("on", "Live");
     let latest = version;
     const parameters = { watch: "1", resourceVersion: version, allowWatchBookmarks: "true" };
-    await watchTable(this.path(parameters), ({ type, object }) => {
+    await watch(this.path(parameters), ({ type, object }) => {
       if (type === "ERROR") {
         latest = "";
         if (object.code !== 410) throw new Refusal(object.code, object.reason, object.message, "");
@@ -135,7 +135,7 @@ export class Live {
         latest = row.object.metadata.resourceVersion || latest;
         if (type !== BOOKMARK) this.change(type, row);
       }
-    }, this.abort.signal);
+    }, { signal: this.abort.signal });
     return latest;
   }
 

@@ -4,8 +4,10 @@ import { Refusal, setToken, token, whoAmI } from "./api.js";
 import { dialog, h, refusals } from "./dom.js";
 import { total } from "./exposition.js";
 import { age } from "./format.js";
+import { kept } from "./history.js";
 import { Sampler } from "./sampler.js";
 import * as events from "./view_events.js";
+import * as timeline from "./view_history.js";
 import * as objects from "./view_objects.js";
 import * as overview from "./view_overview.js";
 import * as queues from "./view_queues.js";
@@ -13,7 +15,7 @@ import * as requests from "./view_requests.js";
 import * as store from "./view_store.js";
 import * as watches from "./view_watches.js";
 
-const VIEWS = { overview, requests, watches, queues, store, objects, events };
+const VIEWS = { overview, requests, watches, queues, store, objects, events, history: timeline };
 
 const at = (id) => document.getElementById(id);
 const main = at("main"), nav = at("views"), pause = at("pause"), sign = at("sign");
@@ -123,10 +125,11 @@ function build(view, settings, focus) {
   if (focus) heading.focus();
 }
 
-function open(user) {
+function open(user, keeps) {
   at("user").textContent = user.username;
   sign.hidden = false;
   sign.textContent = token() ? "Sign out" : "Use a token";
+  nav.querySelector("[data-view=history]").hidden = !keeps;
   nav.hidden = pause.hidden = false;
   sampler.start();
   shown = null;
@@ -167,7 +170,7 @@ function ask(error) {
 
 async function enter() {
   try {
-    open(await whoAmI());
+    open(await whoAmI(), await kept());
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     const wanted = token() || error.status === 0;

@@ -23,10 +23,10 @@ async function* pieces(body) {
   }
 }
 
-// Calls `each` with every event of a watch on tables until the server ends it.
-export async function watchTable(path, each, signal) {
+// Calls `each` with every event of a watch, on tables by default, until the server ends it.
+export async function watch(path, each, { signal, accept = TABLE }) {
   let rest = "";
-  for await (const piece of await stream(path, { accept: TABLE, signal })) {
+  for await (const piece of await stream(path, { accept, signal })) {
     const lines = (rest + piece).split("\n");
     rest = lines.pop();
     for (const line of lines) if (line) each(JSON.parse(line));

@@ -4,6 +4,7 @@ import { actions, actionsFor } from "./actions.js";
 import { getJSON, groupResource, kindsOf, pathOf, readOnly, Refusal } from "./api.js";
 import { h, refused, Table } from "./dom.js";
 import { since } from "./format.js";
+import { kept, timeline } from "./history.js";
 import { dependents, fill, listed, owners } from "./relatives.js";
 import { seen } from "./view_events.js";
 import { fold, yamlOf } from "./yaml.js";
@@ -40,7 +41,7 @@ function toolbar(subject, value) {
 }
 
 async function facts(subject) {
-  const { kind, namespace, object: { metadata } } = subject;
+  const { kind, namespace, name, object: { metadata } } = subject;
   const resource = groupResource(kind);
   const belongs = (await owners(subject)).flatMap((one, at) => (at ? [", ", one] : [one]));
   const waits = (metadata.finalizers || []).join(", ");
@@ -48,6 +49,7 @@ async function facts(subject) {
     ["Created", `${since(metadata.creationTimestamp)} ago`],
     ["Owned by", belongs],
     ["Being deleted", metadata.deletionTimestamp && `for ${since(metadata.deletionTimestamp)}${waits && `; it waits for ${waits}`}`],
+    ["History", (await kept()) && h("a", { href: timeline(resource, namespace, name) }, "its changes, and who made them")],
     ["Requests", h("a", { href: `#/requests?${new URLSearchParams({ resource, ...(namespace && { namespace }) })}` },
       `refused and slow ones for ${resource}${namespace && ` in ${namespace}`}`)],
   ];

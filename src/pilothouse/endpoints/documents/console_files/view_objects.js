@@ -160,7 +160,8 @@ function showKind(root, refuse, context, kind, all, settings) {
   return () => live.stop();
 }
 
-async function suggest(list) {
+// Fills a list with the names of namespaces.
+export async function suggest(list) {
   try {
     const { items } = await getJSON("/api/v1/namespaces?limit=500");
     list.replaceChildren(...items.map((one) => h("option", { value: one.metadata.name })));
