@@ -1,4 +1,4 @@
-"""What a history takes: bytes for a change, and what it costs to keep and to read.
+"""Measures a history: bytes for a change, and the cost of keeping it and of reading.
 
     pytest benchmarks/bench_history.py --benchmark-only
     python benchmarks/bench_history.py [--changes 100000]
@@ -30,7 +30,7 @@ from pilothouse.history.file import HistoryFile
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy, HistoryRule, Keep
 from pilothouse.history.reader import HistoryReader
-from pilothouse.history.recorder import Recorder
+from pilothouse.history.recorder import HistoryRecorder
 from pilothouse.storage.interface import Op
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of
@@ -61,7 +61,7 @@ def container(name: str) -> Any:
 
 def pod(name: str, number: int) -> Any:
     """A pod of some 6 KB, as it is stored."""
-    fields = {"f:spec": {f"f:member-{k}": {".": {}, "f:name": {}} for k in range(30)}}
+    fields: Any = {"f:spec": {f"f:member-{k}": {".": {}, "f:name": {}} for k in range(30)}}
     managed = [
         {"manager": one, "operation": "Update", "apiVersion": "v1", "time": "2026-11-30T05:00:00Z"}
         | {"fieldsType": "FieldsV1", "fieldsV1": fields}
@@ -97,7 +97,7 @@ def moment(number: int) -> str:
 
 
 def change_status(obj: Any, number: int) -> None:
-    """What a kubelet changes when a pod becomes ready, or unready."""
+    """The changes of a kubelet when a pod becomes ready, or unready."""
     for condition in obj["status"]["conditions"][1:3]:
         condition["status"] = ("True", "False")[number % 2]
         condition["lastTransitionTime"] = moment(number)
@@ -106,7 +106,7 @@ def change_status(obj: Any, number: int) -> None:
 
 
 def change_spec(obj: Any, number: int) -> None:
-    """What a user changes: an image, a variable and an annotation."""
+    """The changes of a user: an image, a variable and an annotation."""
     main = obj["spec"]["containers"][0]
     main["image"] = f"registry.local/team/main:v1.2.{number}"
     main["env"][number % 16]["value"] = f"value-of-{number}"
@@ -120,7 +120,7 @@ CHANGES = {"status": change_status, "spec": change_spec}
 class Bench:
     """A store with a history; `now` are the objects."""
 
-    def __init__(self, storage: SqliteStorage, recorder: Recorder, reader: HistoryReader) -> None:
+    def __init__(self, storage: SqliteStorage, recorder: HistoryRecorder, reader: HistoryReader) -> None:
         self.storage = storage
         self.recorder = recorder
         self.reader = reader
@@ -157,7 +157,7 @@ async def bench(folder: str) -> AsyncIterator[Bench]:
     storage = SqliteStorage(folder, authors=True)
     await storage.start()
     file = HistoryFile(folder)
-    recorder = Recorder(
+    recorder = HistoryRecorder(
         ChangeReader(storage.directory),
         file,
         EVERYTHING,
@@ -198,7 +198,7 @@ async def least(call: Callable[[], Awaitable[object]], times: int = REPEATS) -> 
 
 
 async def keep(kind: str, count: int) -> dict[str, float]:
-    """What so many changes of a kind take; 500 objects change in turn."""
+    """The bytes that so many changes of a kind take; 500 objects change in turn."""
     with tempfile.TemporaryDirectory() as folder:
         async with bench(folder) as one:
             names = [f"pod-{number:06}" for number in range(OBJECTS)]
@@ -221,7 +221,7 @@ async def keep(kind: str, count: int) -> dict[str, float]:
 
 
 async def read() -> dict[str, float]:
-    """What reads of the past take, against those of now."""
+    """The time that reads of the past take, against those of now."""
     with tempfile.TemporaryDirectory() as folder:
         async with bench(folder) as one:
             names = [f"pod-{number:06}" for number in range(OBJECTS)]

@@ -12,7 +12,7 @@ from pilothouse.history.file import HistoryFile
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy
 from pilothouse.history.reader import HistoryReader, KeptChange
-from pilothouse.history.recorder import Recorder
+from pilothouse.history.recorder import HistoryRecorder
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of
 
@@ -42,7 +42,7 @@ class Kept:
         self,
         storage: SqliteStorage,
         file: HistoryFile,
-        recorder: Recorder,
+        recorder: HistoryRecorder,
         reader: HistoryReader,
         clock: Callable[[], float],
     ) -> None:
@@ -115,7 +115,7 @@ async def kept(
     storage = SqliteStorage(directory, authors=True)
     await storage.start()
     file = HistoryFile(directory)
-    recorder = Recorder(
+    recorder = HistoryRecorder(
         ChangeReader(storage.directory),
         file,
         policy,

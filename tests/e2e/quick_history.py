@@ -5,7 +5,7 @@ import sys
 from pilothouse.cli import main
 from pilothouse.history import recorder
 
-assert recorder.Recorder.__init__.__kwdefaults__ is not None
-recorder.Recorder.__init__.__kwdefaults__["settled"] = 1.0
+assert recorder.HistoryRecorder.__init__.__kwdefaults__ is not None
+recorder.HistoryRecorder.__init__.__kwdefaults__["settled"] = 1.0
 recorder.POLL = 0.2
 sys.exit(main())

@@ -1,4 +1,4 @@
-"""Who has written, as bytes."""
+"""Authors of writes, as bytes."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import random
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,15 @@ from clocks import Clock
 from kept_history import PREFIX, author, kept
 
 from pilothouse.history.author import parts
-from pilothouse.history.file import STEP, ChangeKind, HistoryError, HistoryFile, RecordedChange, audit_id_of
+from pilothouse.history.file import (
+    STEP,
+    ChangeKind,
+    HistoryError,
+    HistoryFile,
+    RecordedChange,
+    audit_id_of,
+    connect,
+)
 from pilothouse.history.policy import HistoryPolicy
 from pilothouse.storage.interface import Compacted
 
@@ -218,3 +228,56 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "history.db").write_bytes(b"x" * 5000)
     with pytest.raises(HistoryError, match=r"history\.db can not be opened: file is not a database"):
         HistoryFile(tmp_path).open()
+
+
+# A purge by another process than the server
+
+
+def gone(id: int, key: str) -> RecordedChange:
+    return RecordedChange(id, key, ChangeKind.DELETED, id, b"[]", "", b"{}")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[tuple[HistoryFile, HistoryFile]]:
+    both = HistoryFile(tmp_path), HistoryFile(tmp_path)
+    for one in both:
+        one.open()
+    yield both
+    for one in both:
+        one.close()
+
+
+def keys_of(file: HistoryFile) -> list[tuple[int, str]]:
+    db = connect(file.path, read_only=True)
+    try:
+        query = "SELECT c.id, o.key FROM changes c JOIN objects o ON o.id = c.object ORDER BY c.id"
+        return list(db.execute(query))
+    finally:
+        db.close()
+
+
+def test_what_is_recorded_after_a_purge_belongs_to_its_object(
+    files: tuple[HistoryFile, HistoryFile],
+) -> None:
+    """The purge has dropped the id that the server remembers, and another object may get it."""
+    server, command = files
+    server.record([gone(1, "/a"), gone(2, "/b")], 2)
+    assert command.purge(["/b", "/never"]) == 1
+    server.record([gone(3, "/c"), gone(4, "/b")], 4)
+    assert keys_of(server) == [(1, "/a"), (3, "/c"), (4, "/b")]
+
+
+def test_a_purge_leaves_nothing_of_the_values(files: tuple[HistoryFile, HistoryFile]) -> None:
+    server, command = files
+    server.record([gone(1, "/a")._replace(value=random.Random(1).randbytes(5000)), gone(2, "/b")], 2)
+    db = connect(server.path, read_only=True)
+    (stored,) = db.execute("SELECT value FROM changes WHERE id = 1").fetchone()
+    db.close()
+
+    def in_clear() -> bool:
+        return any(stored[100:140] in one.read_bytes() for one in server.path.parent.iterdir())
+
+    assert in_clear()
+    assert command.purge(["/a"]) == 1
+    assert not in_clear()
+    assert keys_of(server) == [(2, "/b")]

@@ -1,4 +1,4 @@
-"""What the recorder keeps of the changes of a store, whatever happens to it."""
+"""The recorder: which changes of a store it keeps, whatever happens to it."""
 
 import shutil
 import sqlite3
@@ -91,7 +91,7 @@ async def test_a_rule_keeps_nothing(runner: Any, tmp_path: Path, clock: Clock) -
 
 
 async def test_changes_of_a_status_far_apart_in_the_log(runner: Any, tmp_path: Path, clock: Clock) -> None:
-    """What is left out in one step is made up for in a later one."""
+    """A change that is left out in one step is made up for in a later one."""
     async with kept(str(tmp_path), clock=clock) as one:
         made = await written(one, clock, "a", [1])
         for number in range(3 * STEP):
@@ -327,7 +327,7 @@ async def test_a_file_that_cannot_be_written_delays_no_write(
 
 
 async def test_a_step_that_fails_is_taken_again(runner: Any, tmp_path: Path, clock: Clock) -> None:
-    """What was left out before the failure is made up for after it."""
+    """A change that was left out before the failure is made up for after it."""
     async with kept(str(tmp_path), clock=clock) as one:
         made = await written(one, clock, "a", [1])
         for number in range(STEP):

@@ -31,6 +31,7 @@ SLEEPS = {
     "fuzz/test_bystander_turns.py": "lets a server in another process work on what it was sent",
     "fuzz/test_bystander_webhooks.py": "writes at a rate, against a server in another process",
     "fuzz/test_watching.py": "lets a server in another process stand still for a while",
+    "e2e/test_history_kills.py": "writes at a rate, against a server in another process that is killed",
     "e2e/writing.py": "writes at a rate, against servers in other processes",
     "server/test_upgrade.py": "sleeps in virtual time",
     "virtual_time.py": "sleeps in virtual time",
@@ -39,7 +40,9 @@ PATCHES = {
     "assembly/test_server_failures.py": (
         "the directory of temporary files, which Python keeps for the whole process"
     ),
-    "outbound/test_kubeconfig.py": "the same",
+    "commands/test_history.py": "a terminal, which tests have none of",
+    "e2e/quick_history.py": "how late the history of a server in a process of its own is",
+    "outbound/test_kubeconfig.py": "the directory of temporary files as well",
     "server/test_openssl.py": "a version of Python that no machine here has",
     "server/test_receive_buffer.py": "an older kernel, and what the kernel is told about sockets",
     "storage/test_backends.py": "a kind of store that no release has",

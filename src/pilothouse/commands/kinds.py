@@ -83,7 +83,7 @@ def _kinds(document: Object) -> Iterator[APIKind]:
                     version["version"],
                     plural,
                     kind,
-                    one["scope"] == "Namespaced",
-                    frozenset(names),
-                    frozenset(one.get("shortNames", ())),
+                    namespaced=one["scope"] == "Namespaced",
+                    names=frozenset(names),
+                    short=frozenset(one.get("shortNames", ())),
                 )

@@ -42,7 +42,7 @@ class HistoryTarget(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """As `deployments.apps/web`."""
+        """The text, as `deployments.apps/web`."""
         return f"{self.kind.resource}/{self.name}"
 
 

@@ -9,7 +9,7 @@ from pilothouse.history.file import HistoryFile
 from pilothouse.history.places import Place, places, stored
 from pilothouse.history.policy import HistoryPolicy, Keep
 from pilothouse.history.reader import HistoryReader
-from pilothouse.history.recorder import Ciphers, Recorder
+from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.lifecycle import Opened
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
@@ -44,7 +44,7 @@ class History:
         prefixes = {one.group_resource: one.key_prefix for one in stored(catalog)}
         without = [prefixes[resource] for resource in policy.left_out(list(prefixes))]
         file = HistoryFile(directory.directory, ciphers.encrypt if ciphers is not None else None)
-        self.recorder = Recorder(
+        self.recorder = HistoryRecorder(
             ChangeReader(directory, without),
             file,
             policy,

@@ -12,7 +12,7 @@ from pilothouse.history.author import Author, author_of
 from pilothouse.history.delta import undo
 from pilothouse.history.file import ChangeKind, HistoryError, RecordedChange, audit_id_of, connect
 from pilothouse.history.packing import unpack
-from pilothouse.history.recorder import Ciphers, Recorder
+from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
 from pilothouse.storage.sqlite.changes import last_of, revision_of
 
@@ -77,7 +77,7 @@ class HistoryReader:
 
     def __init__(
         self,
-        recorder: Recorder,
+        recorder: HistoryRecorder,
         path: Any,
         storage: Storage,
         *,

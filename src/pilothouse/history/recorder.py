@@ -51,7 +51,7 @@ class Ciphers(Protocol):
     async def prepare(self, items: Sequence[KeyValue]) -> None: ...
 
 
-class Recorder(BackgroundTask):
+class HistoryRecorder(BackgroundTask):
     """Fills a history file. start() before requests are served; `revision` tells how far the store is.
 
     to_json makes JSON of what is stored under a key.

@@ -130,7 +130,7 @@ def test_a_dry_run_writes_nothing(history: Any, space: str) -> None:
     dry = "?dryRun=All"
     assert undo(history.admin, revision(changed), dry)["action"] == "Updated"
     assert undo(history.admin, revision(made), dry)["action"] == "Deleted"
-    spec = {"namespace": space_of(space), "revision": revision(gone), "resources": ["configmaps"]}
+    spec: Any = {"namespace": space_of(space), "revision": revision(gone), "resources": ["configmaps"]}
     found = restore(history.admin, dry, prune=True, **spec)
     assert actions(found) == {"gone": "Created", "new": "Deleted"}
     assert history.revision == before
