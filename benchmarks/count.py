@@ -1,6 +1,7 @@
 """Counts the instructions of a whole server for each kind of request, and holds them against the best ever.
 
-    python benchmarks/count.py [--update] [--packages] [--tree PATH] [--steps NAME ...] [--repeat N] [--flag FLAG]
+    python benchmarks/count.py [--update] [--packages] [--tree PATH] [--steps NAME ...] [--repeat N]
+                               [--flag FLAG]
 
 The server runs under callgrind (Debian: valgrind) with a durable store, RBAC and a TLS connection, and with
 a clock that stands still, so that two runs differ by less than 0.5 %. The exit status is 1 when a step

@@ -31,7 +31,7 @@ class Kept:
         return status, found.out + found.err
 
     def json(self, *words: str) -> Any:
-        """What a command prints with -o json."""
+        """The output of a command with -o json."""
         return json.loads(self.run(*words, "-o", "json")[1])
 
     def now(self) -> str:

@@ -1,4 +1,4 @@
-"""What an undo or a restore has written, as lines."""
+"""Outcomes of undos and restores, as lines."""
 
 from pilothouse.api.values.fields import Object
 from pilothouse.commands import outcomes

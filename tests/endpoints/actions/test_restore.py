@@ -31,7 +31,7 @@ def revision(obj: Any) -> str:
 
 
 def undo(user: Any, change: str, query: str = "", **spec: Any) -> Any:
-    """What became of the object of a change."""
+    """The result for the object of a change."""
     [result] = user.review("undos", {"change": f"r{change}", **spec}, query)["results"]
     return result
 
