@@ -105,9 +105,12 @@ async def hurt(server: Killed, writers: list[Writer], up: asyncio.Event) -> int:
     over, kills = asyncio.Event(), 0
     tasks = [asyncio.create_task(one.run(over)) for one in writers]
     up.set()
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        await asyncio.wait(tasks, timeout=random.uniform(2.0, 5.0))
+    left = SECONDS  # without those of the starts
+    while left > 0:
+        seconds = random.uniform(2.0, 5.0)
+        done, _ = await asyncio.wait(tasks, timeout=seconds)
+        assert not done, [task.exception() for task in done]
+        left -= seconds
         up.clear()
         await asyncio.to_thread(server.crash)
         kills += 1
@@ -178,7 +181,7 @@ def judge(writers: list[Writer], changes: list[Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 2 * SECONDS)
+@pytest.mark.timeout(600 + 3 * SECONDS)
 def test_no_change_is_lost(tmp_path: Path) -> None:
     rows = [f"token-of-user-{number},user-{number},{number},system:masters" for number in range(USERS)]
     rows.append(f"{ADMIN},admin,admin,system:masters")
@@ -196,6 +199,6 @@ def test_no_change_is_lost(tmp_path: Path) -> None:
             judge(writers, await listed(server))
             size = sum(path.stat().st_size for path in server.directory.glob("history.db*"))
             print(f"{written} changes acknowledged, {kills} kills, {size} bytes of history")
-            assert kills >= SECONDS / 15 and written > 100
+            assert kills >= SECONDS / 5 and written > 100
 
         asyncio.run(work())
