@@ -63,9 +63,9 @@ def test_documents(kept: "Kept") -> None:
     change = name_of(kept.create(MAPS, "a"))
     found = kept.json("undo", "cm/a", "-n", kept.namespace, "--dry-run")
     assert found["spec"] == {"change": change, "force": False}
-    assert found["status"]["results"] == [
-        {"resource": MAPS, "namespace": kept.namespace, "name": "a", "action": "Deleted"}
-    ]
+    (result,) = found["status"]["results"]
+    assert (result["resource"], result["namespace"]) == (MAPS, kept.namespace)
+    assert (result["name"], result["action"]) == ("a", "Deleted")
 
 
 def test_an_undo_has_the_rights_of_its_user(kept: "Kept") -> None:
