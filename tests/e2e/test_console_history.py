@@ -122,7 +122,9 @@ def test_objects_of_the_cluster_are_among_those_of_namespaces(console: Consoles,
     page.get_by_role("button", name="Show more").click()
     expect(page.get_by_role("cell", name="Namespace many", exact=True)).to_be_visible()
     texts = objects.all_text_contents()
-    expected = [text for at in range(59, -1, -1) for text in (f"Namespace many{at:02}", f"ConfigMap m{at:02}")]
+    expected = [
+        text for at in range(59, -1, -1) for text in (f"Namespace many{at:02}", f"ConfigMap m{at:02}")
+    ]
     assert texts[:120] == expected
 
 

@@ -176,7 +176,10 @@ for _answered in (UNDO, RESTORE):
                     "action": _text("Created, Updated, Deleted, Unchanged, Skipped or Failed."),
                     "message": _text("Why it failed or was skipped."),
                     "warnings": _list("What of the object does not come back.", {"type": "string"}),
-                    "object": {"description": "The answer to the write; only of a dry run of an Undo.", **ANY},
+                    "object": {
+                        "description": "The answer to the write; only of a dry run of an Undo.",
+                        **ANY,
+                    },
                 },
             ),
         ),
