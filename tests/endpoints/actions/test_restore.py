@@ -37,7 +37,7 @@ def undo(user: Any, change: str, query: str = "", **spec: Any) -> Any:
 
 
 def restore(user: Any, query: str = "", **spec: Any) -> dict[tuple[str, str], Any]:
-    """What became of objects, by resource and name."""
+    """The results for objects, by resource and name."""
     results = user.review("restores", spec, query)["results"]
     found = {(one["resource"], one["name"]): one for one in results}
     assert len(found) == len(results)
