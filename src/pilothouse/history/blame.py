@@ -1,6 +1,6 @@
 """Of each field of an object, the change that has set it last."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,28 +20,43 @@ class BlamedField(NamedTuple):
     change: KeptChange | None
 
 
-def blame(obj: Object, changes: Sequence[KeptChange]) -> list[BlamedField]:
-    """The leaves of an object, in their order, with the changes that have set them.
+class Blame:
+    """The search for the changes that have set the leaves of an object, which follows changes back."""
 
-    changes: those of the object, the newest first. `obj` is the object after the newest one.
-    """
-    leaves = [(path, value) for path, value in leaves_of((), obj) if not hidden(path)]
-    open_: dict[Path, int] = {path: number for number, (path, _) in enumerate(leaves)}
-    found: list[KeptChange | None] = [None] * len(leaves)
-    for change in changes:
-        if not open_:
-            break
-        if change.kind is ChangeKind.CREATED:
-            for number in open_.values():
-                found[number] = change
-            break
-        if change.kind is ChangeKind.DELETED:
-            break
-        if change.kind is ChangeKind.REPLACED:
-            open_ = _unchanged(open_, leaves, change, found)
-        else:
-            open_ = _followed(open_, change, found)
-    return [BlamedField(path, value, found[at]) for at, (path, value) in enumerate(leaves)]
+    def __init__(self, obj: Object) -> None:
+        """`obj` is the object after the first change that is followed."""
+        self._leaves = [(path, value) for path, value in leaves_of((), obj) if not hidden(path)]
+        self._open: dict[Path, int] = {path: number for number, (path, _) in enumerate(self._leaves)}
+        self._found: list[KeptChange | None] = [None] * len(self._leaves)
+
+    def follow(self, changes: Iterable[KeptChange]) -> bool:
+        """Follow more changes of the object back, the newest first; whether older ones may count."""
+        for change in changes:
+            if not self._open:
+                break
+            if change.kind is ChangeKind.CREATED:
+                for number in self._open.values():
+                    self._found[number] = change
+                self._open = {}
+            elif change.kind is ChangeKind.DELETED:
+                self._open = {}
+            elif change.kind is ChangeKind.REPLACED:
+                self._open = _unchanged(self._open, self._leaves, change, self._found)
+            else:
+                self._open = _followed(self._open, change, self._found)
+        return bool(self._open)
+
+    def fields(self) -> list[BlamedField]:
+        """The leaves of the object, in their order, with the changes that have set them."""
+        return [BlamedField(path, value, self._found[at]) for at, (path, value) in enumerate(self._leaves)]
+
+
+def blame(obj: Object, changes: Iterable[KeptChange]) -> list[BlamedField]:
+    """The leaves of an object with the changes that have set them. `changes` are all of it, the newest
+    first."""
+    search = Blame(obj)
+    search.follow(changes)
+    return search.fields()
 
 
 def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange | None]) -> dict[Path, int]:

@@ -29,10 +29,11 @@ MOST_DELTA = 1 << 30
 
 def name_of(change: KeptChange) -> str:
     """The name of a change: its revision, and its place among the changes of that."""
-    return _named(change.id)
+    return name_of_id(change.id)
 
 
-def _named(id: int) -> str:
+def name_of_id(id: int) -> str:
+    """The name of the change with an id."""
     revision = revision_of(id)
     place = id - first_of(revision)
     return f"r{revision}.{place}" if place else f"r{revision}"
@@ -44,7 +45,7 @@ def id_of(name: str) -> int:
     if not f"{revision}{place}".isascii() or not revision.isdigit() or len(name) > 24:
         return 0
     id = first_of(int(revision)) + (int(place) if place.isdigit() else 0)
-    return id if name == _named(id) else 0
+    return id if name == name_of_id(id) else 0
 
 
 def values_of(change: KeptChange, after: bytes | None) -> Iterator[Difference]:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,6 +21,11 @@ LAST = "\U0010ffff"
 NEVER = 1 << 62
 """An id that no row reaches."""
 
+CHUNK = 500
+"""Changes that one step looks at."""
+MOST_BYTES = 4 << 20
+"""Bytes of values that are in memory for one step, and one value more."""
+
 OF_OBJECT = "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
 CHANGED_SINCE = (
     "SELECT key, id FROM objects WHERE key >= ? AND key < ? AND EXISTS (SELECT 1 FROM changes"
@@ -29,7 +35,7 @@ LATEST = "SELECT max(id) FROM changes WHERE object = ? AND id <= ?"
 COLUMNS = "c.id, o.key, c.kind, c.time, a.author, c.audit, c.value"
 CHANGES = (
     f"SELECT {COLUMNS} FROM changes c JOIN objects o ON o.id = c.object"
-    " LEFT JOIN authors a ON a.id = c.author WHERE c.id < ? AND c.id > ? {where} ORDER BY c.id DESC LIMIT ?"
+    " LEFT JOIN authors a ON a.id = c.author WHERE c.id < ? AND c.id > ? {where} ORDER BY c.id DESC"
 )
 
 
@@ -70,6 +76,17 @@ def _unmoved(change: RecordedChange) -> KeptChange:
     author = author_of(change.author) if change.author else None
     id, key, kind, time_ms, _, audit_id, value = change
     return KeptChange(id, key, kind, time_ms, author=author, audit_id=audit_id, value=value)
+
+
+def _kept(row: Any, value: bytes) -> KeptChange:
+    id, key, kind, time_ms, who, audit, _ = row
+    author, audit_id = author_of(who) if who else None, audit_id_of(audit)
+    return KeptChange(id, key, ChangeKind(kind), time_ms, author=author, audit_id=audit_id, value=value)
+
+
+def _any(change: KeptChange) -> bool:
+    """Every change fits."""
+    return True
 
 
 class HistoryReader:
@@ -140,11 +157,10 @@ class HistoryReader:
             at = max(recorded, self._storage.compacted)
             base = await self._base(first, end, max(at, revision), limit)
             upto = base.items[-1].key + "\0" if base.more else end
-            changed = {}
             if revision < at:
-                changed = await self._read(self._changed, first, upto, last_of(revision), last_of(recorded))
-                await self._prepare((key, row[2]) for key, (_, rows) in changed.items() for row in rows)
-            items += await self._read(self._merged, base.items, changed, revision)
+                items += await self._undo(base.items, (first, upto), (last_of(revision), last_of(recorded)))
+            else:
+                items += await self._read(self._as_json, base.items)
             if limit and len(items) > limit:
                 return Page(items[:limit], revision, more=True, count=-1)
             if not base.more:
@@ -169,37 +185,60 @@ class HistoryReader:
         if self._ciphers is not None:
             await self._ciphers.prepare([KeyValue(key, value, 1) for key, value in values if value])
 
-    def _changed(self, first: str, end: str, after: int, upto: int) -> dict[str, tuple[int, list[Any]]]:
-        """By key, the changes of a time up to the first that keeps the whole object, and the row of the last
-        one before that time."""
-        found = {}
-        for key, object_id in self._db.execute(CHANGED_SINCE, (first, end, after, upto)).fetchall():
+    def _as_json(self, pairs: list[KeyValue]) -> list[KeyValue]:
+        return [KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create) for kv in pairs]
+
+    async def _undo(
+        self, base: list[KeyValue], keys: tuple[str, str], ids: tuple[int, int]
+    ) -> list[KeyValue]:
+        """The pairs of keys between two before the changes with ids between two; `base` are those after
+        them."""
+        now = {kv.key: kv for kv in base}
+        changed: list[tuple[str, int]] = await self._read(self._changed, *keys, *ids)
+        done: dict[str, KeyValue | None] = {}
+        while changed:
+            some, changed = await self._read(self._changes_of, changed, ids)
+            await self._prepare((key, row[2]) for key, (_, rows) in some.items() for row in rows)
+            done |= await self._read(self._undone_all, now, some, ids[0])
+        same = [kv for kv in base if kv.key not in done]
+        items = [*await self._read(self._as_json, same), *(kv for kv in done.values() if kv is not None)]
+        return sorted(items, key=attrgetter("key"))
+
+    def _changed(self, first: str, end: str, after: int, upto: int) -> list[tuple[str, int]]:
+        """The keys that have changes with ids between two, and the ids of their objects."""
+        return self._db.execute(CHANGED_SINCE, (first, end, after, upto)).fetchall()
+
+    def _changes_of(
+        self, objects: list[tuple[str, int]], ids: tuple[int, int]
+    ) -> tuple[dict[str, tuple[int, list[Any]]], list[tuple[str, int]]]:
+        """For some of the objects, by key, the last row before the changes with ids between two, and these up
+        to the first that keeps the whole object; and the objects that are left."""
+        found: dict[str, tuple[int, list[Any]]] = {}
+        after, size = ids[0], 0
+        for place, (key, object_id) in enumerate(objects):
+            if size > MOST_BYTES:
+                return found, objects[place:]
             rows = []
-            for row in self._db.execute(OF_OBJECT, (object_id, after, upto)):
+            for row in self._db.execute(OF_OBJECT, (object_id, *ids)):
                 rows.append(row)
+                size += len(row[2] or b"")
                 if row[1] != ChangeKind.CHANGED:
                     break
             (before,) = self._db.execute(LATEST, (object_id, after)).fetchone()
             found[key] = before or 0, rows
-        return found
+        return found, []
 
-    def _merged(
-        self, base: list[KeyValue], changed: dict[str, tuple[int, list[Any]]], revision: int
-    ) -> list[KeyValue]:
-        found = {kv.key: kv for kv in base}
-        items = []
-        for key in sorted({*found, *changed}):
-            now = found.get(key)
-            value = None if now is None else self._to_json(key, now.value)
-            if key not in changed:
-                assert now is not None and value is not None
-                items.append(KeyValue(key, value, now.mod, now.create))
-                continue
-            before, rows = changed[key]
-            value = self._undone(key, value, rows)
-            if value is not None:
-                items.append(KeyValue(key, value, revision_of(before) or min(self.reach, revision)))
-        return items
+    def _undone_all(
+        self, now: dict[str, KeyValue], changed: dict[str, tuple[int, list[Any]]], after: int
+    ) -> dict[str, KeyValue | None]:
+        """By key, the pairs before some changes, None where there was none."""
+        done: dict[str, KeyValue | None] = {}
+        for key, (before, rows) in changed.items():
+            kv = now.get(key)
+            value = self._undone(key, None if kv is None else self._to_json(key, kv.value), rows)
+            mod = revision_of(before) or min(self.reach, revision_of(after))
+            done[key] = None if value is None else KeyValue(key, value, mod)
+        return done
 
     def _undone(self, key: str, value: bytes | None, rows: list[Any]) -> bytes | None:
         """The value before some changes, which are in the order in which they were made."""
@@ -230,41 +269,71 @@ class HistoryReader:
     ) -> list[KeptChange]:
         """Changes of keys from `first` up to `end` that have a text in them, the newest first: of ids between
         two, at most `limit`."""
+        found: list[KeptChange] = []
+        while True:
+            chunk, before = await self.chunk(first, end, within=within, before=before, after=after)
+            found += chunk
+            if not before or 0 < limit <= len(found):
+                return found[: limit or None]
+
+    async def chunk(
+        self,
+        first: str,
+        end: str,
+        *,
+        within: str = "",
+        before: int = 0,
+        after: int = 0,
+        fits: Callable[[KeptChange], bool] = _any,
+    ) -> tuple[list[KeptChange], int]:
+        """Like changes(), of as many as one step may look at, those that fit; and the id of the last one that
+        was looked at, 0 when there are no others.
+
+        `fits` is called on other threads, with changes that have no value yet.
+        """
         recorded = last_of(self._recorder.recorded)
         before = before or NEVER
-        found: list[KeptChange] = []
-        if before > recorded:
-            waiting = await self._recorder.waiting(first, end, within, max(after, recorded), before, limit)
-            found = [_unmoved(one) for one in waiting]
-        if not limit or len(found) < limit:
-            rest = limit and limit - len(found)
-            ids = after, min(before, recorded + 1)
-            rows = await self._read(self._changes, (first, end), within, ids, rest)
-            await self._prepare((row[1], row[6]) for row in rows)
-            found += await self._read(lambda: [self._kept(row) for row in rows])
-        return found
+        if before > recorded + 1:
+            waiting, last = await self._recorder.waiting(
+                first, end, within, max(after, recorded), before, CHUNK
+            )
+            found = [change for change in map(_unmoved, waiting) if fits(change)]
+            return found, last or (recorded + 1 if after <= recorded else 0)
+        rows, last = await self._read(self._rows, (first, end), within, (after, before), fits)
+        await self._prepare((row[1], row[6]) for row in rows)
+        found, cut = await self._read(self._all_kept, rows)
+        return found, cut or last
 
-    def _changes(self, keys: tuple[str, str], within: str, ids: tuple[int, int], limit: int) -> list[Any]:
+    def _rows(
+        self, keys: tuple[str, str], within: str, ids: tuple[int, int], fits: Callable[[KeptChange], bool]
+    ) -> tuple[list[Any], int]:
         (first, end), (after, before) = keys, ids
         where, args = " AND o.key >= ? AND o.key < ?", [first, end]
         if end == first + "\0":  # by the index of one object's changes
             where, args = " AND c.object = (SELECT id FROM objects WHERE key = ?)", [first]
         if within:
             where, args = where + " AND instr(o.key, ?)", [*args, within]
-        query = CHANGES.format(where=where)
-        return self._db.execute(query, (before, after, *args, limit or -1)).fetchall()
+        rows: list[Any] = []
+        size, last = 0, 0
+        for looked, row in enumerate(self._db.execute(CHANGES.format(where=where), (before, after, *args))):
+            if looked >= CHUNK or size > MOST_BYTES:
+                return rows, last
+            last = row[0]
+            if fits(_kept(row, b"")):
+                rows.append(row)
+                size += len(row[6] or b"")
+        return rows, 0
 
-    def _kept(self, row: Any) -> KeptChange:
-        id, key, kind, time_ms, who, audit, value = row
-        return KeptChange(
-            id,
-            key,
-            ChangeKind(kind),
-            time_ms,
-            author=author_of(who) if who else None,
-            audit_id=audit_id_of(audit),
-            value=self._opened(key, value) if value is not None else b"",
-        )
+    def _all_kept(self, rows: list[Any]) -> tuple[list[KeptChange], int]:
+        """The changes of some rows; and the id of the last one where not all could be opened at once."""
+        found: list[KeptChange] = []
+        size = 0
+        for row in rows:
+            if size > MOST_BYTES:
+                return found, found[-1].id
+            found.append(_kept(row, self._opened(row[1], row[6]) if row[6] is not None else b""))
+            size += len(found[-1].value)
+        return found, 0
 
     async def revision_at(self, time_ms: int) -> int:
         """The revision that was the newest one at a time. Compacted when that is too long ago."""

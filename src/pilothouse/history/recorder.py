@@ -195,17 +195,14 @@ class HistoryRecorder(BackgroundTask):
 
     async def waiting(
         self, first: str, end: str, within: str, after: int, before: int, limit: int
-    ) -> list[RecordedChange]:
+    ) -> tuple[list[RecordedChange], int]:
         """The last changes of keys between two that have a text in them, of ids between two, that are to be
-        kept and have not been moved; at most `limit`, the newest first."""
-        made: list[RecordedChange] = []
-        while True:
-            changes = await self.run(self._source.latest, first, end, after, before, limit)
-            await self._prepare(changes)
-            made += await self.run(self._waiting, [one for one in changes if within in one.key])
-            if not limit or len(changes) < limit or len(made) >= limit:
-                return made[: limit or None]
-            before = changes[-1].id
+        kept and have not been moved, the newest first. `limit` are looked at, at most; the other value is the
+        id of the last one, 0 when there are no others."""
+        changes, more = await self.run(self._source.latest, first, end, after, before, limit)
+        await self._prepare(changes)
+        made = await self.run(self._waiting, [one for one in changes if within in one.key])
+        return made, changes[-1].id if more else 0
 
     def _waiting(self, changes: list[StoredChange]) -> list[RecordedChange]:
         made = (self._recorded(one, one.old) for one in changes if self._keep(one) is not Keep.NOTHING)

@@ -45,7 +45,7 @@ def restore(user: Any, query: str = "", **spec: Any) -> dict[tuple[str, str], An
 
 
 def actions(found: dict[tuple[str, str], Any]) -> dict[str, str]:
-    """What was done with the ConfigMaps of a restore, but for that of the CA."""
+    """The actions on the ConfigMaps of a restore, but for that of the CA."""
     return {
         name: one["action"]
         for (resource, name), one in found.items()

@@ -10,7 +10,7 @@ from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.objects.watch import FrameEncoder
 from pilothouse.history.history import History
-from pilothouse.history.reader import LAST, KeptChange
+from pilothouse.history.reader import KeptChange
 from pilothouse.logs import Logger
 from pilothouse.server.request import Stream
 from pilothouse.storage.interface import StorageError, StorageEvent
@@ -21,8 +21,10 @@ log = Logger(__name__)
 
 MOST_WAITING = 4 << 20
 """Bytes that a slow client may leave behind before its watch ends."""
-MOST_RESUMED = 20_000
-"""Changes that a watch may begin with."""
+MOST_RESUMED, MOST_BYTES = 20_000, 16 << 20
+"""Changes, and bytes of their values, that are sent in one go: those that a watch goes on from."""
+GATHER = 0.05
+"""Seconds for which further changes are waited for, so that many are read at once."""
 
 Show = Callable[[KeptChange], Awaitable[Object | None]]
 """The object that a client is shown of a change; None where it does not ask for it, or may not see it."""
@@ -34,8 +36,18 @@ class ChangeWatch:
     It ends after `seconds`, when the client goes, or when the store closes."""
 
     def __init__(
-        self, history: History, show: Show, encoder: FrameEncoder, after: int, seconds: float
+        self,
+        history: History,
+        show: Show,
+        encoder: FrameEncoder,
+        *,
+        keys: tuple[str, str],
+        within: str,
+        after: int,
+        seconds: float,
     ) -> None:
+        """keys: between which those of the objects are; `within` is in all of them."""
+        self._keys, self._within = keys, within
         self._history = history
         self._show = show
         self._encoder = encoder
@@ -62,6 +74,7 @@ class ChangeWatch:
                 async with asyncio.timeout(self._seconds):
                     while await self._send(stream, last_of(storage.revision)):
                         await self._more.wait()
+                        await asyncio.sleep(GATHER)
                         self._more.clear()
             stream.close()
         except StorageError as err:
@@ -71,16 +84,23 @@ class ChangeWatch:
             watch.close()
 
     def _told(self, events: list[StorageEvent]) -> None:
-        self._more.set()
+        first, end = self._keys
+        if any(first <= event.kv.key < end and self._within in event.kv.key for event in events):
+            self._more.set()
 
     async def _send(self, stream: Stream, upto: int) -> bool:
         """Send the changes up to an id; whether the watch goes on."""
-        found = await self._history.reader.changes(
-            ROOT, ROOT + LAST, after=self._sent, before=upto + 1, limit=MOST_RESUMED + 1
-        )
-        if len(found) > MOST_RESUMED:
-            self._fail(stream, errors.Expired(f"too old resource version: {revision_of(self._sent)}"))
-            return False
+        found: list[KeptChange] = []
+        before, size = upto + 1, 0
+        while before:
+            chunk, before = await self._history.reader.chunk(
+                *self._keys, within=self._within, after=self._sent, before=before
+            )
+            found += chunk
+            size += sum(len(change.value) for change in chunk)
+            if len(found) > MOST_RESUMED or size > MOST_BYTES:
+                self._fail(stream, errors.Expired(f"too old resource version: {revision_of(self._sent)}"))
+                return False
         for change in reversed(found):
             shown = await self._show(change)
             if shown is None:

@@ -19,12 +19,13 @@ from pilothouse.endpoints.objects.scope import RequestScope
 from pilothouse.endpoints.objects.watch import encoder_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import check_list, first, list_params, resource_version
-from pilothouse.history.blame import blame, leaves_of
-from pilothouse.history.changes import Changes, authorship, id_of
+from pilothouse.history.blame import Blame, leaves_of
+from pilothouse.history.changes import Changes, authorship, id_of, name_of_id
 from pilothouse.history.history import History
 from pilothouse.history.paths import shown
 from pilothouse.history.places import Place
-from pilothouse.history.reader import LAST, KeptChange
+from pilothouse.history.reader import LAST, NEVER, KeptChange
+from pilothouse.offload import Work
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import key_of
 from pilothouse.server.request import Response, Stream
@@ -32,12 +33,13 @@ from pilothouse.storage import interface
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of
 
-CHUNK = 500
-"""Changes that are read in one step."""
+MOST_STEPS = 40
+"""Steps of the reader for one page, after which it ends, however few changes it has: a client that looks for
+what is nowhere goes on with the continue token."""
+MOST_BYTES = 4 << 20
+"""Bytes of the kept values of one page, and one value more."""
 MOST = 500
 """Changes of a list that asks for no limit."""
-MOST_BLAMED = 20_000
-"""Changes of one object that a blame looks at."""
 
 FIELDS: dict[str, Callable[[Place, KeptChange], str]] = {
     "metadata.namespace": lambda place, change: place.namespace,
@@ -127,9 +129,12 @@ class Choice:
             for label, operator, value in self._terms
         )
 
-    def ended(self, change: KeptChange) -> bool:
-        """Whether all older changes are too old."""
-        return change.time_ms < self._since
+    async def first_after(self, history: History) -> int:
+        """An id that is below those of all changes which are late enough."""
+        try:
+            return last_of(await history.revision_at(self._since - 1)) if self._since else 0
+        except interface.Compacted:
+            return 0
 
     def has_path(self, shown: Object) -> bool:
         """Whether a change has changed the field that is asked for."""
@@ -172,7 +177,10 @@ async def _one(actions: Actions, history: History, ctx: Context, resource: Resou
     rights, place = Rights(actions, ctx), changes.place_of(found[0])
     if not await rights.may_see(place):
         raise forbidden(rights.attributes(place), "a change shows the object")
-    obj = changes.shown(found[0], await _after(history, found[0]))
+    after = await _after(history, found[0])
+    ctx.work = work = Work(actions.verbs.offload, ctx.user.name)
+    await work.enter(len(found[0].value) + len(after or b""))
+    obj = await work.run(changes.shown, found[0], after)
     return actions.verbs.responder.object(ctx, resource, obj)
 
 
@@ -181,30 +189,46 @@ async def _list(actions: Actions, history: History, ctx: Context, resource: Reso
     changes = Changes(actions.verbs.catalog, history.place_of)
     choice, rights = Choice(ctx, changes, namespaced=resource.namespaced), Rights(actions, ctx)
     limit = params.limit if params.limit > 0 else MOST
-    before = id_of(params.token) if params.token else 0
-    if params.token and not before:
+    before = id_of(params.token) if params.token else NEVER
+    if not before:
         raise errors.BadRequest("invalid continue token: continue key is not valid")
     span = _span(actions, choice)
     within = f"/{choice.namespace}/" if choice.namespace else ""
+    ctx.work = work = Work(actions.verbs.offload, ctx.user.name)
+    revision = actions.verbs.store.cacher.revision  # a watch from there on misses nothing
     shown: list[Object] = []
+    size, steps, oldest = 0, 0, await choice.first_after(history)
     token = ""
-    while not token:
-        chunk = await history.reader.changes(*span, within=within, before=before, limit=CHUNK)
-        for change in chunk:
-            before = change.id
-            if not choice.fits(change) or not await rights.may_see(changes.place_of(change)):
-                continue
-            obj = changes.shown(change, await _after(history, change))
-            if not choice.has_path(obj):
-                continue
-            if len(shown) == limit:
-                token = f"r{shown[-1]['metadata']['name'].removeprefix('r')}"
-                break
-            shown.append(obj)
-        if len(chunk) < CHUNK or choice.ended(chunk[-1]):
+    while before and not token:
+        if steps >= MOST_STEPS:
+            token = name_of_id(before)
             break
-    revision = actions.verbs.store.cacher.revision
+        chunk, last = await history.reader.chunk(
+            *span, within=within, before=before, after=oldest, fits=choice.fits
+        )
+        seen = [change for change in chunk if await rights.may_see(changes.place_of(change))]
+        pairs = [(change, await _after(history, change)) for change in seen]
+        size += sum(len(change.value) + len(after or b"") for change, after in pairs)
+        await work.enter(size)
+        shown += await work.run(_all_shown, changes, choice, pairs)
+        if len(shown) > limit or (size > MOST_BYTES and last):
+            shown = shown[:limit]
+            token = shown[-1]["metadata"]["name"] if len(shown) == limit else name_of_id(last)
+        before, steps = last, steps + 1
     return actions.verbs.responder.objects(ctx, resource, shown, list_metadata(revision, token, None))
+
+
+def _all_shown(
+    changes: Changes, choice: Choice, pairs: list[tuple[KeptChange, bytes | None]]
+) -> list[Object]:
+    found = (_shown(changes, choice, change, after) for change, after in pairs)
+    return [obj for obj in found if obj is not None]
+
+
+def _shown(changes: Changes, choice: Choice, change: KeptChange, after: bytes | None) -> Object | None:
+    """A change as an object; None when it has not changed the field that is asked for."""
+    obj = changes.shown(change, after)
+    return obj if choice.has_path(obj) else None
 
 
 async def _watch(actions: Actions, history: History, ctx: Context, resource: Resource) -> Response:
@@ -223,10 +247,23 @@ async def _watch(actions: Actions, history: History, ctx: Context, resource: Res
         rights = Rights(actions, ctx)  # they may be others by now
         if not choice.fits(change) or not await rights.may_see(changes.place_of(change)):
             return None
-        shown = changes.shown(change, await _after(history, change))
-        return shown if choice.has_path(shown) else None
+        then = await _after(history, change)
+        work = Work(verbs.offload, ctx.user.name)
+        try:
+            await work.enter(len(change.value) + len(then or b""))
+            return await work.run(_shown, changes, choice, change, then)
+        finally:
+            work.leave()
 
-    session = ChangeWatch(history, show, encoder_of(verbs, ctx, resource), after, seconds)
+    session = ChangeWatch(
+        history,
+        show,
+        encoder_of(verbs, ctx, resource),
+        keys=_span(actions, choice),
+        within=f"/{choice.namespace}/" if choice.namespace else "",
+        after=after,
+        seconds=seconds,
+    )
 
     def begin(stream: Stream) -> None:
         if ctx.flow is not None:
@@ -273,13 +310,18 @@ async def answer_blame(actions: Actions, scope: RequestScope, body: Object) -> R
     if not await rights.may_see(place):
         raise forbidden(rights.attributes(place), "a blame shows the object")
     entry = verbs.store.find(record, place.namespace, place.name)
+    size = len(entry.value)
+    await ctx.work.enter(size)
+    search = Blame(await ctx.work.run(orjson.loads, entry.value))
+    before, steps, goes_on = last_of(entry.rev) + 1, 0, True
     try:
-        changes = await history.reader.changes(entry.key, entry.key + "\0", limit=MOST_BLAMED)
+        while before and goes_on and steps < MOST_STEPS:
+            chunk, before = await history.reader.chunk(entry.key, entry.key + "\0", before=before)
+            size, steps = size + sum(len(change.value) for change in chunk), steps + 1
+            await ctx.work.enter(size)
+            goes_on = await ctx.work.run(search.follow, chunk)
     except interface.StorageError as err:
         raise errors.internal(str(err)) from err
-    changes = [change for change in changes if change.revision <= entry.rev]
-    obj = orjson.loads(entry.value)
-    fields = await ctx.work.run(blame, obj, changes)
     body["status"] = {
         "resourceVersion": str(entry.rev),
         "fields": [
@@ -288,7 +330,7 @@ async def answer_blame(actions: Actions, scope: RequestScope, body: Object) -> R
                 "value": one.value,
                 **(authorship(one.change) if one.change is not None else {}),
             }
-            for one in fields
+            for one in search.fields()
         ],
     }
     return verbs.responder.object(ctx, scope.resource, body, 201)

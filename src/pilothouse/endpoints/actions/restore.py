@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -10,6 +10,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.selectors import Selector
 from pilothouse.authz.authorizer import forbidden
 from pilothouse.endpoints.actions.changes import Rights
 from pilothouse.endpoints.actions.own_requests import OwnAnswer, OwnRequests
@@ -37,11 +38,16 @@ from pilothouse.registry.storage_errors import too_large
 from pilothouse.registry.store import Store, key_of
 from pilothouse.server.request import Response
 from pilothouse.storage import interface
-from pilothouse.storage._entry import Entry
+from pilothouse.storage._entry import Entry, bytes_of
 from pilothouse.storage.keys import ROOT
 
 AT_ONCE = 16
 """Writes that are on their way at the same time."""
+MOST, MOST_BYTES = 5000, 32 << 20
+"""Objects of one restore, and their bytes, as they were and as they are."""
+
+Pair = tuple[str, Object | None, Object | None]
+"""A key, the object as it was, and the present one; None where there is none."""
 
 
 class Outcome(NamedTuple):
@@ -176,6 +182,7 @@ async def _planned(
     selector = selectors.parse(spec.get("labelSelector", ""), "")
     store, namespace, name = actions.verbs.store, spec.get("namespace", ""), spec.get("name", "")
     writes: list[PlannedWrite] = []
+    work, count, size = scope.ctx.work, 0, 0
     for record in _records(actions, history, spec):
         inside = namespace if record.namespaced else ""
         if name:
@@ -190,26 +197,42 @@ async def _planned(
         else:
             first = record.key_prefix + (f"{inside}/" if inside else "")
             end = first + LAST
-        then = {entry.key: entry.value for entry in await history.between(first, end, revision)}
-        now = {entry.key: entry.value for entry in _present(store, record, first, end)}
-        for key in sorted({*then, *now}):
+        then, now = await history.between(first, end, revision), _present(store, record, first, end)
+        count, size = count + max(len(then), len(now)), size + bytes_of(then) + bytes_of(now)
+        if count > MOST or size > MOST_BYTES:
+            raise errors.BadRequest(
+                f"a restore may have {MOST} objects and {MOST_BYTES >> 20} MiB: name spec.resources"
+            )
+        await work.enter(size)
+        pairs = await work.run(_pairs, then, now, selector)
+        for key, _, present in pairs:
             place = history.place_of(key)
-            old = orjson.loads(then[key]) if key in then else None
-            present = orjson.loads(now[key]) if key in now else None
-            chosen = old if old is not None else present
-            assert chosen is not None
-            if not selector.matches_labels(chosen["metadata"].get("labels")):
-                continue
             if not await rights.may_see(place):
                 raise forbidden(rights.attributes(place), "what is restored can be read afterwards")
             if present is not None:
                 restoration.known(present)
-            made = plan(*place, old, present, prune=bool(spec.get("prune")) and not record.names_namespace)
-            if made.action is not RestoreAction.NOTHING or name:
-                writes.append(made)
+        prune = bool(spec.get("prune")) and not record.names_namespace
+        planned = await work.run(_plans, history.place_of, pairs, prune)
+        writes += [one for one in planned if one.action is not RestoreAction.NOTHING or name]
     if name and not writes:
         raise errors.not_found(spec.get("resource", "").partition(".")[2], spec.get("resource", ""), name)
     return writes, restoration
+
+
+def _pairs(then: Sequence[Entry], now: Sequence[Entry], selector: Selector) -> list[Pair]:
+    """The objects as they were and as they are, by key; those that the selector chooses, as they were."""
+    old = {entry.key: orjson.loads(entry.value) for entry in then}
+    present = {entry.key: orjson.loads(entry.value) for entry in now}
+    pairs = [(key, old.get(key), present.get(key)) for key in sorted({*old, *present})]
+    return [pair for pair in pairs if selector.matches_labels(_labels(pair[1] or pair[2]))]
+
+
+def _labels(obj: Object | None) -> dict[str, str] | None:
+    return None if obj is None else obj["metadata"].get("labels")
+
+
+def _plans(place_of: Callable[[str], Place], pairs: list[Pair], prune: bool) -> list[PlannedWrite]:
+    return [plan(*place_of(key), old, present, prune=prune) for key, old, present in pairs]
 
 
 def _present(store: Store, record: Resource, first: str, end: str) -> list[Entry]:

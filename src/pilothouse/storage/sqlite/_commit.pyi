@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Iterable
 from sqlite3 import Cursor
-from typing import Any
+from typing import Any, Self
 
 from pilothouse.storage.interface import Op, StorageError, StorageEvent
 
@@ -38,7 +38,7 @@ class Batch:
     def answer(self) -> None: ...
 
 class KeyHeads:
-    def __init__(self, authors: bool = False) -> None: ...
+    def __new__(cls, authors: bool = False) -> Self: ...
     @property
     def revision(self) -> int: ...
     def load(

@@ -11,9 +11,13 @@ ROWS = (
     " CASE WHEN h.prev IS NULL THEN NULL ELSE h.value END, p.value"
     " FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id > ? AND h.id < ?"
 )
-CHANGES = ROWS + "{without} ORDER BY h.id LIMIT ?"
-LATEST = ROWS + " AND h.key >= ? AND h.key < ? ORDER BY h.id DESC LIMIT ?"
+CHANGES = ROWS + "{without} ORDER BY h.id"
+LATEST = ROWS + " AND h.key >= ? AND h.key < ? ORDER BY h.id DESC"
 NEXT = "SELECT id, created, author FROM history WHERE key = ? AND id > ? AND id < ? ORDER BY id LIMIT 1"
+
+
+MOST_BYTES = 4 << 20
+"""Bytes of the values that are read in one step."""
 
 
 class StoredChange(NamedTuple):
@@ -27,6 +31,11 @@ class StoredChange(NamedTuple):
     author: bytes
     new: bytes | None
     old: bytes | None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its values."""
+        return len(self.new or b"") + len(self.old or b"")
 
 
 class ChangeReader:
@@ -51,19 +60,19 @@ class ChangeReader:
         self._db.close()
 
     def read(self, after: int, upto: int, limit: int) -> tuple[list[StoredChange], int]:
-        """The first changes with ids above `after` and at most `upto`, about `limit`, in whole revisions; and
-        up to which id there are no others."""
-        while True:
-            rows = self._db.execute(self._query, (after, upto + 1, *self._bounds, limit)).fetchall()
-            if len(rows) < limit:
-                break
-            last = first_of(rows[-1][0] >> BITS)
-            whole = [row for row in rows if row[0] < last]
-            if whole:
-                rows, upto = whole, last - 1
-                break
-            limit *= 4
-        return [_stored(row) for row in rows], upto
+        """The first changes with ids above `after` and at most `upto`, about `limit` and MOST_BYTES, in whole
+        revisions; and up to which id there are no others."""
+        found: list[StoredChange] = []
+        size = 0
+        for row in self._db.execute(self._query, (after, upto + 1, *self._bounds)):
+            change = _stored(row)
+            if len(found) >= limit or size > MOST_BYTES:
+                first = first_of(revision_of(change.id))
+                if found[-1].id < first:
+                    return found, first - 1
+            found.append(change)
+            size += change.size
+        return found, upto
 
     def compacted(self) -> int:
         """The revision before which the store shows nothing."""
@@ -73,9 +82,19 @@ class ChangeReader:
         """The id up to which the rows are gone that others have replaced."""
         return read_meta(self._db)["cleaned"] - 1
 
-    def latest(self, first: str, end: str, after: int, before: int, limit: int) -> list[StoredChange]:
-        """The last changes of keys between two, of ids between two, at most `limit`; the newest first."""
-        return [_stored(row) for row in self._db.execute(LATEST, (after, before, first, end, limit or -1))]
+    def latest(
+        self, first: str, end: str, after: int, before: int, limit: int
+    ) -> tuple[list[StoredChange], bool]:
+        """The last changes of keys between two, of ids between two, at most `limit` and of about MOST_BYTES,
+        the newest first; and whether there are more."""
+        found: list[StoredChange] = []
+        size = 0
+        for row in self._db.execute(LATEST, (after, before, first, end)):
+            if len(found) >= limit or size > MOST_BYTES:
+                return found, True
+            found.append(_stored(row))
+            size += found[-1].size
+        return found, False
 
     def next(self, key: str, after: int, before: int) -> tuple[int, bool, bytes] | None:
         """The id of the next change of a key, whether it deletes, and its author."""
