@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import copy
+import random
 import tempfile
 from typing import Any
 
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kept_history import PREFIX, kept
+from kept_history import END, PREFIX, ROOT, Kept, kept
 
+from pilothouse.history.reader import MOST_BYTES, KeptChange
 from pilothouse.storage.interface import RevisionConflict
 
 VALUES = st.dictionaries(
@@ -69,6 +71,44 @@ def test_each_revision_reads_as_it_was(steps: Any) -> None:
                         past = await one.reader.get(key, revision)
                         assert past is not None and orjson.loads(past.value) == obj
                         assert past.mod == mod
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(main(directory))
+
+
+def test_one_step_has_few_bytes_in_memory() -> None:
+    """Of large values, moved or not, a step reads a few; steps go on where they have ended."""
+    size, count = 1_000_000, 12
+
+    def body(number: int) -> bytes:
+        return orjson.dumps(
+            {"kind": "ConfigMap", "data": {"a": random.Random(number).randbytes(size // 2).hex()}}
+        )
+
+    async def steps(one: Kept) -> list[list[KeptChange]]:
+        found, before = [], 0
+        while True:
+            chunk, before = await one.reader.chunk(ROOT, END, before=before)
+            found.append(chunk)
+            if not before:
+                return found
+
+    async def main(directory: str) -> None:
+        async with kept(directory) as one:
+            kv = await one.storage.create(f"{PREFIX}large", body(0))
+            for number in range(1, count):
+                kv = await one.storage.update(kv.key, body(number), kv.mod)
+            for moved in (False, True):
+                if moved:
+                    while await one.step():
+                        assert one.recorder.recorded < one.storage.revision
+                found = await steps(one)
+                assert sum(len(chunk) for chunk in found) == count and len(found) > 2
+                weights = [sum(len(change.value) for change in chunk) for chunk in found]
+                assert max(weights) <= MOST_BYTES + 2 * size
+            assert [kv.value for kv in (await one.reader.range(ROOT, revision=kv.mod - 3)).items] == [
+                body(count - 4)
+            ]
 
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(main(directory))

@@ -354,3 +354,14 @@ def test_a_namespace_comes_back_with_the_owners_of_its_objects(history: Any) -> 
     assert owners == 3
     again = restore(history.admin, namespace=name, revision=before)
     assert {one["action"] for one in again.values()} <= {"Unchanged", "Skipped"}
+
+
+def test_a_restore_has_a_bound_of_bytes(history: Any, space: str) -> None:
+    for number in range(17):
+        last = make(history, space, f"large-{number}", k="x" * 1_040_000)
+    spec: Any = {"namespace": space_of(space), "revision": revision(last)}
+    answer = history.admin.refused("restores", spec)
+    assert answer.status == 400 and "a restore may have 5000 objects and 32 MiB" in answer.body["message"]
+    assert actions(restore(history.admin, **spec, resource="configmaps", name="large-3")) == {
+        "large-3": "Unchanged"
+    }
