@@ -3,7 +3,7 @@
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pilothouse.commands.object_lines import YAMLLine, lines
@@ -18,9 +18,13 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(max_examples=300)
+@example({"": {"": "\n"}})
+@example({"": ["\n", None]})
+@example({"": "0\n"})
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4))
 def test_the_lines_are_the_object(obj: Any) -> None:
-    assert yaml.safe_load("\n".join(line.text for line in lines(obj))) == obj
+    assert yaml.safe_load("".join(f"{line.text}\n" for line in lines(obj))) == obj
 
 
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4))

@@ -17,7 +17,7 @@ from e2e.http_client import Connection, Lost
 
 from pilothouse.testing.server import Subprocess
 
-SECONDS = float(os.environ.get("PILOTHOUSE_HISTORY_SECONDS", "30"))
+SECONDS = float(os.environ.get("PILOTHOUSE_HISTORY_SECONDS", "10"))
 WRITERS, USERS, RATE = 20, 5, 500
 MAPS = "/api/v1/namespaces/default/configmaps"
 CHANGES = "/apis/history.pilothouse.dev/v1/namespaces/default/changes"

@@ -30,7 +30,7 @@ def lines(value: Any, path: Path = ()) -> Iterator[YAMLLine]:
         if hidden(at):
             continue
         if not isinstance(each, dict | list) or not each:
-            leaf = _Block(each) if isinstance(each, str) and "\n" in each else each
+            leaf = _Block(each) if isinstance(each, str) and "\n" in each.strip("\n") else each
             for text in _dumped([leaf] if listed else {step: leaf}):
                 yield YAMLLine(text, at)
             continue
@@ -53,8 +53,8 @@ class _Block(str):
 class _Dumper(yaml.SafeDumper):
     def text(self, value: str) -> yaml.ScalarNode:
         style = None if ODD.isdisjoint(value) else '"'
-        if style is None and isinstance(value, _Block):
-            style = "|"
+        if style is None and "\n" in value:
+            style = "|" if isinstance(value, _Block) else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", str(value), style=style)
 
 
