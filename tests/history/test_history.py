@@ -152,7 +152,7 @@ def test_a_key_that_is_gone_hides_the_past_and_nothing_else(rig: Rig) -> None:
     rig.move()
     rig.check("b", 1, second)
     made = rig.client.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "c"}})
-    found = rig.client.call("GET", "/api/v1/namespaces/default/configmaps/c?at=1ms")
+    found = rig.client.call("GET", "/api/v1/namespaces/default/configmaps/c?at=0s")
     assert found["metadata"] == made["metadata"]
     with pytest.raises(RefusedError, match=r"500.*no matching prefix found"):
         rig.past("a", first[0])
