@@ -50,3 +50,16 @@ def test_many_users_take_bounded_memory() -> None:
     for number in range(3 * MOST_KNOWN):
         assert author_of(parts(authors(context(str(number)), "m"))[2]).user == str(number)
         assert len(authors._known) <= MOST_KNOWN
+
+
+def test_large_authors_are_not_remembered() -> None:
+    """The sizes of groups and their number may be up to clients."""
+    authors = Authors(lambda: 1.0)
+    groups = tuple(f"{'g' * 100}-{number}" for number in range(100))
+    for number in range(3):
+        large = context()
+        large.user = User(f"jane-{number}", groups=groups)
+        assert author_of(parts(authors(large, "kubectl"))[2]).groups == groups
+    assert not authors._known
+    authors(context(), "kubectl")
+    assert len(authors._known) == 1

@@ -17,8 +17,8 @@ import orjson
 from pilothouse.registry.strategy import WriteContext
 
 HEAD = struct.Struct(">QB")
-MOST_KNOWN = 1024
-"""Authors whose bytes are remembered."""
+MOST_KNOWN, LARGEST_KNOWN = 1024, 2048
+"""Authors whose bytes are remembered, and the bytes of one: larger ones are made again for each write."""
 LONGEST_ID = 255
 
 
@@ -46,9 +46,11 @@ class Authors:
         author = Author(user.name, user.groups, manager, context.verb, context.subresource, addresses)
         known = self._known.get(author)
         if known is None:
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            known = self._known[author] = orjson.dumps(tuple(author))
+            known = orjson.dumps(tuple(author))
+            if len(known) <= LARGEST_KNOWN:
+                if len(self._known) >= MOST_KNOWN:
+                    self._known.clear()
+                self._known[author] = known
         name = audit_id.encode()[:LONGEST_ID]
         return HEAD.pack(int(self._clock() * 1000), len(name)) + name + known
 

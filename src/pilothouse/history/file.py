@@ -20,8 +20,8 @@ from pilothouse.storage.interface import StorageError
 
 FILE = "history.db"
 FORMAT = 1
-MOST_KNOWN = 20_000
-"""Keys and authors whose ids are remembered."""
+MOST_KNOWN, LARGEST_KNOWN = 20_000, 512
+"""Keys and authors whose ids are remembered, and the bytes of one: larger ones are looked up each time."""
 STEP = 1000
 """Changes that are dropped in one transaction."""
 
@@ -171,7 +171,8 @@ class HistoryFile:
             cursor = self._db.execute(f"INSERT INTO {table} ({column}) VALUES (?)", (value,))
             assert cursor.lastrowid is not None
             row = (cursor.lastrowid,)
-        known[value] = row[0]
+        if len(value) <= LARGEST_KNOWN:
+            known[value] = row[0]
         return int(row[0])
 
     def _note(self, name: str, number: int) -> None:

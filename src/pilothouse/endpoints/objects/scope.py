@@ -34,6 +34,9 @@ from pilothouse.server.request import Response
 
 MANAGER_LIMIT = 128
 
+FORWARDED_LIMIT = 1024
+"""Characters of an X-Forwarded-For that a history keeps the addresses of."""
+
 AGENT_LIMIT = 4096
 """Characters of a user agent among which the printable ones of a field manager are looked for."""
 
@@ -101,8 +104,7 @@ class RequestScope:
         if verbs.explained:
             context.timeline = _timeline(ctx)
         if verbs.store.author is not None:
-            sources = source_ips(ctx.request.headers, ctx.request.peer[0])
-            context.origin = ctx.audit_id, ",".join(sources)
+            context.origin = ctx.audit_id, ",".join(_sources(ctx))
         manager = "" if info.verb.startswith("delete") else manager_name(ctx, params)
         self.write = write = Write(verbs.store, resource, context, verbs.admission, strategy, manager)
         write.view, write.options = view, params.options()
@@ -189,6 +191,14 @@ class RequestScope:
         """The answer that shows what was written."""
         status = 201 if written.created else 200
         return self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
+
+
+def _sources(ctx: Context) -> list[str]:
+    """The addresses that a request came from. A list that a client may have made long is not read."""
+    headers = ctx.request.headers
+    if len(headers.get("x-forwarded-for", "")) > FORWARDED_LIMIT:
+        headers = {}
+    return source_ips(headers, ctx.request.peer[0])
 
 
 def _timeline(ctx: Context) -> Timeline:
