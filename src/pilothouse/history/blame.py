@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from pilothouse.api.values.fields import Object
-from pilothouse.history.delta import ABSENT, Path, joined
+from pilothouse.history.delta import ABSENT, Path, joined, value_at
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.paths import hidden
 from pilothouse.history.reader import KeptChange
+
+DEEPEST = 64
+"""Levels of an object in which fields are told apart, as in deltas."""
 
 
 class BlamedField(NamedTuple):
@@ -60,52 +63,59 @@ def blame(obj: Object, changes: Iterable[KeptChange]) -> list[BlamedField]:
 
 
 def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange | None]) -> dict[Path, int]:
-    """The fields that a change has not set, by their paths before it."""
-    for kind, names, *values in reversed([*joined(orjson.loads(change.value))]):
+    """The fields that a change has not set, by their paths before it.
+
+    Lists of which elements came or went have none of the other steps below them (_delta), so they come last.
+    """
+    spliced: dict[Path, tuple[int, int, int]] = {}
+    for kind, names, *values in joined(orjson.loads(change.value)):
         path = tuple(names)
-        size = len(path)
         emptied = path[:-1] if kind == "-" else path if kind == "~" else None
         if emptied in open_:  # a list or an object without anything in it is a field by itself
             found[open_.pop(emptied)] = change
         if kind == "~":
             first, olds, news = values
-            moved: dict[Path, int] = {}
-            for one, number in open_.items():
-                if one[:size] != path:
-                    moved[one] = number
-                    continue
-                place = one[size]
-                assert isinstance(place, int)
-                if place < first:
-                    moved[one] = number
-                elif place < first + len(news):
-                    found[number] = change
-                else:
-                    moved[*path, place - len(news) + len(olds), *one[size + 1 :]] = number
-            open_ = moved
+            spliced[path] = first, len(olds), len(news)
         elif kind != "-":
             old, new = values[0] if kind == "=" else ABSENT, values[-1]
-            below = [one for one in open_ if one[:size] == path] if isinstance(new, dict | list) else [path]
-            for one in below:
-                if one in open_ and not _same(old, new, one[size:]):
+            for one, value in leaves_of(path, new):
+                before = value_at(old, one[len(path) :])
+                if one in open_ and not (before == value and type(before) is type(value)):
                     found[open_.pop(one)] = change
-    return open_
+    return _moved(open_, spliced, change, found) if spliced else open_
 
 
-def _same(old: Any, new: Any, path: Path) -> bool:
-    """Whether two values have the same at a path, at which the second has something."""
-    for step in path:
-        if type(old) is not type(new):
-            return False
-        old, new = _below(old, step), new[step]
-    return bool(old == new) and type(old) is type(new)
+def _moved(
+    open_: dict[Path, int],
+    spliced: dict[Path, tuple[int, int, int]],
+    change: KeptChange,
+    found: list[KeptChange | None],
+) -> dict[Path, int]:
+    """The fields at their paths before elements of lists came or went.
 
-
-def _below(value: Any, step: Any) -> Any:
-    """A member or an element of a value, ABSENT when there is none."""
-    if isinstance(value, dict):
-        return value.get(step, ABSENT)
-    return value[step] if isinstance(value, list) and step < len(value) else ABSENT
+    spliced: of each list, the first element, and how many elements there were before and are since.
+    """
+    depths = sorted({len(path) for path in spliced})
+    moved: dict[Path, int] = {}
+    for path, number in open_.items():
+        one: Path | None = path
+        for depth in depths:
+            splice = spliced.get(path[:depth]) if depth < len(path) else None
+            if splice is None:
+                continue
+            first, olds, news = splice
+            place = path[depth]
+            assert isinstance(place, int)
+            if place >= first + news:
+                one = *path[:depth], place - news + olds, *path[depth + 1 :]
+            elif place >= first:
+                one = None
+            break
+        if one is None:
+            found[number] = change
+        else:
+            moved[one] = number
+    return moved
 
 
 def _unchanged(
@@ -127,12 +137,14 @@ def _unchanged(
 
 
 def leaves_of(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
-    """The values of an object that have no members or elements, with their paths."""
-    if isinstance(value, dict) and value:
-        for name, each in value.items():
-            yield from leaves_of((*path, name), each)
-    elif isinstance(value, list) and value:
-        for place, each in enumerate(value):
-            yield from leaves_of((*path, place), each)
-    else:
-        yield path, value
+    """The values of an object that have no members or elements, with their paths; what is below many levels
+    counts as one value."""
+    waiting = [(path, value)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict) and value and len(path) < DEEPEST:
+            waiting += [((*path, name), each) for name, each in reversed(value.items())]
+        elif isinstance(value, list) and value and len(path) < DEEPEST:
+            waiting += [((*path, place), each) for place, each in reversed([*enumerate(value)])]
+        else:
+            yield path, value

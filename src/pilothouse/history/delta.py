@@ -29,6 +29,18 @@ class Difference(NamedTuple):
     new: Any
 
 
+def value_at(obj: Any, path: Path) -> Any:
+    """The value at a path, ABSENT where there is none."""
+    for step in path:
+        if isinstance(obj, dict):
+            obj = obj.get(step, ABSENT)
+        elif isinstance(obj, list) and isinstance(step, int) and step < len(obj):
+            obj = obj[step]
+        else:
+            return ABSENT
+    return obj
+
+
 def undo(obj: Object, delta: Delta) -> Object:
     """The object before a change. `obj` is the one after it, and is changed in place."""
     for kind, path, *values in reversed(delta):

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from pilothouse.api.values.fields import Object
-from pilothouse.history.delta import ABSENT, Delta, Path, joined
+from pilothouse.history.delta import ABSENT, Delta, Path, joined, value_at
 from pilothouse.history.paths import hidden, shown
 from pilothouse.registry.resource import Resource
 
@@ -234,12 +234,12 @@ def taken_back(obj: Object, delta: Delta, *, force: bool) -> tuple[Object, list[
         if hidden(path) or path[:1] == ("status",):
             continue
         if kind == "~":
-            if not _put_back(_value(obj, path), *values):
+            if not _put_back(value_at(obj, path), *values):
                 conflicts.append(shown(path))
             continue
         old = ABSENT if kind == "+" else values[0]
         new = ABSENT if kind == "-" else values[-1]
-        present = _value(obj, path)
+        present = value_at(obj, path)
         if not _same(present, new) and not _same(present, old):
             conflicts.append(shown(path))
             if not force:
@@ -265,21 +265,9 @@ def _put_back(present: Any, first: int, olds: list[Any], news: list[Any]) -> boo
     return present[first : first + len(olds)] == olds and not any(one in present for one in gone)
 
 
-def _value(obj: Any, path: Path) -> Any:
-    """The value at a path, ABSENT where there is none."""
-    for step in path:
-        if isinstance(obj, dict):
-            obj = obj.get(step, ABSENT)
-        elif isinstance(obj, list) and isinstance(step, int) and step < len(obj):
-            obj = obj[step]
-        else:
-            return ABSENT
-    return obj
-
-
 def _set(obj: Any, path: Path, value: Any) -> bool:
     """Set or remove the value at a path; False where there is no such place."""
-    place = _value(obj, path[:-1])
+    place = value_at(obj, path[:-1])
     last = path[-1]
     if isinstance(place, list) and isinstance(last, int):
         if value is ABSENT:
