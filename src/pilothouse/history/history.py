@@ -17,6 +17,7 @@ from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader
+from pilothouse.storage.sqlite.file import LAST
 
 
 class History:
@@ -79,13 +80,12 @@ class History:
     ) -> tuple[Sequence[Entry], bool]:
         """Objects as they were at a revision, and whether there are more.
         Compacted when that is too long ago."""
-        page = await self.reader.range(prefix, start=start, limit=limit, revision=revision)
-        return [_entry(kv) for kv in page.items], page.more
+        return await self.between(max(prefix, start), prefix + LAST, limit, revision)
 
-    async def between(self, first: str, end: str, revision: int) -> Sequence[Entry]:
-        """The objects of keys between two as they were at a revision. Compacted when that is too long ago."""
-        page = await self.reader.between(first, end, revision)
-        return [_entry(kv) for kv in page.items]
+    async def between(self, first: str, end: str, limit: int, revision: int) -> tuple[Sequence[Entry], bool]:
+        """Like entries(), of the keys between two."""
+        page = await self.reader.between(first, end, limit, revision)
+        return [_entry(kv) for kv in page.items], page.more
 
     async def revision_at(self, time_ms: int) -> int:
         """The revision that was the newest one at a time. Compacted when that is too long ago."""

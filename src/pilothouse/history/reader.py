@@ -15,9 +15,10 @@ from pilothouse.history.file import ChangeKind, HistoryError, RecordedChange, au
 from pilothouse.history.packing import unpack
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
+from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of, revision_of
+from pilothouse.storage.sqlite.file import LAST
 
-LAST = "\U0010ffff"
 NEVER = 1 << 62
 """An id that no row reaches."""
 
@@ -144,9 +145,9 @@ class HistoryReader:
         """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
         return await self._page(max(prefix, start), prefix + LAST, revision, limit)
 
-    async def between(self, first: str, end: str, revision: int) -> Page:
-        """The keys from `first` up to `end` as they were at a revision, as JSON."""
-        return await self._page(first, end, revision, 0)
+    async def between(self, first: str, end: str, limit: int, revision: int) -> Page:
+        """The keys from `first` up to `end`, at most `limit`, as they were at a revision, as JSON."""
+        return await self._page(first, end, revision, limit)
 
     async def _page(self, first: str, end: str, revision: int, limit: int) -> Page:
         if revision < self.reach:
@@ -275,6 +276,11 @@ class HistoryReader:
             found += chunk
             if not before or 0 < limit <= len(found):
                 return found[: limit or None]
+
+    async def change(self, id: int) -> KeptChange | None:
+        """One change, None where it is not kept."""
+        found = await self.changes(ROOT, ROOT + LAST, before=id + 1, after=id - 1, limit=1) if id else []
+        return found[0] if found else None
 
     async def chunk(
         self,

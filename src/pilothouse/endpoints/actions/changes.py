@@ -24,7 +24,7 @@ from pilothouse.history.changes import Changes, authorship, id_of, name_of_id
 from pilothouse.history.history import History
 from pilothouse.history.paths import shown
 from pilothouse.history.places import Place
-from pilothouse.history.reader import LAST, NEVER, KeptChange
+from pilothouse.history.reader import NEVER, KeptChange
 from pilothouse.offload import Work
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import key_of
@@ -32,6 +32,7 @@ from pilothouse.server.request import Response, Stream
 from pilothouse.storage import interface
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of
+from pilothouse.storage.sqlite.file import LAST
 
 MOST_STEPS = 40
 """Steps of the reader for one page, after which it ends, however few changes it has: a client that looks for
@@ -166,21 +167,19 @@ async def handle(actions: Actions, ctx: Context, resource: Resource) -> Response
 
 
 async def _one(actions: Actions, history: History, ctx: Context, resource: Resource) -> Response:
-    id, name = id_of(ctx.info.name), ctx.info.name
+    name = ctx.info.name
     changes = Changes(actions.verbs.catalog, history.place_of)
-    found = (
-        await history.reader.changes(ROOT, ROOT + LAST, before=id + 1, after=id - 1, limit=1) if id else []
-    )
+    found = await history.reader.change(id_of(name))
     choice = Choice(ctx, changes, namespaced=resource.namespaced)
-    if not found or not choice.fits(found[0]):
+    if found is None or not choice.fits(found):
         raise errors.not_found(resource.group, resource.plural, name)
-    rights, place = Rights(actions, ctx), changes.place_of(found[0])
+    rights, place = Rights(actions, ctx), changes.place_of(found)
     if not await rights.may_see(place):
         raise forbidden(rights.attributes(place), "a change shows the object")
-    after = await _after(history, found[0])
+    after = await after_of(history, found)
     ctx.work = work = Work(actions.verbs.offload, ctx.user.name)
-    await work.enter(len(found[0].value) + len(after or b""))
-    obj = await work.run(changes.shown, found[0], after)
+    await work.enter(len(found.value) + len(after or b""))
+    obj = await work.run(changes.shown, found, after)
     return actions.verbs.responder.object(ctx, resource, obj)
 
 
@@ -207,7 +206,7 @@ async def _list(actions: Actions, history: History, ctx: Context, resource: Reso
             *span, within=within, before=before, after=oldest, fits=choice.fits
         )
         seen = [change for change in chunk if await rights.may_see(changes.place_of(change))]
-        pairs = [(change, await _after(history, change)) for change in seen]
+        pairs = [(change, await after_of(history, change)) for change in seen]
         size += sum(len(change.value) + len(after or b"") for change, after in pairs)
         await work.enter(size)
         shown += await work.run(_all_shown, changes, choice, pairs)
@@ -247,7 +246,7 @@ async def _watch(actions: Actions, history: History, ctx: Context, resource: Res
         rights = Rights(actions, ctx)  # they may be others by now
         if not choice.fits(change) or not await rights.may_see(changes.place_of(change)):
             return None
-        then = await _after(history, change)
+        then = await after_of(history, change)
         work = Work(verbs.offload, ctx.user.name)
         try:
             await work.enter(len(change.value) + len(then or b""))
@@ -287,7 +286,7 @@ def _span(actions: Actions, choice: Choice) -> tuple[str, str]:
     return prefix, prefix + LAST
 
 
-async def _after(history: History, change: KeptChange) -> bytes | None:
+async def after_of(history: History, change: KeptChange) -> bytes | None:
     """The object after a change of which the whole object before it is kept."""
     if not change.is_whole:
         return None

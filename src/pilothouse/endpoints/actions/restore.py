@@ -12,7 +12,7 @@ from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import Selector
 from pilothouse.authz.authorizer import forbidden
-from pilothouse.endpoints.actions.changes import Rights
+from pilothouse.endpoints.actions.changes import Rights, after_of
 from pilothouse.endpoints.actions.own_requests import OwnAnswer, OwnRequests
 from pilothouse.endpoints.actions.parts import Actions
 from pilothouse.endpoints.objects.past import TOO_OLD, milliseconds
@@ -22,7 +22,7 @@ from pilothouse.history._delta import difference
 from pilothouse.history.changes import MOST_DELTA, id_of
 from pilothouse.history.history import History
 from pilothouse.history.places import Place, stored
-from pilothouse.history.reader import LAST, KeptChange
+from pilothouse.history.reader import KeptChange
 from pilothouse.history.restoring import (
     MANAGER,
     PlannedWrite,
@@ -39,12 +39,14 @@ from pilothouse.registry.store import Store, key_of
 from pilothouse.server.request import Response
 from pilothouse.storage import interface
 from pilothouse.storage._entry import Entry, bytes_of
-from pilothouse.storage.keys import ROOT
+from pilothouse.storage.sqlite.file import LAST
 
 AT_ONCE = 16
 """Writes that are on their way at the same time."""
 MOST, MOST_BYTES = 5000, 32 << 20
 """Objects of one restore, and their bytes, as they were and as they are."""
+PAGE = 100
+"""Objects that are read from the past in one go."""
 
 Pair = tuple[str, Object | None, Object | None]
 """A key, the object as it was, and the present one; None where there is none."""
@@ -197,12 +199,20 @@ async def _planned(
         else:
             first = record.key_prefix + (f"{inside}/" if inside else "")
             end = first + LAST
-        then, now = await history.between(first, end, revision), _present(store, record, first, end)
-        count, size = count + max(len(then), len(now)), size + bytes_of(then) + bytes_of(now)
-        if count > MOST or size > MOST_BYTES:
-            raise errors.BadRequest(
-                f"a restore may have {MOST} objects and {MOST_BYTES >> 20} MiB: name spec.resources"
-            )
+        now = _present(store, record, first, end)
+        size += bytes_of(now)
+        then: list[Entry] = []
+        start, more = first, True
+        while more:  # page by page, so that no more is in memory than a restore may have
+            page, more = await history.between(start, end, PAGE, revision)
+            then += page
+            size += bytes_of(page)
+            if count + max(len(then), len(now)) > MOST or size > MOST_BYTES:
+                raise errors.BadRequest(
+                    f"a restore may have {MOST} objects and {MOST_BYTES >> 20} MiB: name spec.resources"
+                )
+            start = page[-1].key + "\0" if page else end
+        count += max(len(then), len(now))
         await work.enter(size)
         pairs = await work.run(_pairs, then, now, selector)
         for key, _, present in pairs:
@@ -292,13 +302,10 @@ async def _undoing(
     actions: Actions, scope: RequestScope, history: History, name: str, *, force: bool
 ) -> tuple[KeptChange, PlannedWrite]:
     """The change with a name, and the write that takes it back."""
-    verbs, rights, id = actions.verbs, Rights(actions, scope.ctx), id_of(name)
-    found = (
-        await history.reader.changes(ROOT, ROOT + LAST, before=id + 1, after=id - 1, limit=1) if id else []
-    )
-    if not found:
+    verbs, rights, work = actions.verbs, Rights(actions, scope.ctx), scope.ctx.work
+    change = await history.reader.change(id_of(name))
+    if change is None:
         raise errors.not_found(scope.resource.group, "changes", name)
-    change = found[0]
     place: Place = history.place_of(change.key)
     if not await rights.may_see(place):
         raise forbidden(rights.attributes(place), "a change shows the object")
@@ -306,31 +313,37 @@ async def _undoing(
     if record is None:
         raise errors.BadRequest(f"the resource {place.resource} is not served any more")
     entry = verbs.store.get(record.storage or record, change.key)
-    now = orjson.loads(entry.value) if entry is not None else None
+    now, after = None if entry is None else entry.value, await after_of(history, change)
+    await work.enter(len(change.value) + len(now or b"") + len(after or b""))
+    return change, await work.run(_taking_back, change, place, now, after, force=force)
+
+
+def _taking_back(
+    change: KeptChange, place: Place, value: bytes | None, after: bytes | None, *, force: bool
+) -> PlannedWrite:
+    """The write that takes a change back. Conflict.
+
+    value: the present object, None without one. after: the object after the change, where the whole object
+    before it is kept."""
+    now = None if value is None else orjson.loads(value)
     if change.deletes:
         if now is not None and not force:
             raise _conflict(place, "it has been created again since")
-        return change, plan(*place, orjson.loads(change.value), now)
-    if now is None:
+        return plan(*place, orjson.loads(change.value), now)
+    if value is None or now is None:
         raise _conflict(place, "it has been deleted since")
     if change.creates:
-        return change, PlannedWrite(RestoreAction.DELETE, *place, now)
-    delta = change.value
+        return PlannedWrite(RestoreAction.DELETE, *place, now)
+    delta: bytes | None = change.value
     if change.is_whole:
-        after = await history.reader.get(change.key, change.revision)
-        whole = difference(change.value, after.value, MOST_DELTA) if after is not None else None
-        if whole is None:
-            return change, plan(*place, orjson.loads(change.value), now)
-        delta = whole
-    obj, conflicts = taken_back(
-        orjson.loads(entry.value if entry is not None else b"{}"), orjson.loads(delta), force=force
-    )
+        delta = None if after is None else difference(change.value, after, MOST_DELTA)
+    if delta is None:
+        return plan(*place, orjson.loads(change.value), now)
+    obj, conflicts = taken_back(orjson.loads(value), orjson.loads(delta), force=force)
     if conflicts and not force:
         raise _conflict(place, f"others have changed since: {', '.join(conflicts)}")
     action = RestoreAction.UPDATE if obj != now else RestoreAction.NOTHING
-    return change, PlannedWrite(
-        action, *place, obj, "", tuple(f"{path} stays as it is" for path in conflicts)
-    )
+    return PlannedWrite(action, *place, obj, "", tuple(f"{path} stays as it is" for path in conflicts))
 
 
 def _conflict(place: Place, why: str) -> errors.StatusError:
