@@ -103,7 +103,9 @@ class Cluster:
         """Open the registry, then make what requests go through."""
         named = Named(EnvelopeMetrics(), EncryptionMetrics(), AuthorizationMetrics(), JWTMetrics())
         registry, signer = await _registry(host, named, opened)
-        history = await open_history(host.config.store, host.storage, registry, host.metrics, opened)
+        history = await open_history(
+            host.config.store, host.storage, registry, host.offload.turns, host.metrics, opened
+        )
         return _wired(host, named, registry, signer, history, opened)
 
     def writers(self, port: int) -> Writers:

@@ -7,12 +7,18 @@ from pilothouse.history.policy import HistoryPolicy, load
 from pilothouse.history.resources import resources
 from pilothouse.lifecycle import Opened
 from pilothouse.metrics.instruments import MetricsRegistry
+from pilothouse.offload import Turns
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
 
 async def open_history(
-    options: StoreOptions, storage: Storage, registry: Registry, metrics: MetricsRegistry, opened: Opened
+    options: StoreOptions,
+    storage: Storage,
+    registry: Registry,
+    turns: Turns,
+    metrics: MetricsRegistry,
+    opened: Opened,
 ) -> History | None:
     """The history, which keeps changes from now on; None where no flag asks for one. `storage` is open."""
     if not options.keeps_history:
@@ -25,6 +31,7 @@ async def open_history(
         load(path) if path else HistoryPolicy(),
         to_json=registry.to_json,
         ciphers=registry.ciphers,
+        turns=turns,
     )
     await history.start(opened)
     metrics.add(history.recorder.metrics)

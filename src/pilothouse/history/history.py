@@ -11,6 +11,7 @@ from pilothouse.history.policy import HistoryPolicy, Keep
 from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.lifecycle import Opened
+from pilothouse.offload import Turns
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.storage._entry import Entry
@@ -35,6 +36,7 @@ class History:
         *,
         to_json: Callable[[str, bytes], bytes],
         ciphers: Ciphers | None = None,
+        turns: Turns | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         directory = storage.directory
@@ -54,8 +56,11 @@ class History:
             revision=lambda: storage.revision,
             ciphers=ciphers,
             clock=clock,
+            turns=turns,
         )
-        self.reader = HistoryReader(self.recorder, file.path, storage, to_json=to_json, ciphers=ciphers)
+        self.reader = HistoryReader(
+            self.recorder, file.path, storage, to_json=to_json, ciphers=ciphers, turns=turns
+        )
 
     async def start(self, opened: Opened) -> None:
         """Open the files and begin to keep changes, once the store is open. HistoryError when that fails."""

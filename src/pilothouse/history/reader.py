@@ -1,9 +1,7 @@
 """Reads kept changes, and puts together what the store held at an earlier revision."""
 
-import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -14,6 +12,8 @@ from pilothouse.history.delta import undo
 from pilothouse.history.file import ChangeKind, HistoryError, RecordedChange, audit_id_of, connect
 from pilothouse.history.packing import unpack
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
+from pilothouse.history.thread import HistoryThread
+from pilothouse.offload import Turns
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of, revision_of
@@ -101,6 +101,7 @@ class HistoryReader:
         *,
         to_json: Callable[[str, bytes], bytes],
         ciphers: Ciphers | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """`storage` is the one below encryption; to_json also decrypts."""
         self._recorder = recorder
@@ -108,7 +109,7 @@ class HistoryReader:
         self._storage = storage
         self._to_json = to_json
         self._ciphers = ciphers
-        self._threads = ThreadPoolExecutor(1, "history-reader")
+        self._thread = HistoryThread("history-reader", turns)
         self._db: sqlite3.Connection
 
     @property
@@ -118,19 +119,16 @@ class HistoryReader:
 
     async def open(self) -> None:
         """Open the file, which the recorder has made."""
-        self._db = await self._run(lambda: connect(self._path, read_only=True))
+        self._db = await self._thread.run(lambda: connect(self._path, read_only=True))
 
     async def close(self) -> None:
         """Close the file."""
-        await self._run(self._db.close)
-        self._threads.shutdown(wait=False)
-
-    def _run(self, call: Callable[..., Any], *args: Any) -> Awaitable[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        await self._thread.run(self._db.close)
+        self._thread.close()
 
     async def _read(self, call: Callable[..., Any], *args: Any) -> Any:
         try:
-            return await self._run(call, *args)
+            return await self._thread.run(call, *args)
         except (sqlite3.Error, ValueError) as error:
             raise HistoryError(f"the history can not be read: {error}") from error
 

@@ -9,9 +9,8 @@ import contextlib
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pilothouse.history import author
 from pilothouse.history._delta import difference
@@ -19,8 +18,10 @@ from pilothouse.history.file import ChangeKind, HistoryError, HistoryFile, Recor
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy, Keep
+from pilothouse.history.thread import HistoryThread
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
+from pilothouse.offload import Turns
 from pilothouse.storage.interface import KeyValue, StorageError
 from pilothouse.storage.sqlite.changes import ChangeReader, StoredChange, first_of, last_of, revision_of
 
@@ -70,6 +71,7 @@ class HistoryRecorder(BackgroundTask):
         metrics: HistoryMetrics | None = None,
         clock: Callable[[], float] = time.time,
         settled: float = SETTLED,
+        turns: Turns | None = None,
     ) -> None:
         self._source = source
         self._file = file
@@ -88,7 +90,9 @@ class HistoryRecorder(BackgroundTask):
         """The keys of which the latest changes of the status were left out: the row from which the next kept
         change starts, and the first that was left out."""
         self._failing = self._behind = False
-        self._threads = ThreadPoolExecutor(1, "history")
+        self._thread = HistoryThread("history", turns)
+        self.run = self._thread.run
+        """The outcome of a call on the thread of the history's file."""
         self.metrics = metrics or HistoryMetrics()
 
     @property
@@ -141,11 +145,7 @@ class HistoryRecorder(BackgroundTask):
         with contextlib.suppress(AttributeError):  # it was not opened
             await self.run(self._source.close)
             await self.run(self._file.close)
-        self._threads.shutdown(wait=False)
-
-    def run(self, call: Callable[..., Any], *args: Any) -> Awaitable[Any]:
-        """Run a call on the thread of the history's file."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        self._thread.close()
 
     async def _run(self) -> None:
         while True:
