@@ -109,6 +109,21 @@ async def test_who_is_cancelled_stops_the_thread_first(runner: asyncio.Runner, l
     assert not lane.running
 
 
+async def test_steps_that_are_stopped_together_leave_their_threads_alive(
+    runner: asyncio.Runner, lane: Offload
+) -> None:
+    for _ in range(50):
+        works = [await entered(lane, user) for user in ("jane", "joe")]
+        tasks = [asyncio.ensure_future(work.run(spin, 0.002)) for work in works]
+        await asyncio.sleep(0.003)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for work in works:
+            work.leave()
+        assert await (await entered(lane, "joe")).run(spin, 0) == "offload"
+
+
 async def test_steps_that_wait_are_forgotten_when_cancelled(runner: asyncio.Runner, lane: Offload) -> None:
     work, other = await entered(lane, "jane"), await entered(lane, "jane")
     running = asyncio.ensure_future(work.run(spin, 0.05))
@@ -205,9 +220,10 @@ async def test_what_waits_for_a_thread_ends_with_the_server(runner: asyncio.Runn
     while not lane.running:
         await asyncio.sleep(0)
     lane.close()
-    running, waiting = await asyncio.gather(*tasks, return_exceptions=True)
-    assert isinstance(running, errors.RequestEntityTooLarge)
-    assert isinstance(waiting, asyncio.CancelledError)
+    late = asyncio.ensure_future(work.run(spin, 0))
+    ends = await asyncio.gather(*tasks, late, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 3
+    assert not lane.running
 
 
 def test_a_step_that_outlives_the_loop_ends_quietly() -> None:

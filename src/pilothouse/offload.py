@@ -101,13 +101,15 @@ class Stoppable:
 
         Python can withdraw a pending exception as well (PyThreadState_SetAsyncExc with NULL).
         CPython 3.11 takes that for another signal, and waits for it forever in a thread that is traced.
+        It also forgets that one is pending in this thread when another thread raises its own.
+        A thread that takes the interpreter again is told once more.
         """
         while True:
             try:
                 with self._lock:
                     self._thread = 0
                 if self._stopped:
-                    _nothing()  # a call raises what is pending
+                    time.sleep(0)  # gives the interpreter away and takes it again, which raises what is pending
                 return
             except Stopped:
                 continue
@@ -284,6 +286,7 @@ class Offload:
                 step.future.cancel()
         self._steps.clear()
         for step in list(self._running):
+            step.future.cancel()
             step.stop()
         with self._wake:
             self._closed = True
@@ -363,6 +366,8 @@ class Offload:
     async def _run(self, work: Work, call: Callable[[], T]) -> T:
         if work.left <= 0:
             raise work.exhausted()
+        if self._closed:  # the threads are gone, and so is the server that would answer
+            raise asyncio.CancelledError
         step = _Step(work, call, asyncio.get_running_loop())
         self._steps.setdefault(work.user, deque()).append(step)
         self._dispatch()
