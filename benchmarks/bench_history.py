@@ -17,6 +17,7 @@ import pathlib
 import resource
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -136,7 +137,8 @@ class Bench:
                 self.now[name] = pod(name, self._times)
             else:
                 change(self.now[name], self._times)
-            author = HEAD.pack(1_800_000_000_000 + self._times * 10, 16) + b"%016d" % self._times
+            audit_id = str(uuid.UUID(int=self._times << 64)).encode()
+            author = HEAD.pack(1_800_000_000_000 + self._times * 10, len(audit_id)) + audit_id
             who = AUTHORS[self._times % len(AUTHORS)]
             ops.append(Op(PREFIX + name, orjson.dumps(self.now[name]), None, 0, author + who))
         await asyncio.gather(*(self.storage.txn([op]) for op in ops))

@@ -84,7 +84,7 @@ def test_a_change_of_a_resource_that_is_not_served() -> None:
 
 
 def test_an_author_that_is_not_known_is_not_told() -> None:
-    shown = CHANGES.shown(kept(author=None)._replace(audit_id=""), None)
+    shown = CHANGES.shown(kept(author=None)._replace(audit=""), None)
     assert not {"user", "verb", "manager", "subresource", "sourceIPs", "auditID"} & shown.keys()
     assert shown["time"] and shown["revision"] == "205"
 

@@ -1,6 +1,7 @@
 """Deltas against the objects themselves: a delta leads from the new one back to the old one."""
 
 import copy
+import itertools
 from typing import Any
 
 import orjson
@@ -9,8 +10,8 @@ from complexity import assert_linear
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.history._delta import difference
-from pilothouse.history.delta import ABSENT, Delta, Difference, differences, undo
+from pilothouse.history._delta import difference, rewound
+from pilothouse.history.delta import ABSENT, Delta, Difference, differences, text_before, undo
 
 NAMES = st.sampled_from(["a", "b", "c", "d", 'q"', "\\", "é"])
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -173,3 +174,102 @@ def test_an_object_that_moved_and_changed_differs_in_its_members() -> None:
         Difference(("x", "b", "c"), 2, ABSENT),
         Difference(("x", "b", "d"), ABSENT, 2),
     ]
+
+
+# Several changes at once, without parsing the texts
+
+
+def deltas_of(objects: list[Any]) -> list[bytes]:
+    """The deltas that lead from the last object to the first, the newest first."""
+    texts = [orjson.dumps(one) for one in objects]
+    found = [difference(old, new, MOST) for old, new in itertools.pairwise(texts)]
+    return [one for one in found if one is not None][::-1]
+
+
+@given(st.lists(OBJECTS, min_size=1, max_size=6))
+def test_several_deltas_lead_back_at_once(objects: list[Any]) -> None:
+    found = rewound(orjson.dumps(objects[-1]), deltas_of(objects))
+    assert found is not None and orjson.loads(found) == objects[0]
+
+
+@given(
+    OBJECTS,
+    st.lists(st.tuples(st.integers(0, 200), st.sampled_from(["set", "drop", "list"]), VALUES), max_size=8),
+)
+def test_small_changes_lead_back_at_once(first: Any, edits: list[Any]) -> None:
+    """Changes at the same places of one object, one inside the value of the other."""
+    objects = [first]
+    for number, what, value in edits:
+        made = copy.deepcopy(objects[-1])
+        places = [made, *(one for one in made.values() if isinstance(one, dict | list))]
+        place = places[number % len(places)]
+        if isinstance(place, list):
+            place[number % 3 : number % 3 + 1] = [value, 7][: number % 3]
+        elif what == "drop":
+            place.pop("abcd"[number % 4], None)
+        else:
+            place["abcd"[number % 4]] = [value] if what == "list" else value
+        objects.append(made)
+    found = rewound(orjson.dumps(objects[-1]), deltas_of(objects))
+    assert found is not None and orjson.loads(found) == first
+
+
+def test_more_places_than_one_walk_sets() -> None:
+    first = {f"member-{number}": {"a": number, "b": [number]} for number in range(300)}
+    last = {name: {"a": one["a"], "b": [f"{one['b']}"]} for name, one in first.items()}
+    found = rewound(orjson.dumps(last), deltas_of([first, last]))
+    assert found is not None and orjson.loads(found) == first
+
+
+def test_a_member_that_came_and_went_is_not_there() -> None:
+    objects: list[Any] = [{"a": {}}, {"a": {"b": 1}}, {"a": {"b": 2}}, {"a": {}}]
+    assert rewound(orjson.dumps(objects[-1]), deltas_of(objects)) == orjson.dumps(objects[0])
+
+
+def test_an_object_that_has_no_changes_stays_as_it_is() -> None:
+    assert rewound(b'{"a":1}', []) == b'{"a":1}' == text_before(b'{"a":1}', [b"[]"])
+
+
+def test_a_long_delta_is_followed_too() -> None:
+    first = {str(number): number for number in range(2000)}
+    last = {name: -one for name, one in first.items()}
+    deltas = deltas_of([first, last, first, last])
+    assert rewound(orjson.dumps(last), deltas) is None
+    assert orjson.loads(text_before(orjson.dumps(last), deltas)) == first
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        b'[["=",["no"],1,2]]',
+        b'[["=",["a",0],1,2]]',
+        b'[["=",["l",7],1,2]]',
+        b'[["=",["l","b"],1,2]]',
+        b'[["=",["no","b"],1,2]]',
+        b'[["~",["a"],0,[1],[]]]',
+        b'[["~",["l"],3,[1],[4]]]',
+        b'[["=",[],1,2]]',
+        b'[["?"]]',
+        b"[1]",
+        b"[[",
+        b"",
+    ],
+)
+def test_a_delta_of_another_object_is_refused(delta: bytes) -> None:
+    """Whatever the bytes are, nothing is read beside them."""
+    found = rewound(b'{"a":{"b":1},"l":[1,2,3]}', [delta])
+    assert found is None or orjson.loads(found)["l"] == [1, 2, 3]
+
+
+@given(st.binary(max_size=60), st.sampled_from([b'{"a":{"b":1},"l":[1,2,3]}', b'{"a":[{"b":1},', b"{", b""]))
+def test_any_bytes_are_no_harm(delta: bytes, text: bytes) -> None:
+    rewound(text, [b'[["=",["a","b"],' + delta, delta])
+
+
+def test_the_way_back_takes_time_that_grows_with_the_size() -> None:
+    def texts(count: int) -> tuple[bytes, list[bytes]]:
+        first = {f"member-{number}": {"x": number} for number in range(count)}
+        last = {**first, "member-1": {"x": 0}, f"member-{count // 2}": 1}
+        return orjson.dumps(last), deltas_of([first, last])
+
+    assert_linear(lambda pair: rewound(*pair), texts, 1_000)

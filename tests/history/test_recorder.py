@@ -11,9 +11,9 @@ from clocks import Clock
 from kept_history import PREFIX, ROOT, Kept, author, kept
 
 from pilothouse.history.file import ChangeKind, HistoryError
-from pilothouse.history.policy import HistoryPolicy, HistoryRule, Keep
-from pilothouse.history.recorder import BEHIND, GIVEN_UP, STEP, WHOLE_EVERY
-from pilothouse.storage.encryption.backend import EncryptionError
+from pilothouse.history.policy import BEHIND, HistoryPolicy, HistoryRule, Keep
+from pilothouse.history.recorder import GIVEN_UP, STEP, WAITED_FOR, WHOLE
+from pilothouse.storage.encryption.backend import DecryptionError, EncryptionError
 from pilothouse.storage.interface import Compacted, Op
 
 MINUTE = 60.0
@@ -370,12 +370,32 @@ async def test_a_history_that_gave_up_tells_no_state_from_before_its_gap(
 
 
 async def test_whole_objects_now_and_then(runner: Any, tmp_path: Path, clock: Clock) -> None:
+    """By chance, so that nobody who chooses the revisions of writes has whole objects kept, or none."""
+    drawn = [WHOLE if number % 5 else WHOLE / 2 for number in range(20)]
     async with kept(str(tmp_path), clock=clock) as one:
-        for number in range(3 * WHOLE_EVERY):
+        one.recorder._draw = iter(drawn).__next__
+        for number in range(20):
             await one.write("a", {"kind": "ConfigMap", "text": "x" * 500, "data": str(number)})
+        shown = await one.changes()
+        assert not any(change.is_whole for change in shown), "what waits is not kept twice"
         await one.move()
-        whole = [change.revision for change in await one.changes() if change.kind is ChangeKind.REPLACED]
-        assert whole == [n for n in range(3, one.storage.revision + 1) if n % WHOLE_EVERY == 0]
+        whole = [number for number, change in enumerate(await one.changes()) if change.is_whole]
+        assert whole == [5, 10, 15]
+
+
+async def test_whole_objects_come_as_often_as_they_should(runner: Any, tmp_path: Path, clock: Clock) -> None:
+    async with kept(str(tmp_path), clock=clock) as one:
+        await one.write("a", {"kind": "ConfigMap"})
+        for step in range(20):
+            await one.storage.txn(
+                [
+                    Op(f"{PREFIX}{name}", orjson.dumps({"text": "x" * 200, "n": step}), None, 0, author(0))
+                    for name in range(100)
+                ]
+            )
+        await one.move()
+        whole = sum(change.kind is ChangeKind.REPLACED for change in await one.changes())
+        assert 5 < whole < 80  # of 1,900, with a chance of one in a million that it is not
 
 
 async def test_changes_that_wait_are_seen_with_those_in_the_file(
@@ -431,3 +451,84 @@ async def test_without_a_key_it_waits(runner: Any, virtual: Any, tmp_path: Path)
         sealed.away = False
         await virtual.advance(2 * MINUTE)
         assert await one.moved("a") == [made, changed]
+
+
+async def broken(one: Kept) -> list[int]:
+    """Write a value that cannot be decrypted between others; the revisions of all changes."""
+
+    def to_json(key: str, value: bytes) -> bytes:
+        if b"broken" in value:
+            raise DecryptionError("cipher: message authentication failed")
+        return value
+
+    one.recorder._to_json = to_json
+    texts = ["1", "2", "broken", "4", "5"]
+    made = [await one.write("a", {"kind": "ConfigMap", "data": text}) for text in texts]
+    made.append(await one.write("b", {"kind": "ConfigMap", "data": "broken"}))
+    made.append(await one.delete("b"))
+    made.append(await one.write("c", {"kind": "ConfigMap", "data": "6"}))
+    return made
+
+
+async def test_a_value_that_cannot_be_decrypted_stops_nothing(
+    runner: Any, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with kept(str(tmp_path), clock=clock) as one:
+        made = await broken(one)
+        for _ in range(2):
+            changes = await one.changes()
+            assert [change.revision for change in changes] == made
+            unreadable = [change.revision for change in changes if not change.is_readable]
+            assert unreadable == [made[2], made[3], made[6]]
+            assert [change.revision for change in changes if change.deletes] == [made[6]]
+            assert all(change.value == b"" for change in changes if not change.is_readable)
+            await one.move()
+        assert await one.at("a", made[3]) == {"kind": "ConfigMap", "data": "4"}
+        with pytest.raises(HistoryError, match="could not be decrypted"):
+            await one.at("a", made[1])
+        assert await one.at("a", made[0]) == {"kind": "ConfigMap", "data": "1"}, "the whole object is kept"
+        assert len([record for record in caplog.records if "kept without values" in record.getMessage()]) == 1
+
+
+class Away:
+    """Encryption whose plugin has a key that is not there for a time."""
+
+    def __init__(self) -> None:
+        self.away = True
+
+    def encrypt(self, key: str, value: bytes) -> bytes:
+        return value
+
+    def decrypt(self, key: str, data: bytes) -> bytes:
+        return data
+
+    async def prepare(self, items: Any) -> None:
+        pass
+
+    def unknown(self, items: Any) -> dict[bytes, object]:
+        return {b"key": self} if self.away else {}
+
+
+async def test_a_key_that_may_come_is_waited_for(runner: Any, tmp_path: Path, clock: Clock) -> None:
+    async with kept(str(tmp_path), clock=clock) as one:
+        made = await broken(one)
+        one.recorder._ciphers = Away()
+        one.recorder._target()
+        with pytest.raises(DecryptionError):
+            await one.step()
+        clock.now += WAITED_FOR + 2 * MINUTE  # sooner than it gives up
+        assert one.recorder.lag < GIVEN_UP
+        await one.move()
+        assert await one.moved("a") == made[:5]
+
+
+async def test_what_is_wrong_is_said(runner: Any, tmp_path: Path, clock: Clock) -> None:
+    async with kept(str(tmp_path), clock=clock) as one:
+        await one.write("a", {})
+        one.recorder._target()
+        clock.now += BEHIND + MINUTE
+        assert one.recorder.condition == ""
+        clock.now += 5
+        assert one.recorder.condition.startswith("the history is 605 s behind")
+        await one.move()
+        assert one.recorder.condition == ""

@@ -1,4 +1,4 @@
-"""The difference of two texts of one object, found without parsing them and without the interpreter lock.
+"""The difference of two texts of one object, and the way back by such differences, without parsing the texts.
 
 A delta is a JSON array of steps. They tell the old value and the new one, so it can be followed both ways:
 
@@ -33,10 +33,16 @@ cdef struct Text:
     char* start
     Py_ssize_t size, room
 
+cdef struct Level:                    # an object or list: its offset, that of a member or element, and its index
+    Py_ssize_t at, member, index
+
 cdef struct Delta:
     Text gone, other                  # the steps of members that are gone; the other steps
     Py_ssize_t most                   # bytes that they may have; beyond them the walk ends
     Py_ssize_t until                  # the offset in the old text up to which the texts are the same
+    bint over                         # they are the same to the end
+    Level levels[DEEPEST]             # objects and lists in which the same part ends, the outer first
+    int level, deepest                # the one that the walk enters next; how many there are
     int failed                        # TOO_LONG or BROKEN, 0 while all is well
 
 cdef struct Piece:                    # a part of a text: where it begins, and where it or the text ends
@@ -50,6 +56,10 @@ cdef struct Member:
 cdef char[256] SPECIAL                # the characters at which a walk over a value stops
 memset(SPECIAL, 0, 256)
 SPECIAL[c'"'] = SPECIAL[c'{'] = SPECIAL[c'}'] = SPECIAL[c'['] = SPECIAL[c']'] = SPECIAL[c','] = 1
+
+
+include "_walks.pxi"
+include "_rewind.pxi"
 
 
 # --- the text of a delta
@@ -128,88 +138,7 @@ cdef void tell_elements(Delta* delta, Step* at, Py_ssize_t first, Piece old, Pie
     add(delta, &delta.other, b"]]", 2)
 
 
-# --- walks over texts
-
-cdef Py_ssize_t after_string(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
-    """The offset behind the string whose opening quote is at `at`, -1 when it does not end."""
-    cdef Py_ssize_t first = at + 1, back
-    cdef const char* quote
-    at = first
-    while at < end:
-        quote = <const char*>memchr(text + at, c'"', end - at)
-        if quote == NULL:
-            return -1
-        at = quote - text + 1
-        back = at - 2
-        while back >= first and text[back] == c'\\':
-            back -= 1
-        if (at - back) % 2 == 0:
-            return at
-    return -1
-
-
-cdef Py_ssize_t after_value(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
-    """The offset behind the value that begins at `at`, -1 when it does not end.
-
-    Brackets are counted, not matched.
-    """
-    cdef Py_ssize_t depth = 0
-    cdef char mark
-    while at < end:
-        mark = text[at]
-        if not SPECIAL[<unsigned char>mark]:
-            at += 1
-        elif mark == c'"':
-            at = after_string(text, at, end)
-            if at < 0:
-                return -1
-            if depth == 0:
-                return at
-        elif mark == c',':
-            if depth == 0:
-                return at
-            at += 1
-        elif mark == c'{' or mark == c'[':
-            depth += 1
-            at += 1
-        else:
-            if depth == 0:
-                return at
-            depth -= 1
-            at += 1
-            if depth == 0:
-                return at
-    return -1
-
-
-cdef inline bint skip_member(Piece* walk, Member* member) noexcept nogil:
-    """The member at which a walk is; the walk goes behind it.
-
-    False when there is none, or the text is not compact.
-    """
-    if not (read_name(walk, member) and read_end(walk, member)):
-        return False
-    walk.at = member.end + (walk.text[member.end] == c',')
-    return True
-
-
-cdef bint read_name(Piece* walk, Member* member) noexcept nogil:
-    cdef Py_ssize_t colon
-    if walk.at >= walk.end or walk.text[walk.at] != c'"':
-        return False
-    colon = after_string(walk.text, walk.at, walk.end)
-    if colon < 0 or colon >= walk.end or walk.text[colon] != c':':
-        return False
-    member.name = walk.text + walk.at
-    member.size = colon - walk.at
-    member.value = colon + 1
-    return True
-
-
-cdef bint read_end(Piece* walk, Member* member) noexcept nogil:
-    member.end = after_value(walk.text, member.value, walk.end)
-    return member.value < member.end < walk.end
-
+# --- the comparison: two walks side by side. Each function begins where values do, and ends behind them.
 
 cdef inline bint named_alike(Member* one, Member* other) noexcept nogil:
     return one.size == other.size and memcmp(one.name, other.name, one.size) == 0
@@ -227,8 +156,6 @@ cdef bint is_ahead(Member* wanted, Piece walk) noexcept nogil:
     return False
 
 
-# --- the comparison: two walks side by side. Each function begins where values do, and ends behind them.
-
 cdef void look_ahead(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     """Find out how far the texts are the same from here on."""
     cdef const char* a = old.text + old.at
@@ -244,6 +171,71 @@ cdef void look_ahead(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     while at < end and a[at] == b[at]:
         at += 1
     delta.until = old.at + at
+    delta.over = at == old.end - old.at == new.end - new.at
+    delta.level = delta.deepest = 0
+
+
+cdef Py_ssize_t forward(Delta* delta, Piece* old, Piece* new) noexcept nogil:
+    """Go over members or elements that are the same in both texts; how many they were.
+
+    It ends at the bracket, or at the member in which the same part ends. What that one contains is noted, so
+    that the walk into it begins there.
+    """
+    cdef const char* text = old.text
+    cdef Level* level = &delta.levels[0]
+    cdef Py_ssize_t at = old.at, until = delta.until
+    cdef char mark
+    cdef int depth = 0
+    if at < until and text[at] == c',':
+        at += 1
+    level.member, level.index = at, 0
+    while at < until:
+        mark = text[at]
+        if not SPECIAL[<unsigned char>mark]:
+            at += 1
+        elif mark == c'"':
+            at = after_string(text, at, until)
+            if at < 0:
+                break
+        elif mark == c',':
+            at += 1
+            level.member = at
+            level.index += 1
+        elif mark == c'{' or mark == c'[':
+            if depth == DEEPEST - 1:
+                break
+            depth += 1
+            level = &delta.levels[depth]
+            level.at = at
+            at += 1
+            level.member, level.index = at, 0
+        elif depth:
+            depth -= 1
+            level = &delta.levels[depth]
+            at += 1
+        else:  # the end of the object or list
+            level.member = at
+            break
+    delta.level, delta.deepest = 1, depth
+    level = &delta.levels[0]
+    new.at += level.member - old.at
+    old.at = level.member
+    return level.index
+
+
+cdef Py_ssize_t enter(Delta* delta, Piece* old, Piece* new) noexcept nogil:
+    """Enter the object or list at which both walks are, and go over what is the same; how many members or
+    elements that was."""
+    cdef Level* level
+    if delta.level and delta.level <= delta.deepest and delta.levels[delta.level].at == old.at:
+        level = &delta.levels[delta.level]
+        delta.level += 1
+        new.at += level.member - old.at
+        old.at = level.member
+        return level.index
+    old.at += 1
+    new.at += 1
+    return forward(delta, old, new) if old.at < delta.until else 0
 
 
 cdef void values(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexcept nogil:
@@ -274,21 +266,18 @@ cdef void values(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noex
     look_ahead(delta, old, new)
 
 
-cdef inline bint goes_on(Piece* walk, char bracket) noexcept nogil:
-    """Go behind the comma after a value; False at the bracket that ends the list or object."""
-    if walk.at < walk.end and walk.text[walk.at] == c',':
-        walk.at += 1
-    return walk.at < walk.end and walk.text[walk.at] != bracket
-
-
 cdef void objects(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexcept nogil:
     cdef Member before, after
     cdef Step here
-    cdef bint left, right
+    cdef bint left, right, first = True
     here.parent = at
-    old.at += 1
-    new.at += 1
+    enter(delta, old, new)
     while not delta.failed:
+        if delta.over:
+            return
+        if not first and old.at < delta.until:
+            forward(delta, old, new)
+        first = False
         left, right = goes_on(old, c'}'), goes_on(new, c'}')
         if not (left or right):
             break
@@ -336,11 +325,14 @@ cdef void lists(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexc
     cdef Piece first = old[0], other = new[0]
     cdef Py_ssize_t gone = delta.gone.size, told = delta.other.size, until = delta.until
     cdef Step here
-    cdef bint left = True, right = True
-    here.parent, here.name, here.size = at, NULL, 0
-    old.at += 1
-    new.at += 1
+    cdef bint left = True, right = True, start = True
+    here.parent, here.name, here.size = at, NULL, enter(delta, old, new)
     while not delta.failed:
+        if delta.over:
+            return
+        if not start and old.at < delta.until:
+            here.size += forward(delta, old, new)
+        start = False
         left, right = goes_on(old, c']'), goes_on(new, c']')
         if not (left and right):
             break
@@ -350,47 +342,9 @@ cdef void lists(Delta* delta, Piece* old, Piece* new, Step* at, int depth) noexc
         close(delta, old, new, c']')
     elif delta.failed != BROKEN:
         delta.gone.size, delta.other.size, delta.until, delta.failed = gone, told, until, 0
+        delta.over, delta.level, delta.deepest = False, 0, 0
         old[0], new[0] = first, other
         splice(delta, old, new, at)
-
-
-cdef Py_ssize_t* elements(Piece* walk, Py_ssize_t* count) noexcept nogil:
-    """Where the elements of a list begin and end, in pairs; the walk goes behind the list.
-
-    NULL without memory, or when the text is not compact.
-    """
-    cdef Py_ssize_t room = 16, size = 0, end
-    cdef Py_ssize_t* grown
-    cdef Py_ssize_t* found = <Py_ssize_t*>malloc(room * sizeof(Py_ssize_t))
-    walk.at += 1
-    while found != NULL and goes_on(walk, c']'):
-        end = after_value(walk.text, walk.at, walk.end)
-        if end <= walk.at or end >= walk.end:
-            free(found)
-            return NULL
-        if size + 2 > room:
-            room *= 2
-            grown = <Py_ssize_t*>realloc(found, room * sizeof(Py_ssize_t))
-            if grown == NULL:
-                free(found)
-                return NULL
-            found = grown
-        found[size], found[size + 1] = walk.at, end
-        size += 2
-        walk.at = end
-    if found != NULL and walk.at >= walk.end:
-        free(found)
-        return NULL
-    walk.at += 1
-    count[0] = size // 2
-    return found
-
-
-cdef inline Piece among(Piece* walk, Py_ssize_t* bounds, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """The text of the elements of a slice, with the commas between them."""
-    if first == last:
-        return Piece(walk.text, 0, 0)
-    return Piece(walk.text, bounds[2 * first], bounds[2 * last - 1])
 
 
 cdef inline bint same(Piece one, Piece other) noexcept nogil:
@@ -441,7 +395,7 @@ def difference(bytes old not None, bytes new not None, Py_ssize_t most):
         with nogil:
             look_ahead(&delta, &before, &after)
             objects(&delta, &before, &after, NULL, 0)
-        if delta.failed or before.at != before.end or after.at != after.end:
+        if delta.failed or not delta.over and (before.at != before.end or after.at != after.end):
             return None
         both = delta.gone.size and delta.other.size
         made = PyBytes_FromStringAndSize(NULL, delta.gone.size + delta.other.size + both + 2)

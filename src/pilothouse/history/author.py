@@ -20,6 +20,8 @@ HEAD = struct.Struct(">QB")
 MOST_KNOWN, LARGEST_KNOWN = 1024, 2048
 """Authors whose bytes are remembered, and the bytes of one: larger ones are made again for each write."""
 LONGEST_ID = 255
+UNKNOWN = orjson.dumps(("", (), "", "", "", ""))
+"""The last of parts() for the write of another server."""
 
 
 class Author(NamedTuple):
@@ -31,6 +33,11 @@ class Author(NamedTuple):
     verb: str
     subresource: str
     addresses: str
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this server has made the write, and knows who asked for it."""
+        return bool(self.verb or self.user)
 
 
 class Authors:
@@ -71,3 +78,8 @@ def author_of(data: bytes) -> Author:
     """The Author that the last of parts() says."""
     user, groups, manager, verb, subresource, addresses = orjson.loads(data)
     return Author(user, tuple(groups), manager, verb, subresource, addresses)
+
+
+def subresource_of(data: bytes) -> str:
+    """The subresource alone."""
+    return str(orjson.loads(data)[4])

@@ -41,7 +41,7 @@ class Blame:
                 for number in self._open.values():
                     self._found[number] = change
                 self._open = {}
-            elif change.kind is ChangeKind.DELETED:
+            elif change.kind is ChangeKind.DELETED or not change.is_readable:
                 self._open = {}
             elif change.kind is ChangeKind.REPLACED:
                 self._open = _unchanged(self._open, self._leaves, change, self._found)
@@ -68,8 +68,12 @@ def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange
     Lists of which elements came or went have none of the other steps below them (_delta), so they come last.
     """
     spliced: dict[Path, tuple[int, int, int]] = {}
-    for kind, names, *values in joined(orjson.loads(change.value)):
+    delta = orjson.loads(change.value)
+    for kind, names, *values in joined(delta) if delta and delta[0][0] == "-" else delta:
         path = tuple(names)
+        if kind == "=" and path in open_ and not isinstance(values[1], dict | list):
+            found[open_.pop(path)] = change  # most changes: one value is in place of another
+            continue
         emptied = path[:-1] if kind == "-" else path if kind == "~" else None
         if emptied in open_:  # a list or an object without anything in it is a field by itself
             found[open_.pop(emptied)] = change

@@ -1,7 +1,6 @@
 """Kept changes as objects of the API (history/resources.py)."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ from pilothouse.history.paths import hidden, shown
 from pilothouse.history.places import Place
 from pilothouse.history.reader import KeptChange
 from pilothouse.history.resources import API_VERSION
+from pilothouse.history.times import timestamp
 from pilothouse.registry.catalog import Catalog
 from pilothouse.storage.sqlite.changes import first_of, revision_of
 
@@ -22,6 +22,8 @@ OPERATIONS = {
     ChangeKind.CHANGED: "Changed",
     ChangeKind.REPLACED: "Changed",
     ChangeKind.DELETED: "Deleted",
+    ChangeKind.UNREADABLE: "Changed",
+    ChangeKind.UNREADABLE_DELETED: "Deleted",
 }
 MOST_SUMMARY = 120
 MOST_DELTA = 1 << 30
@@ -110,7 +112,9 @@ def authorship(change: KeptChange) -> Object:
     if change.audit_id:
         out["auditID"] = change.audit_id
     author = change.author
-    if author is not None:
+    if author is not None and not author.is_known:
+        out["authorUnknown"] = "another server has made the change"
+    elif author is not None:
         out["user"] = {"username": author.user, "groups": list(author.groups)}
         out["verb"] = author.verb
         for name, value in (("manager", author.manager), ("subresource", author.subresource)):
@@ -131,18 +135,14 @@ def field(one: Difference) -> Object:
     return out
 
 
-def timestamp(time_ms: int) -> str:
-    """A time as RFC 3339 with milliseconds."""
-    when = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03}Z"
-
-
 def summary(change: KeptChange, fields: list[Object]) -> str:
     """One line about a change: the first field that was changed, and how many others."""
     if change.kind is ChangeKind.CREATED:
         return "created"
-    if change.kind is ChangeKind.DELETED:
+    if change.deletes:
         return "deleted"
+    if not change.is_readable:
+        return "a value could not be decrypted"
     if not fields:
         return "nothing but managed fields"
     first = fields[0]

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import orjson
+
 from pilothouse.api.values.fields import Object
+from pilothouse.history._delta import rewound
 
 Path = tuple[str | int, ...]
 Delta = list[list[Any]]
@@ -59,6 +62,17 @@ def undo(obj: Object, delta: Delta) -> Object:
         else:
             place[last] = values[0]
     return obj
+
+
+def text_before(new: bytes, deltas: list[bytes]) -> bytes:
+    """The text of an object before some changes; `deltas` are theirs, the newest first."""
+    found = rewound(new, deltas)
+    if found is None:  # a long delta, or a text that is not compact
+        obj = orjson.loads(new)
+        for delta in deltas:
+            obj = undo(obj, orjson.loads(delta))
+        found = orjson.dumps(obj)
+    return found
 
 
 def joined(delta: Delta) -> Iterator[list[Any]]:

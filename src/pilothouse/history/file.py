@@ -3,23 +3,24 @@
 `changes` has one row for each change. Its id is that of the row in the store, so changes are in the order
 of revisions. What a row keeps leads from the object after the change back to the one before it. So the newest
 state is in the store alone, and old changes can be dropped at any time. `object` names the key and `author`
-who has written, which are kept once in tables of their own.
+who has written, which are kept once in tables of their own; `uses` counts the changes of an author.
 """
 
 import contextlib
 import os
 import sqlite3
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pilothouse.history.packing import pack
+from pilothouse.history.packing import pack, unpack
 from pilothouse.storage.interface import StorageError
 
 FILE = "history.db"
-FORMAT = 1
+FORMAT = 2
 MOST_KNOWN, LARGEST_KNOWN = 20_000, 512
 """Keys and authors whose ids are remembered, and the bytes of one: larger ones are looked up each time."""
 STEP = 1000
@@ -27,7 +28,7 @@ STEP = 1000
 
 SCHEMA = f"""
 CREATE TABLE objects (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
-CREATE TABLE authors (id INTEGER PRIMARY KEY, author BLOB NOT NULL UNIQUE);
+CREATE TABLE authors (id INTEGER PRIMARY KEY, author BLOB NOT NULL UNIQUE, uses INTEGER NOT NULL);
 CREATE TABLE changes (
     id INTEGER PRIMARY KEY,
     object INTEGER NOT NULL,
@@ -38,7 +39,12 @@ CREATE TABLE changes (
     value BLOB
 );
 CREATE INDEX changes_object ON changes (object);
-CREATE INDEX changes_author ON changes (author);
+CREATE TABLE gaps (
+    last INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    ended INTEGER NOT NULL
+);
 CREATE TABLE meta (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('recorded', 0), ('trimmed', 0), ('since', 0);
 PRAGMA user_version = {FORMAT};
@@ -56,6 +62,15 @@ class ChangeKind(IntEnum):
     """The whole object before the change."""
     DELETED = 3
     """The whole object before it was gone."""
+    UNREADABLE = 4
+    """Nothing, for a value before or after the change could not be decrypted."""
+    UNREADABLE_DELETED = 5
+    """Nothing, for the value before the object was gone could not be decrypted."""
+
+    @property
+    def has_value(self) -> bool:
+        """Whether anything is kept of it."""
+        return self in (ChangeKind.CHANGED, ChangeKind.REPLACED, ChangeKind.DELETED)
 
 
 class RecordedChange(NamedTuple):
@@ -68,6 +83,15 @@ class RecordedChange(NamedTuple):
     author: bytes
     audit_id: str
     value: bytes
+
+
+class HistoryGap(NamedTuple):
+    """Changes that are missing: the ids between which they are, and the times in milliseconds since 1970."""
+
+    first: int
+    last: int
+    began_ms: int
+    ended_ms: int
 
 
 class HistoryError(StorageError):
@@ -90,6 +114,8 @@ class HistoryFile:
         """The id of the last change that was dropped, or before which nothing was kept."""
         self.since_ms = 0
         """The time of that, in milliseconds since 1970."""
+        self.gaps: list[HistoryGap] = []
+        """The gaps, the oldest first."""
 
     def open(self) -> None:
         """Open or make the file; HistoryError when that fails."""
@@ -109,6 +135,8 @@ class HistoryFile:
                     raise HistoryError(f"{self.path} has format {version}, this version reads {FORMAT}")
                 meta = dict(self._db.execute("SELECT name, number FROM meta"))
                 self.recorded, self.trimmed, self.since_ms = meta["recorded"], meta["trimmed"], meta["since"]
+                gaps = self._db.execute("SELECT first, last, began, ended FROM gaps ORDER BY last")
+                self.gaps = [HistoryGap(*row) for row in gaps]
             except BaseException:
                 self._db.close()
                 raise
@@ -138,37 +166,59 @@ class HistoryFile:
         self.recorded = self.trimmed = id
         self.since_ms = time_ms
 
+    def skip(self, id: int, time_ms: int) -> None:
+        """Begin again at an id, and note the gap since what has been recorded."""
+        row = self._db.execute("SELECT time FROM changes ORDER BY id DESC LIMIT 1").fetchone()
+        gap = HistoryGap(self.recorded, id, row[0] if row else self.since_ms, time_ms)
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO gaps (first, last, began, ended) VALUES (?, ?, ?, ?)", gap
+            )
+        self.gaps = [*self.gaps, gap]
+        self.begin_at(id, time_ms)
+
     def record(self, changes: Sequence[RecordedChange], upto: int) -> None:
         """Keep changes, all or none, and that the store's rows up to an id have been looked at."""
         with self._transaction():
+            uses: Counter[int] = Counter()
             for change in changes:
-                self._insert(change)
+                author = self._insert(change)
+                if author:
+                    uses[author] += 1
+            self._db.executemany(
+                "UPDATE authors SET uses = uses + ? WHERE id = ?", ((n, id) for id, n in uses.items())
+            )
             self._note("recorded", upto)
         self.recorded = upto
 
-    def _insert(self, change: RecordedChange) -> None:
-        value: bytes | None = None
-        if change.kind is not ChangeKind.CREATED:
-            value = pack(change.value)
-            if self._seal is not None:
-                value = self._seal(change.key, value)
-        object_id = self._id(self._objects, "objects", "key", change.key)
-        author = self._id(self._authors, "authors", "author", change.author) if change.author else None
-        self._db.execute(
+    def _insert(self, change: RecordedChange) -> int:
+        """Insert a change unless it is kept already; the id of its author, 0 where none was added."""
+        value: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
+        kind = change.kind
+        if kind.has_value:
+            packed = pack(change.value)
+            value = bytearray(packed if self._seal is None else self._seal(change.key, packed))
+        object_id = self._id(self._objects, "objects (key) VALUES (?)", "key", change.key)
+        author = None
+        if change.author:
+            author = self._id(self._authors, "authors (author, uses) VALUES (?, 0)", "author", change.author)
+        added = self._db.execute(
             "INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (change.id, object_id, change.kind, change.time_ms, author, _packed_id(change.audit_id), value),
+            (change.id, object_id, int(kind), change.time_ms, author, _packed_id(change.audit_id), value),
         )
+        return author or 0 if added.rowcount else 0
 
-    def _id(self, known: "dict[Any, int]", table: str, column: str, value: str | bytes) -> int:
-        """The id of a key or an author, which is added where it is new."""
+    def _id(self, known: "dict[Any, int]", into: str, column: str, value: str | bytes) -> int:
+        """The id of a key or an author, which is added where it is new. into: its table, as INSERT has it."""
         found = known.get(value)
         if found is not None:
             return found
         if len(known) >= MOST_KNOWN:
             known.clear()
+        table = into.partition(" ")[0]
         row = self._db.execute(f"SELECT id FROM {table} WHERE {column} = ?", (value,)).fetchone()
         if row is None:
-            cursor = self._db.execute(f"INSERT INTO {table} ({column}) VALUES (?)", (value,))
+            cursor = self._db.execute(f"INSERT INTO {into}", (value,))
             assert cursor.lastrowid is not None
             row = (cursor.lastrowid,)
         if len(value) <= LARGEST_KNOWN:
@@ -216,60 +266,96 @@ class HistoryFile:
     def trim(self, before_ms: int, most_bytes: int) -> bool:
         """Drop the oldest changes, one step of those from before a time, or beyond a size; False when there
         are none."""
-        rows = self._db.execute(
-            "SELECT id, time, ifnull(length(value), 0) FROM changes ORDER BY id LIMIT ?", (STEP,)
-        ).fetchall()
-        if not rows:
-            return False
         last, excess = 0, self.size() - most_bytes
-        for id, _, length in rows:  # no more than has to go: values may be large
-            if excess <= 0:
-                break
-            last, excess = id, excess - length
-        if not last:
+        if excess > 0:
+            rows = self._db.execute(
+                "SELECT id, ifnull(length(value), 0) FROM changes ORDER BY id LIMIT ?", (STEP,)
+            )
+            for id, length in rows:  # no more than has to go: values may be large
+                if excess <= 0:
+                    break
+                last, excess = id, excess - length
+        else:
             # Clocks may be set: a change of a later time does not keep older ones from going.
-            last = max((id for id, time_ms, _ in rows if time_ms < before_ms), default=0)
+            (last,) = self._db.execute(
+                "SELECT ifnull(max(id), 0) FROM (SELECT id, time FROM changes ORDER BY id LIMIT ?)"
+                " WHERE time < ?",
+                (STEP, before_ms),
+            ).fetchone()
         if not last:
             return False
-        since = max(self.since_ms, *(time_ms for id, time_ms, _ in rows if id <= last))
+        (newest,) = self._db.execute("SELECT max(time) FROM changes WHERE id <= ?", (last,)).fetchone()
+        since = max(self.since_ms, newest)
+        trimmed = max(self.trimmed, last)  # changes from before a gap lead to no state
         with self._transaction():
-            gone = self._db.execute(
-                "SELECT DISTINCT object, author FROM changes WHERE id <= ?", (last,)
-            ).fetchall()
-            self._db.execute("DELETE FROM changes WHERE id <= ?", (last,))
-            self._forget(gone)
-            self._note("trimmed", last)
+            self._drop("id <= ?", last)
+            self._db.execute("DELETE FROM gaps WHERE first <= ?", (last,))
+            self._note("trimmed", trimmed)
             self._note("since", since)
-        self.trimmed, self.since_ms = last, since
+        self.gaps = [gap for gap in self.gaps if gap.first > last]
+        self.trimmed, self.since_ms = trimmed, since
         self._db.executescript("PRAGMA incremental_vacuum(256)")
         return True
 
-    def _forget(self, gone: Sequence[tuple[int, int | None]]) -> None:
-        """Drop the objects and authors of changes that are gone where they have no change left."""
+    def _drop(self, where: str, number: int) -> int:
+        """Drop some changes, and the objects and authors that have none left; how many changes they were."""
         self._objects.clear()
         self._authors.clear()
-        for place, table, column in ((0, "objects", "object"), (1, "authors", "author")):
-            self._db.executemany(
-                f"DELETE FROM {table} WHERE id = ?"
-                f" AND NOT EXISTS (SELECT 1 FROM changes WHERE {column} = {table}.id)",
-                ((one,) for one in {row[place] for row in gone}),
-            )
+        objects = self._db.execute(f"SELECT DISTINCT object FROM changes WHERE {where}", (number,)).fetchall()
+        dropped = drop(self._db, where, number)
+        self._db.executemany(
+            "DELETE FROM objects WHERE id = ?"
+            " AND NOT EXISTS (SELECT 1 FROM changes WHERE object = objects.id)",
+            objects,
+        )
+        return dropped
 
     def purge(self, keys: Sequence[str]) -> int:
         """Drop all changes of some keys for good; how many they were."""
         ids = [
             row[0] for key in keys for row in self._db.execute("SELECT id FROM objects WHERE key = ?", (key,))
         ]
-        dropped = 0
         with self._transaction():
-            for one in ids:
-                gone = self._db.execute(
-                    "SELECT DISTINCT object, author FROM changes WHERE object = ?", (one,)
-                ).fetchall()
-                dropped += self._db.execute("DELETE FROM changes WHERE object = ?", (one,)).rowcount
-                self._forget([*gone, (one, None)])
-        self._db.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
+            dropped = sum([self._drop("object = ?", one) for one in ids])
+            self._db.executemany("DELETE FROM objects WHERE id = ?", ((one,) for one in ids))
+        self._clear()
         return dropped
+
+    def rewrite(self, key: str, other: Callable[[ChangeKind, bytes], bytes], *, dry: bool = False) -> int:
+        """Replace what is kept of a key's changes where it is another value then, for good; how many changes
+        these were. dry: write nothing. ValueError when they are encrypted."""
+        rows = self._db.execute(
+            "SELECT c.id, c.kind, c.value FROM changes c JOIN objects o ON o.id = c.object"
+            " WHERE o.key = ? AND c.value IS NOT NULL",
+            (key,),
+        )
+        found = []
+        for id, kind, kept in rows:
+            value = unpack(kept)
+            made = other(ChangeKind(kind), value)
+            if made != value:
+                found.append((pack(made), id))
+        if found and not dry:
+            with self._transaction():
+                self._db.executemany("UPDATE changes SET value = ? WHERE id = ?", found)
+            self._clear()
+        return len(found)
+
+    def _clear(self) -> None:
+        """Leave nothing of what is gone in the files."""
+        self._db.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def drop(db: sqlite3.Connection, where: str, number: int) -> int:
+    """Drop some changes, and the authors that have none left; how many changes they were."""
+    uses = db.execute(
+        f"SELECT count(*), author FROM changes WHERE {where} AND author IS NOT NULL GROUP BY author",
+        (number,),
+    ).fetchall()
+    dropped = db.execute(f"DELETE FROM changes WHERE {where}", (number,)).rowcount
+    db.executemany("UPDATE authors SET uses = uses - ? WHERE id = ?", uses)
+    db.executemany("DELETE FROM authors WHERE id = ? AND uses <= 0", ((id,) for _, id in uses))
+    return dropped
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -285,16 +371,16 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return db
 
 
-def _packed_id(audit_id: str) -> bytes | str | None:
+def _packed_id(audit_id: str) -> bytearray | str | None:
     """An audit ID as it is kept: 16 bytes of a UUID, else its text."""
-    if len(audit_id) == 36:
+    if len(audit_id) == 36 and audit_id[8:24:5] == "----":
+        digits = audit_id.replace("-", "")
         try:
-            made = uuid.UUID(audit_id)
+            made = bytearray.fromhex(digits)
         except ValueError:
-            pass
-        else:
-            if str(made) == audit_id:
-                return made.bytes
+            return audit_id
+        if made.hex() == digits:
+            return made
     return audit_id or None
 
 

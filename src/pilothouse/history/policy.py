@@ -29,6 +29,11 @@ from pilothouse.api.values.fields import Object
 API_VERSION, KIND = "pilothouse.dev/v1", "HistoryPolicy"
 WHAT = "error reading the history policy"
 DAY = 86_400.0
+SETTLED = 60.0
+"""Seconds after which a change is moved; of changes of a status, the last one of so long is kept."""
+BEHIND = 600.0
+"""Seconds by which the history may be late before it says so, and leaves out all changes of a status but the
+last."""
 
 
 class Keep(Enum):

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-import orjson
-
-from pilothouse.history.author import Author, author_of
-from pilothouse.history.delta import undo
+from pilothouse.history.author import LARGEST_KNOWN, MOST_KNOWN, Author, author_of
+from pilothouse.history.delta import text_before
 from pilothouse.history.file import ChangeKind, HistoryError, RecordedChange, audit_id_of, connect
 from pilothouse.history.packing import unpack
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
@@ -19,6 +17,7 @@ from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of, revision_of
 from pilothouse.storage.sqlite.file import LAST
 
+KINDS = tuple(ChangeKind)
 NEVER = 1 << 62
 """An id that no row reaches."""
 
@@ -27,11 +26,11 @@ CHUNK = 500
 MOST_BYTES = 4 << 20
 """Bytes of values that are in memory for one step, and one value more."""
 
-OF_OBJECT = "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
 CHANGED_SINCE = (
     "SELECT key, id FROM objects WHERE key >= ? AND key < ? AND EXISTS (SELECT 1 FROM changes"
     " WHERE object = objects.id AND changes.id > ? AND changes.id <= ?) ORDER BY key"
 )
+OF_OBJECT = "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
 LATEST = "SELECT max(id) FROM changes WHERE object = ? AND id <= ?"
 COLUMNS = "c.id, o.key, c.kind, c.time, a.author, c.audit, c.value"
 CHANGES = (
@@ -42,15 +41,20 @@ CHANGES = (
 
 class KeptChange(NamedTuple):
     """A change as it is kept. value: as ChangeKind says, b"" where nothing is kept. author: None where it is
-    unknown."""
+    unknown. audit: the ID as it is kept."""
 
     id: int
     key: str
     kind: ChangeKind
     time_ms: int
     author: Author | None
-    audit_id: str
+    audit: bytes | str | None
     value: bytes
+
+    @property
+    def audit_id(self) -> str:
+        """The ID of the audit events of its request."""
+        return audit_id_of(self.audit)
 
     @property
     def revision(self) -> int:
@@ -65,7 +69,12 @@ class KeptChange(NamedTuple):
     @property
     def deletes(self) -> bool:
         """Whether the object went."""
-        return self.kind is ChangeKind.DELETED
+        return self.kind in (ChangeKind.DELETED, ChangeKind.UNREADABLE_DELETED)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the values could be decrypted when it was kept."""
+        return self.kind not in (ChangeKind.UNREADABLE, ChangeKind.UNREADABLE_DELETED)
 
     @property
     def is_whole(self) -> bool:
@@ -76,13 +85,7 @@ class KeptChange(NamedTuple):
 def _unmoved(change: RecordedChange) -> KeptChange:
     author = author_of(change.author) if change.author else None
     id, key, kind, time_ms, _, audit_id, value = change
-    return KeptChange(id, key, kind, time_ms, author=author, audit_id=audit_id, value=value)
-
-
-def _kept(row: Any, value: bytes) -> KeptChange:
-    id, key, kind, time_ms, who, audit, _ = row
-    author, audit_id = author_of(who) if who else None, audit_id_of(audit)
-    return KeptChange(id, key, ChangeKind(kind), time_ms, author=author, audit_id=audit_id, value=value)
+    return KeptChange(id, key, kind, time_ms, author=author, audit=audit_id, value=value)
 
 
 def _any(change: KeptChange) -> bool:
@@ -109,6 +112,8 @@ class HistoryReader:
         self._storage = storage
         self._to_json = to_json
         self._ciphers = ciphers
+        self._authors: dict[bytes, Author] = {}
+        """Authors that were read, by their bytes; for the thread."""
         self._thread = HistoryThread("history-reader", turns)
         self._db: sqlite3.Connection
 
@@ -154,6 +159,8 @@ class HistoryReader:
         while True:
             recorded = self._recorder.recorded
             at = max(recorded, self._storage.compacted)
+            if revision < recorded < at:
+                raise HistoryError("the history is behind the store, whose changes it needs: try again later")
             base = await self._base(first, end, max(at, revision), limit)
             upto = base.items[-1].key + "\0" if base.more else end
             if revision < at:
@@ -193,30 +200,41 @@ class HistoryReader:
         """The pairs of keys between two before the changes with ids between two; `base` are those after
         them."""
         now = {kv.key: kv for kv in base}
-        changed: list[tuple[str, int]] = await self._read(self._changed, *keys, *ids)
         done: dict[str, KeyValue | None] = {}
-        while changed:
-            some, changed = await self._read(self._changes_of, changed, ids)
-            await self._prepare((key, row[2]) for key, (_, rows) in some.items() for row in rows)
-            done |= await self._read(self._undone_all, now, some, ids[0])
+        changed: list[tuple[str, int]] | None = None
+        while changed is None or changed:
+            some, changed = await self._read(self._changes_of, changed, keys, ids, now, done)
+            if some:  # they are encrypted
+                await self._prepare((key, row[2]) for key, (_, rows) in some.items() for row in rows)
+                await self._read(self._undone_all, now, some, ids[0], done)
         same = [kv for kv in base if kv.key not in done]
-        items = [*await self._read(self._as_json, same), *(kv for kv in done.values() if kv is not None)]
-        return sorted(items, key=attrgetter("key"))
-
-    def _changed(self, first: str, end: str, after: int, upto: int) -> list[tuple[str, int]]:
-        """The keys that have changes with ids between two, and the ids of their objects."""
-        return self._db.execute(CHANGED_SINCE, (first, end, after, upto)).fetchall()
+        items: list[KeyValue] = await self._read(self._as_json, same) if same else []
+        if not done:
+            return items
+        return sorted([*items, *(kv for kv in done.values() if kv is not None)], key=attrgetter("key"))
 
     def _changes_of(
-        self, objects: list[tuple[str, int]], ids: tuple[int, int]
+        self,
+        objects: list[tuple[str, int]] | None,
+        keys: tuple[str, str],
+        ids: tuple[int, int],
+        now: dict[str, KeyValue],
+        done: dict[str, KeyValue | None],
     ) -> tuple[dict[str, tuple[int, list[Any]]], list[tuple[str, int]]]:
         """For some of the objects, by key, the last row before the changes with ids between two, and these up
-        to the first that keeps the whole object; and the objects that are left."""
+        to the first that keeps the whole object; and the objects that are left.
+
+        objects: keys and the ids of the objects, None for all between two keys that have such changes. What
+        needs no keys to be fetched is undone at once, and none of the answer.
+        """
+        if objects is None:
+            objects = self._db.execute(CHANGED_SINCE, (*keys, *ids)).fetchall()
         found: dict[str, tuple[int, list[Any]]] = {}
-        after, size = ids[0], 0
+        after, size, left = ids[0], 0, []
         for place, (key, object_id) in enumerate(objects):
             if size > MOST_BYTES:
-                return found, objects[place:]
+                left = objects[place:]
+                break
             rows = []
             for row in self._db.execute(OF_OBJECT, (object_id, *ids)):
                 rows.append(row)
@@ -225,27 +243,33 @@ class HistoryReader:
                     break
             (before,) = self._db.execute(LATEST, (object_id, after)).fetchone()
             found[key] = before or 0, rows
-        return found, []
+        if self._ciphers is not None:
+            return found, left
+        self._undone_all(now, found, after, done)
+        return {}, left
 
     def _undone_all(
-        self, now: dict[str, KeyValue], changed: dict[str, tuple[int, list[Any]]], after: int
-    ) -> dict[str, KeyValue | None]:
-        """By key, the pairs before some changes, None where there was none."""
-        done: dict[str, KeyValue | None] = {}
+        self,
+        now: dict[str, KeyValue],
+        changed: dict[str, tuple[int, list[Any]]],
+        after: int,
+        done: dict[str, KeyValue | None],
+    ) -> None:
+        """Note the pairs before some changes in `done`, by key, None where there was none."""
         for key, (before, rows) in changed.items():
             kv = now.get(key)
             value = self._undone(key, None if kv is None else self._to_json(key, kv.value), rows)
             mod = revision_of(before) or min(self.reach, revision_of(after))
             done[key] = None if value is None else KeyValue(key, value, mod)
-        return done
 
     def _undone(self, key: str, value: bytes | None, rows: list[Any]) -> bytes | None:
         """The value before some changes, which are in the order in which they were made."""
-        rows = list(rows)
         _, kind, kept = rows[-1]
         if kind == ChangeKind.CREATED:
             value = None
             rows.pop()
+        elif kind in (ChangeKind.UNREADABLE, ChangeKind.UNREADABLE_DELETED):
+            raise HistoryError(f"the value of {key} could not be decrypted when its change was kept")
         elif kind != ChangeKind.CHANGED:
             value = self._opened(key, kept)
             rows.pop()
@@ -253,10 +277,7 @@ class HistoryReader:
             return value
         if value is None:
             raise HistoryError(f"the history of {key} has a gap")
-        obj = orjson.loads(value)
-        for _, _, kept in reversed(rows):
-            obj = undo(obj, orjson.loads(self._opened(key, kept)))
-        return orjson.dumps(obj)
+        return text_before(value, [self._opened(key, kept) for _, _, kept in reversed(rows)])
 
     def _opened(self, key: str, kept: bytes) -> bytes:
         return unpack(kept if self._ciphers is None else self._ciphers.decrypt(key, kept))
@@ -323,7 +344,7 @@ class HistoryReader:
             if looked >= CHUNK or size > MOST_BYTES:
                 return rows, last
             last = row[0]
-            if fits(_kept(row, b"")):
+            if fits is _any or fits(self._kept(row, b"")):
                 rows.append(row)
                 size += len(row[6] or b"")
         return rows, 0
@@ -335,9 +356,20 @@ class HistoryReader:
         for row in rows:
             if size > MOST_BYTES:
                 return found, found[-1].id
-            found.append(_kept(row, self._opened(row[1], row[6]) if row[6] is not None else b""))
+            found.append(self._kept(row, self._opened(row[1], row[6]) if row[6] is not None else b""))
             size += len(found[-1].value)
         return found, 0
+
+    def _kept(self, row: Any, value: bytes) -> KeptChange:
+        id, key, kind, time_ms, who, audit, _ = row
+        author = self._authors.get(who) if who else None
+        if who and author is None:
+            author = author_of(who)
+            if len(who) <= LARGEST_KNOWN:
+                if len(self._authors) >= MOST_KNOWN:
+                    self._authors.clear()
+                self._authors[who] = author
+        return KeptChange(id, key, KINDS[kind], time_ms, author=author, audit=audit, value=value)
 
     async def revision_at(self, time_ms: int) -> int:
         """The revision that was the newest one at a time. Compacted when that is too long ago."""

@@ -6,10 +6,11 @@ store compacts nothing that has not been moved (`compactable`), so a server that
 
 import asyncio
 import contextlib
+import random
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pilothouse.history import author
@@ -17,13 +18,21 @@ from pilothouse.history._delta import difference
 from pilothouse.history.file import ChangeKind, HistoryError, HistoryFile, RecordedChange
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
-from pilothouse.history.policy import HistoryPolicy, Keep
+from pilothouse.history.policy import BEHIND, SETTLED, HistoryPolicy, Keep
 from pilothouse.history.thread import HistoryThread
+from pilothouse.history.times import timestamp
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.offload import Turns
 from pilothouse.storage.interface import KeyValue, StorageError
-from pilothouse.storage.sqlite.changes import ChangeReader, StoredChange, first_of, last_of, revision_of
+from pilothouse.storage.sqlite.changes import (
+    ChangeReader,
+    Follower,
+    StoredChange,
+    first_of,
+    last_of,
+    revision_of,
+)
 
 log = Logger(__name__)
 
@@ -31,16 +40,19 @@ STEP = 64
 """Changes that are moved in one step, during which other threads may wait for the interpreter."""
 PAUSE = 0.02
 """Seconds between two steps."""
-SETTLED = 60.0
-"""Seconds after which a change is moved; of changes of a status, the last one of so long is kept."""
 POLL = 2.0
 """Seconds between two looks at a store in which all has been moved."""
-BEHIND = 600.0
-"""Seconds by which it may be late before it says so, and leaves out all changes of a status but the last."""
 GIVEN_UP = 7200.0
 """Seconds after which the store compacts what could not be moved: its file would grow without end."""
-WHOLE_EVERY = 64
-"""Of so many revisions, in one the whole object is kept, so that old states need no long way back."""
+MOST_GAPS = 5
+"""Gaps that are told of."""
+WAITED_FOR = 3600.0
+"""Seconds for which it waits for the key of a value; later, the change is kept without it."""
+WHOLE = 1 / 64
+"""The chance of a change that the whole object is kept, so that old states need no long way back.
+No writer can tell which it will be."""
+MOST_KNOWN = 4096
+"""Folders of keys of which it is remembered how much is kept."""
 STATUS = "status"
 
 
@@ -50,12 +62,13 @@ class Ciphers(Protocol):
     def encrypt(self, key: str, value: bytes) -> bytes: ...
     def decrypt(self, key: str, data: bytes) -> bytes: ...
     async def prepare(self, items: Sequence[KeyValue]) -> None: ...
+    def unknown(self, items: Iterable[KeyValue]) -> Mapping[bytes, object]: ...
 
 
 class HistoryRecorder(BackgroundTask):
     """Fills a history file. start() before requests are served; `revision` tells how far the store is.
 
-    to_json makes JSON of what is stored under a key.
+    to_json makes JSON of what is stored under a key. draw: makes numbers from 0 to 1 that nobody foresees.
     """
 
     def __init__(
@@ -72,6 +85,7 @@ class HistoryRecorder(BackgroundTask):
         clock: Callable[[], float] = time.time,
         settled: float = SETTLED,
         turns: Turns | None = None,
+        draw: Callable[[], float] | None = None,
     ) -> None:
         self._source = source
         self._file = file
@@ -82,6 +96,8 @@ class HistoryRecorder(BackgroundTask):
         self._ciphers = ciphers
         self._clock = clock
         self._settled = settled
+        self._draw = draw or random.Random().random
+        self._known: dict[str, Keep] = {}
         self._seen: deque[tuple[float, int]] = deque()
         """How far the store was at some moments since what has been moved."""
         self._read_to = self._again_to = 0
@@ -89,7 +105,7 @@ class HistoryRecorder(BackgroundTask):
         self._bases: dict[str, tuple[int, int]] = {}
         """The keys of which the latest changes of the status were left out: the row from which the next kept
         change starts, and the first that was left out."""
-        self._failing = self._behind = False
+        self._failing = self._behind = self._unread = False
         self._thread = HistoryThread("history", turns)
         self.run = self._thread.run
         """The outcome of a call on the thread of the history's file."""
@@ -116,6 +132,23 @@ class HistoryRecorder(BackgroundTask):
         recorded = self._file.recorded
         first = next((seen for seen, id in self._seen if id > recorded), None)
         return 0.0 if first is None else max(0.0, self._clock() - first - self._settled)
+
+    @property
+    def condition(self) -> str:
+        """What is wrong with the history, "" when nothing is."""
+        lag = self.lag
+        if lag <= BEHIND:
+            return ""
+        return f"the history is {lag:.0f} s behind: of changes of a status it keeps the last ones only"
+
+    def gaps(self, since_ms: int, until_ms: int) -> list[str]:
+        """What is to be said of gaps between two times, the latest of them."""
+        return [
+            f"the history has a gap from {timestamp(gap.began_ms)} to {timestamp(gap.ended_ms)}: changes"
+            f" between the resourceVersions {revision_of(gap.first)} and {revision_of(gap.last)} are unknown"
+            for gap in self._file.gaps[-MOST_GAPS:]
+            if gap.began_ms <= until_ms and gap.ended_ms >= since_ms
+        ]
 
     def compactable(self) -> int:
         """The revision up to which the store may compact."""
@@ -236,11 +269,15 @@ class HistoryRecorder(BackgroundTask):
         return bool(await self.run(self._trim, before))
 
     def _read(self, upto: int) -> tuple[list[StoredChange], int]:
-        cleaned = self._source.cleaned()
-        if cleaned > self._read_to:  # it has given up: older states cannot be put together any more
-            self._file.begin_at(cleaned, int(self._clock() * 1000))
-            self._read_to = cleaned
+        first, last = self._source.gap()
+        if first <= self._read_to < last:  # older states cannot be put together any more
+            self._file.skip(last, int(self._clock() * 1000))
+            self._read_to = last
             self._bases.clear()
+        elif self._read_to < first < upto:
+            upto = first
+        if self._read_to >= upto:
+            return [], self._read_to
         return self._source.read(self._read_to, upto, STEP)
 
     def _trim(self, before_ms: int) -> bool:
@@ -251,15 +288,22 @@ class HistoryRecorder(BackgroundTask):
 
     def _move(self, changes: list[StoredChange], done: int, upto: int) -> None:
         kept = []
-        for change in changes:
+        late = self.lag > BEHIND
+        for change, later in zip(changes, _followers(changes), strict=True):
             keep = self._keep(change)
             if change.id <= self._again_to and keep is not Keep.NOTHING:
                 self._move_again(change)
                 continue
-            if keep is Keep.NOTHING or (keep is Keep.CHANGES and self._is_followed(change, upto)):
+            if keep is Keep.CHANGES and self._is_status(change):
+                if later is None and done < upto:
+                    later = self._source.next(change.key, done, upto + 1)
+                if later is not None and self._is_followed(change, later, late=late):
+                    self._bases.setdefault(change.key, (change.prev, change.id))
+                    keep = Keep.NOTHING
+            if keep is Keep.NOTHING:
                 self.metrics.left_out.inc()
                 continue
-            made = self._recorded(change, self._base(change))
+            made = self._recorded(change, self._base(change), whole=self._draw() < WHOLE)
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.
@@ -274,29 +318,31 @@ class HistoryRecorder(BackgroundTask):
         elif change.prev:
             self._bases.setdefault(change.key, (change.prev, change.id))
 
-    def _is_followed(self, change: StoredChange, upto: int) -> bool:
+    def _is_status(self, change: StoredChange) -> bool:
+        """Whether a change is one of a status, of an object that stays."""
+        if not change.author or change.deleted or not change.prev:
+            return False
+        return author.subresource_of(author.parts(change.author)[2]) == STATUS
+
+    def _is_followed(self, change: StoredChange, later: Follower, *, late: bool) -> bool:
         """Whether to leave out a change of a status, for another one of the same minute follows.
 
         What is kept next of the object then starts from before this change.
         """
-        if not change.author or change.deleted or not change.prev:
+        if later.deleted or not later.author:
             return False
-        at, _, who = author.parts(change.author)
-        if author.author_of(who).subresource != STATUS:
-            return False
-        found = self._source.next(change.key, change.id, upto + 1)
-        if found is None or found[1] or not found[2]:
-            return False
-        next_at, _, who = author.parts(found[2])
-        same_minute = at // 60_000 == next_at // 60_000 or self.lag > BEHIND
-        if not same_minute or author.author_of(who).subresource != STATUS:
-            return False
-        self._bases.setdefault(change.key, (change.prev, change.id))
-        return True
+        same_minute = author.time_of(change.author) // 60_000 == author.time_of(later.author) // 60_000
+        return (same_minute or late) and author.subresource_of(author.parts(later.author)[2]) == STATUS
 
     def _keep(self, change: StoredChange) -> Keep:
-        place = self._place_of(change.key)
-        return self._policy.keep(place.resource, place.namespace)
+        folder = change.key.rpartition("/")[0]
+        found = self._known.get(folder)
+        if found is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            place = self._place_of(change.key)
+            found = self._known[folder] = self._policy.keep(place.resource, place.namespace)
+        return found
 
     def _base(self, change: StoredChange) -> bytes | None:
         """The stored value from which a change starts: where changes before it were left out, the one before
@@ -304,24 +350,48 @@ class HistoryRecorder(BackgroundTask):
         base = self._bases.pop(change.key, None)
         return change.old if base is None else self._source.value(base[0])
 
-    def _recorded(self, change: StoredChange, stored: bytes | None) -> RecordedChange | None:
-        """The change as it is kept, when it starts from a stored value; None of one that cannot be told."""
-        at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
-        kind, value = ChangeKind.CREATED, b""
-        if change.prev:
-            if stored is None:
-                return None
-            old = self._to_json(change.key, stored)
-            if change.new is None:
-                kind, value = ChangeKind.DELETED, old
-            else:
-                new = self._to_json(change.key, change.new)
-                delta = difference(old, new, len(old) // 2)
-                if delta is None or revision_of(change.id) % WHOLE_EVERY == 0:
-                    kind, value = ChangeKind.REPLACED, old
-                else:
-                    kind, value = ChangeKind.CHANGED, delta
-        elif change.deleted:
+    def _recorded(
+        self, change: StoredChange, stored: bytes | None, *, whole: bool = False
+    ) -> RecordedChange | None:
+        """The change as it is kept, when it starts from a stored value; None of one that cannot be told.
+        whole: keep the whole object."""
+        if (not change.prev and change.deleted) or (change.prev and stored is None):
             return None
+        at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
+        try:
+            kind, value = self._told(change, stored, whole=whole)
+        except (StorageError, ValueError) as error:
+            kind, value = self._unreadable(change, stored, error), b""
         at = at or int(self._clock() * 1000)
-        return RecordedChange(change.id, change.key, kind, at, author=who, audit_id=audit_id, value=value)
+        return RecordedChange(change.id, change.key, kind, at, who, audit_id, value)
+
+    def _told(self, change: StoredChange, stored: bytes | None, *, whole: bool) -> tuple[ChangeKind, bytes]:
+        """The kind of a change, and what is kept of it. StorageError, ValueError: a value cannot be read."""
+        if stored is None:
+            return ChangeKind.CREATED, b""
+        old = self._to_json(change.key, stored)
+        if change.new is None:
+            return ChangeKind.DELETED, old
+        new = self._to_json(change.key, change.new)
+        delta = None if whole else difference(old, new, len(old) // 2)
+        return (ChangeKind.REPLACED, old) if delta is None else (ChangeKind.CHANGED, delta)
+
+    def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:
+        """The kind of a change of which a value cannot be read. The error, while its key may still come."""
+        values = [KeyValue(change.key, value, 1) for value in (stored, change.new) if value]
+        if self._ciphers is not None and self._ciphers.unknown(values) and self.lag < WAITED_FOR:
+            raise error
+        if not self._unread:
+            self._unread = True
+            log.error("A change is kept without values, which can not be read", key=change.key, err=error)
+        return ChangeKind.UNREADABLE if change.new is not None else ChangeKind.UNREADABLE_DELETED
+
+
+def _followers(changes: Sequence[StoredChange]) -> Iterable[Follower | None]:
+    """For each change the next one of its key among them."""
+    next_of: dict[str, Follower] = {}
+    found: list[Follower | None] = []
+    for change in reversed(changes):
+        found.append(next_of.get(change.key))
+        next_of[change.key] = Follower(change.deleted, change.author)
+    return reversed(found)

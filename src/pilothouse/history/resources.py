@@ -50,6 +50,7 @@ AUTHOR: Object = {
             "groups": _list("The groups of the user.", {"type": "string"}),
         },
     ),
+    "authorUnknown": _text("Why it is not known who has made the change, where another server has made it."),
     "manager": _text("The field manager."),
     "verb": _text("The verb of the request: create, update, patch, delete or deletecollection."),
     "subresource": _text("The subresource that the request went to."),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pilothouse.history.file import FILE, FORMAT, HistoryError, connect
+from pilothouse.history.file import FILE, FORMAT, HistoryError, connect, drop
 
 SUFFIX = ".history"
 
@@ -67,7 +67,7 @@ def restore(source: Path, directory: Path, newest: int) -> HistorySummary:
             db.execute("VACUUM INTO ?", (os.fspath(part),))
         part.chmod(0o600)
         with contextlib.closing(connect(part)) as db, db:
-            db.execute("DELETE FROM changes WHERE id > ?", (newest,))
+            drop(db, "id > ?", newest)
             db.execute(
                 "UPDATE meta SET number = min(number, ?) WHERE name IN ('recorded', 'trimmed')", (newest,)
             )

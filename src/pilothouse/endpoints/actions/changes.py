@@ -112,6 +112,11 @@ class Choice:
         self._since = milliseconds(since, now) if since else 0
         self._until = milliseconds(until, now) if until else 1 << 62
 
+    @property
+    def times(self) -> tuple[int, int]:
+        """The times between which changes are asked for, in milliseconds since 1970."""
+        return self._since, self._until
+
     def equal(self, label: str) -> str:
         """The value that a field must have, "" where there is none."""
         return next((value for name, operator, value in self._terms if name == label and operator == "="), "")
@@ -187,6 +192,9 @@ async def _list(actions: Actions, history: History, ctx: Context, resource: Reso
     params = list_params(ctx.query)
     changes = Changes(actions.verbs.catalog, history.place_of)
     choice, rights = Choice(ctx, changes, namespaced=resource.namespaced), Rights(actions, ctx)
+    for text in (history.recorder.condition, *history.recorder.gaps(*choice.times)):
+        if text:
+            ctx.warn(text)
     limit = params.limit if params.limit > 0 else MOST
     before = id_of(params.token) if params.token else NEVER
     if not before:

@@ -2,19 +2,22 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pilothouse.storage.sqlite.file import BITS, DataDirectory, read_meta
 
-ROWS = (
-    "SELECT h.id, h.key, h.prev, h.created, h.author,"
+ROWS = (  # the columns of a StoredChange
+    "SELECT h.id, h.key, ifnull(h.prev, 0), h.created = 0, ifnull(h.author, x''),"
     " CASE WHEN h.prev IS NULL THEN NULL ELSE h.value END, p.value"
     " FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id > ? AND h.id < ?"
 )
 CHANGES = ROWS + "{without} ORDER BY h.id"
 LATEST = ROWS + " AND h.key >= ? AND h.key < ? ORDER BY h.id DESC"
-NEXT = "SELECT id, created, author FROM history WHERE key = ? AND id > ? AND id < ? ORDER BY id LIMIT 1"
+NEXT = "SELECT created, author FROM history WHERE key = ? AND id > ? AND id < ? ORDER BY id LIMIT 1"
 
+
+GAP = ("gap_first", "gap_last")
+"""The names of the numbers that tell of changes which are missing: the ids between which they are."""
 
 MOST_BYTES = 4 << 20
 """Bytes of the values that are read in one step."""
@@ -32,10 +35,12 @@ class StoredChange(NamedTuple):
     new: bytes | None
     old: bytes | None
 
-    @property
-    def size(self) -> int:
-        """The bytes of its values."""
-        return len(self.new or b"") + len(self.old or b"")
+
+class Follower(NamedTuple):
+    """What is told of the change that follows one of the same key."""
+
+    deleted: bool
+    author: bytes
 
 
 class ChangeReader:
@@ -65,22 +70,27 @@ class ChangeReader:
         found: list[StoredChange] = []
         size = 0
         for row in self._db.execute(self._query, (after, upto + 1, *self._bounds)):
-            change = _stored(row)
+            change = StoredChange._make(row)
             if len(found) >= limit or size > MOST_BYTES:
                 first = first_of(revision_of(change.id))
                 if found[-1].id < first:
                     return found, first - 1
             found.append(change)
-            size += change.size
+            size += len(change.new or b"") + len(change.old or b"")
         return found, upto
 
     def compacted(self) -> int:
         """The revision before which the store shows nothing."""
         return read_meta(self._db)["compacted"]
 
-    def cleaned(self) -> int:
-        """The id up to which the rows are gone that others have replaced."""
-        return read_meta(self._db)["cleaned"] - 1
+    def gap(self) -> tuple[int, int]:
+        """The ids between which changes are missing: the rows are gone that others have replaced, or they
+        have never been there. Two zeros without a gap."""
+        meta = read_meta(self._db)
+        first, last = GAP
+        if first in meta:
+            return meta[first], meta[last]
+        return 0, max(meta["cleaned"] - 1, 0)
 
     def latest(
         self, first: str, end: str, after: int, before: int, limit: int
@@ -92,14 +102,15 @@ class ChangeReader:
         for row in self._db.execute(LATEST, (after, before, first, end)):
             if len(found) >= limit or size > MOST_BYTES:
                 return found, True
-            found.append(_stored(row))
-            size += found[-1].size
+            change = StoredChange._make(row)
+            found.append(change)
+            size += len(change.new or b"") + len(change.old or b"")
         return found, False
 
-    def next(self, key: str, after: int, before: int) -> tuple[int, bool, bytes] | None:
-        """The id of the next change of a key, whether it deletes, and its author."""
+    def next(self, key: str, after: int, before: int) -> Follower | None:
+        """The next change of a key with an id between two."""
         row = self._db.execute(NEXT, (key, after, before)).fetchone()
-        return None if row is None else (row[0], not row[1], row[2] or b"")
+        return None if row is None else Follower(not row[0], row[1] or b"")
 
     def first_after(self, id: int, time_ms: int, time_of: Callable[[bytes], int]) -> int:
         """The id of the first row above an id whose author says that it was written after a time; 0 for
@@ -114,11 +125,6 @@ class ChangeReader:
         """The value of one row, None when it is no longer there."""
         row = self._db.execute("SELECT value FROM history WHERE id = ?", (id,)).fetchone()
         return None if row is None else row[0]
-
-
-def _stored(row: tuple[Any, ...]) -> StoredChange:
-    id, key, prev, created, author, new, old = row
-    return StoredChange(id, key, prev or 0, deleted=not created, author=author or b"", new=new, old=old)
 
 
 def first_of(revision: int) -> int:

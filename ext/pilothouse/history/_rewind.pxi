@@ -1,0 +1,371 @@
+# The text of an object before some changes, made of the text after them by their deltas. Included by _delta.pyx.
+#
+# Steps of several deltas are gathered, so that one walk over the text sets all of them. Those that meet, as one
+# inside the value of another, are set in walks of their own.
+
+cdef enum:
+    MOST_PLACES = 64                  # places that one walk sets
+    MOST_STEPS = 512                  # of one delta; a longer one is left to undo()
+    LONG = 1 << 16                    # bytes from which on the interpreter lock is released
+
+ctypedef unsigned long long Places    # a set of places: a bit for each
+
+cdef struct Place:                    # a place in the object, and the value that it had
+    const char* path                  # the elements of its path
+    Py_ssize_t size, at               # bytes of the path; the offset of the element that is looked for
+    const char* value                 # NULL where there was none
+    Py_ssize_t length                 # bytes of the value
+    Py_ssize_t first, news            # in a list, the value stands in place of so many elements; first is -1 else
+
+cdef struct Rewind:
+    Text made[2]                      # what the last walk has made, and the walk before it
+    Piece text                        # the object as far as it is set back
+    Place places[MOST_PLACES]
+    int count, turn
+    bint failed                       # something is not as a delta says, or there is no memory
+
+
+cdef void put(Rewind* way, const char* piece, Py_ssize_t size) noexcept nogil:
+    cdef Text* text = &way.made[way.turn]
+    cdef Py_ssize_t room
+    cdef char* grown
+    if text.size + size > text.room:
+        room = 2 * (text.size + size) + 256
+        grown = <char*>realloc(text.start, room)
+        if grown == NULL:
+            way.failed = True
+            return
+        text.start, text.room = grown, room
+    memcpy(text.start + text.size, piece, size)
+    text.size += size
+
+
+cdef inline bint looks_for(Place* place, const char* name, Py_ssize_t size) noexcept nogil:
+    """Whether the element of the path that is looked for is this one."""
+    cdef Py_ssize_t end = place.at + size
+    return (
+        end <= place.size
+        and memcmp(place.path + place.at, name, size) == 0
+        and (end == place.size or place.path[end] == c',')
+    )
+
+
+cdef Places named(Rewind* way, Places live, const char* name, Py_ssize_t size) noexcept nogil:
+    """Those of some places that are at or below the member or element with a name."""
+    cdef Places found = 0
+    cdef int number
+    for number in range(way.count):
+        if live >> number & 1 and looks_for(&way.places[number], name, size):
+            found |= <Places>1 << number
+    return found
+
+
+cdef inline int first_of(Places live) noexcept nogil:
+    cdef int number = 0
+    while not live >> number & 1:
+        number += 1
+    return number
+
+
+cdef void move(Rewind* way, Places live, Py_ssize_t by) noexcept nogil:
+    """Look for the next element of the paths of some places, or for the one before again."""
+    cdef int number
+    for number in range(way.count):
+        if live >> number & 1:
+            way.places[number].at += by
+
+
+cdef void put_elements(Rewind* way, Place* place, Piece whole) noexcept nogil:
+    """Put a list in which others stand in place of some elements."""
+    cdef Py_ssize_t count = 0, after = place.first + place.news
+    cdef Py_ssize_t* bounds = NULL
+    if whole.at < whole.end and whole.text[whole.at] == c'[':
+        bounds = elements(&whole, &count)
+    if bounds == NULL or after > count:
+        way.failed = True
+    else:
+        put(way, b"[", 1)
+        put_joined(way, among(&whole, bounds, 0, place.first))
+        put_joined(way, Piece(place.value, 0, place.length))
+        put_joined(way, among(&whole, bounds, after, count))
+        put(way, b"]", 1)
+    free(bounds)
+
+
+cdef void put_joined(Rewind* way, Piece some) noexcept nogil:
+    """Put elements after those that were put before."""
+    cdef Text* text = &way.made[way.turn]
+    if some.at < some.end and not way.failed:
+        if text.start[text.size - 1] != c'[':
+            put(way, b",", 1)
+        put(way, some.text + some.at, some.end - some.at)
+
+
+cdef void put_back(Rewind* way, Piece* walk, Places live, int depth) noexcept nogil:
+    """Put the object or list at which a walk is, with some places in it set; the walk goes behind it."""
+    if walk.at < walk.end and depth <= DEEPEST:
+        if walk.text[walk.at] == c'{':
+            put_members(way, walk, live, depth)
+            return
+        if walk.text[walk.at] == c'[':
+            put_list(way, walk, live, depth)
+            return
+    way.failed = True
+
+
+cdef void put_value(Rewind* way, Piece* walk, Py_ssize_t end, Places mine, Py_ssize_t step, int depth) noexcept nogil:
+    """Put the value of a member or element at or below which some places are; the walk goes behind it.
+
+    end: of the value. step: bytes of the name or index.
+    """
+    cdef Place* place = &way.places[first_of(mine)]
+    if place.at + step < place.size:
+        move(way, mine, step + 1)
+        put_back(way, walk, mine, depth + 1)
+        move(way, mine, -step - 1)
+        way.failed |= walk.at != end
+    elif mine & (mine - 1):  # another one is below it
+        way.failed = True
+    elif place.first >= 0:
+        put_elements(way, place, Piece(walk.text, walk.at, end))
+    else:
+        put(way, place.value, place.length)
+    walk.at = end
+
+
+cdef void put_members(Rewind* way, Piece* walk, Places live, int depth) noexcept nogil:
+    cdef Member member
+    cdef Places mine, found = 0
+    cdef Place* place
+    cdef Py_ssize_t start, begun
+    cdef int number
+    walk.at += 1
+    put(way, b"{", 1)
+    begun = way.made[way.turn].size
+    while not way.failed and goes_on(walk, c'}'):
+        start = walk.at
+        if not (read_name(walk, &member) and read_end(walk, &member)):
+            way.failed = True
+            return
+        mine = named(way, live, member.name, member.size)
+        found |= mine
+        if mine:
+            place = &way.places[first_of(mine)]
+            if place.value == NULL and place.at + member.size == place.size:
+                walk.at = member.end
+                continue
+        if way.made[way.turn].size > begun:
+            put(way, b",", 1)
+        walk.at = member.value
+        if mine:
+            put(way, member.name, member.size + 1)
+            put_value(way, walk, member.end, mine, member.size, depth)
+        else:
+            put(way, walk.text + start, member.end - start)
+            walk.at = member.end
+    for number in range(way.count):
+        if (live & ~found) >> number & 1:
+            place = &way.places[number]
+            if place.first >= 0 or place.path[place.at] != c'"' or element_end(place) != place.size:
+                way.failed = True
+                return
+            if place.value == NULL:  # it came and went between the two texts
+                continue
+            if way.made[way.turn].size > begun:
+                put(way, b",", 1)
+            put(way, place.path + place.at, place.size - place.at)
+            put(way, b":", 1)
+            put(way, place.value, place.length)
+    way.failed |= walk.at >= walk.end
+    walk.at += 1
+    put(way, b"}", 1)
+
+
+cdef inline Py_ssize_t element_end(Place* place) noexcept nogil:
+    """Where the element of the path that is looked for ends."""
+    cdef Py_ssize_t at = place.at
+    if at < place.size and place.path[at] == c'"':
+        return after_string(place.path, at, place.size)
+    while at < place.size and place.path[at] != c',':
+        at += 1
+    return at
+
+
+cdef void put_list(Rewind* way, Piece* walk, Places live, int depth) noexcept nogil:
+    cdef char digits[24]
+    cdef Places mine, found = 0
+    cdef Py_ssize_t index = 0, size, end
+    walk.at += 1
+    put(way, b"[", 1)
+    while not way.failed and goes_on(walk, c']'):
+        end = after_value(walk.text, walk.at, walk.end)
+        if end <= walk.at:
+            way.failed = True
+            return
+        mine = 0
+        if found != live:
+            size = snprintf(digits, sizeof(digits), b"%zd", index)
+            mine = named(way, live, digits, size)
+            found |= mine
+        if index:
+            put(way, b",", 1)
+        if mine:
+            put_value(way, walk, end, mine, size, depth)
+        else:
+            put(way, walk.text + walk.at, end - walk.at)
+            walk.at = end
+        index += 1
+    way.failed |= found != live or walk.at >= walk.end
+    walk.at += 1
+    put(way, b"]", 1)
+
+
+cdef void set_back(Rewind* way) noexcept nogil:
+    """Set the places that were gathered, in one walk."""
+    cdef Piece walk = way.text
+    cdef Places all_ = ~<Places>0 if way.count == MOST_PLACES else (<Places>1 << way.count) - 1
+    cdef int number
+    if not way.count or way.failed:
+        return
+    way.made[way.turn].size = 0
+    for number in range(way.count):
+        way.places[number].at = 0
+    put_back(way, &walk, all_, 0)
+    way.failed |= walk.at != walk.end
+    way.text = Piece(way.made[way.turn].start, 0, way.made[way.turn].size)
+    way.turn = 1 - way.turn
+    way.count = 0
+
+
+cdef bint is_below(Place* one, Place* other) noexcept nogil:
+    """Whether a place is the other one, or below it."""
+    return (
+        one.size >= other.size
+        and memcmp(one.path, other.path, other.size) == 0
+        and (one.size == other.size or one.path[other.size] == c',')
+    )
+
+
+cdef void gather(Rewind* way, Place place) noexcept nogil:
+    """Note a place that is set after those that were gathered before it."""
+    cdef int number = 0
+    cdef Place* known
+    while number < way.count:
+        known = &way.places[number]
+        if is_below(known, &place) and place.first < 0:    # its value takes the place of the other one
+            way.count -= 1
+            way.places[number] = way.places[way.count]
+        elif is_below(known, &place) or is_below(&place, known):
+            set_back(way)
+        else:
+            number += 1
+    if way.count == MOST_PLACES:
+        set_back(way)
+    way.places[way.count] = place
+    way.count += 1
+
+
+cdef bint read_step(Piece step, Place* place) noexcept nogil:
+    """The place that a step of a delta is about, and the value that it had."""
+    cdef const char* text = step.text
+    cdef char kind
+    cdef Py_ssize_t at = step.at + 5, end
+    cdef Piece walk
+    if step.end - step.at < 9 or text[step.at + 1] != c'"' or text[at] != c'[':
+        return False
+    kind = text[step.at + 2]
+    end = after_value(text, at, step.end)
+    place.path, place.size, place.first = text + at + 1, end - at - 2, -1
+    if place.size <= 0 or text[end] != c',':
+        return False
+    at = end + 1
+    if kind == c'+':
+        place.value = NULL
+        return True
+    if kind == c'~':
+        place.first = 0
+        while c'0' <= text[at] <= c'9':
+            place.first = 10 * place.first + text[at] - c'0'
+            at += 1
+        at += 1
+    end = after_value(text, at, step.end)
+    if end <= at:
+        return False
+    place.value, place.length = text + at, end - at
+    if kind == c'~':
+        if text[at] != c'[' or text[end] != c',' or text[end + 1] != c'[':
+            return False
+        place.value, place.length = text + at + 1, end - at - 2
+        place.news = 0
+        walk = Piece(text, end + 2, step.end)
+        while goes_on(&walk, c']'):
+            end = after_value(text, walk.at, walk.end)
+            if end <= walk.at:
+                return False
+            walk.at = end
+            place.news += 1
+    return True
+
+
+cdef void follow(Rewind* way, Piece delta) noexcept nogil:
+    """Gather the steps of one delta, the last first."""
+    cdef Py_ssize_t bounds[MOST_STEPS + 1]
+    cdef Py_ssize_t end
+    cdef int count = 0
+    cdef Place place
+    delta.at += 1
+    while goes_on(&delta, c']'):
+        end = after_value(delta.text, delta.at, delta.end)
+        if end <= delta.at or count == MOST_STEPS:
+            way.failed = True
+            return
+        bounds[count] = delta.at
+        delta.at = end
+        count += 1
+    bounds[count] = delta.at + 1
+    while count and not way.failed:
+        count -= 1
+        if read_step(Piece(delta.text, bounds[count], bounds[count + 1] - 1), &place):
+            gather(way, place)
+        else:
+            way.failed = True
+
+
+cdef void follow_all(Rewind* way, Piece* deltas, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t number
+    for number in range(count):
+        if not way.failed:
+            follow(way, deltas[number])
+    set_back(way)
+
+
+def rewound(bytes new not None, list deltas not None):
+    """The text before some changes; `deltas` are theirs, the newest first. None where that is left to undo()."""
+    cdef Rewind* way = <Rewind*>malloc(sizeof(Rewind))
+    cdef Piece* pieces = <Piece*>malloc(max(len(deltas), 1) * sizeof(Piece))
+    cdef Py_ssize_t number, size = len(new), count = len(deltas)
+    cdef bytes one
+    try:
+        if way == NULL or pieces == NULL:
+            raise MemoryError
+        way.made[0] = way.made[1] = Text(NULL, 0, 0)
+        way.text = Piece(PyBytes_AS_STRING(new), 0, size)
+        way.count, way.turn, way.failed = 0, 0, False
+        for number in range(count):
+            one = deltas[number]
+            pieces[number] = Piece(PyBytes_AS_STRING(one), 0, len(one))
+            size += len(one)
+        if size < LONG:
+            follow_all(way, pieces, count)
+        else:
+            with nogil:
+                follow_all(way, pieces, count)
+        if way.failed:
+            return None
+        return PyBytes_FromStringAndSize(way.text.text, way.text.end)
+    finally:
+        if way != NULL:
+            free(way.made[0].start)
+            free(way.made[1].start)
+        free(way)
+        free(pieces)
