@@ -73,7 +73,7 @@ class RestoreAction(Enum):
 
 class PlannedWrite(NamedTuple):
     """One write of a plan. obj: what to write; the present object of a delete. why: of what is skipped.
-    warnings: what does not come back."""
+    warnings: what does not come back. size: about the bytes of the object as JSON."""
 
     action: RestoreAction
     resource: str
@@ -82,6 +82,7 @@ class PlannedWrite(NamedTuple):
     obj: Object
     why: str = ""
     warnings: tuple[str, ...] = ()
+    size: int = 0
 
 
 def rank(resource: str) -> int:

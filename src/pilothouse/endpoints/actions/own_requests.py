@@ -2,7 +2,7 @@
 
 They go through the whole pipeline as those of its user: with authorization, admission, quota and audit."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -10,6 +10,7 @@ import orjson
 
 from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.request.context import Context
+from pilothouse.offload import Offload, Work
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Handler, Request, Response
 
@@ -50,8 +51,9 @@ class OwnAnswer(NamedTuple):
 class OwnRequests:
     """Makes requests in the name of another one."""
 
-    def __init__(self, handler: Handler, ctx: Context) -> None:
+    def __init__(self, handler: Handler, ctx: Context, offload: Offload) -> None:
         self._handler = handler
+        self._offload = offload
         self._ctx = ctx
 
     async def send(
@@ -62,8 +64,12 @@ class OwnRequests:
         name: str,
         obj: Object | None,
         query: dict[str, str],
+        size: int = 0,
     ) -> OwnAnswer:
-        """Carry out one request for an object, or for a new one of a collection without a name."""
+        """Carry out one request for an object, or for a new one of a collection without a name.
+
+        size: about how many bytes the object has as JSON. Large ones are encoded and decoded beside the loop.
+        """
         root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
         if resource.namespaced:
             root += f"/namespaces/{namespace}"
@@ -74,7 +80,7 @@ class OwnRequests:
         headers["accept"] = "application/json"
         body = b""
         if obj is not None:
-            body = orjson.dumps(obj)
+            body = await self._beside(size, orjson.dumps, obj)
             headers["content-type"] = "application/json"
             headers["content-length"] = str(len(body))
         kept = [(key, value) for key, value in first.all_headers if key.lower() not in OF_BODY]
@@ -87,8 +93,18 @@ class OwnRequests:
         data = _bytes_of(response)
         if response.on_done is not None:
             response.on_done(len(data), None)
-        found: Any = orjson.loads(data) if data else {}
+        found: Any = await self._beside(len(data), orjson.loads, data) if data else {}
         return OwnAnswer(response.status, found if isinstance(found, dict) else {})
+
+    async def _beside(self, size: int, call: Callable[[Any], Any], value: Any) -> Any:
+        """The outcome of a call on a value of so many bytes. No room is held while the request itself waits
+        for some."""
+        work = Work(self._offload, self._ctx.user.name)
+        try:
+            await work.enter(size, patient=True)
+            return await work.run(call, value)
+        finally:
+            work.leave()
 
 
 def _bytes_of(response: Response) -> bytes:

@@ -48,8 +48,14 @@ MOST, MOST_BYTES = 5000, 32 << 20
 PAGE = 100
 """Objects that are read from the past in one go."""
 
-Pair = tuple[str, Object | None, Object | None]
-"""A key, the object as it was, and the present one; None where there is none."""
+
+class Pair(NamedTuple):
+    """An object as it was, and the present one; None where there is none. size: bytes of the larger one."""
+
+    key: str
+    then: Object | None
+    now: Object | None
+    size: int
 
 
 class Outcome(NamedTuple):
@@ -81,7 +87,8 @@ class Restoration:
         self._catalog = actions.verbs.catalog
         self._store = actions.verbs.store
         assert actions.handler is not None
-        self._requests = OwnRequests(actions.handler, scope.ctx)
+        self._requests = OwnRequests(actions.handler, scope.ctx, actions.verbs.offload)
+        self._work = scope.ctx.work
         self._query = {"fieldManager": MANAGER, **({"dryRun": "All"} if scope.params.dry_run else {})}
         self._room = asyncio.Semaphore(AT_ONCE)
         self._uids: dict[tuple[str, str], str] = {}
@@ -95,6 +102,7 @@ class Restoration:
 
     async def carry_out(self, writes: list[PlannedWrite]) -> list[Outcome]:
         """Write everything in an order that owners allow."""
+        self._work.leave()  # the requests need the room that planning has taken
         outcomes: list[Outcome] = []
         for group in in_order(writes):
             outcomes += await asyncio.gather(*(self._one(write) for write in group))
@@ -126,7 +134,8 @@ class Restoration:
         record = self._resource(write)
         found = self._store.entry(record, write.namespace, write.name)
         now = orjson.loads(found.value) if found is not None else None
-        return plan(write.resource, write.namespace, write.name, write.obj, now)
+        made = plan(write.resource, write.namespace, write.name, write.obj, now)
+        return made._replace(size=write.size)
 
     def _write(self, write: PlannedWrite) -> Awaitable[OwnAnswer]:
         resource = self._resource(write)
@@ -137,8 +146,12 @@ class Restoration:
             return self._requests.send("DELETE", resource, write.namespace, write.name, options, {})
         obj = owned_anew(write.obj, self._uids)
         if write.action is RestoreAction.CREATE:
-            return self._requests.send("POST", resource, write.namespace, "", obj, self._query)
-        return self._requests.send("PUT", resource, write.namespace, write.name, obj, self._query)
+            return self._requests.send(
+                "POST", resource, write.namespace, "", obj, self._query, size=write.size
+            )
+        return self._requests.send(
+            "PUT", resource, write.namespace, write.name, obj, self._query, size=write.size
+        )
 
     def _resource(self, write: PlannedWrite) -> Resource:
         """The record of the version in which the object is written, which is the one that is stored."""
@@ -215,7 +228,7 @@ async def _planned(
         count += max(len(then), len(now))
         await work.enter(size)
         pairs = await work.run(_pairs, then, now, selector)
-        for key, _, present in pairs:
+        for key, _, present, _ in pairs:
             place = history.place_of(key)
             if not await rights.may_see(place):
                 raise forbidden(rights.attributes(place), "what is restored can be read afterwards")
@@ -231,10 +244,15 @@ async def _planned(
 
 def _pairs(then: Sequence[Entry], now: Sequence[Entry], selector: Selector) -> list[Pair]:
     """The objects as they were and as they are, by key; those that the selector chooses, as they were."""
-    old = {entry.key: orjson.loads(entry.value) for entry in then}
-    present = {entry.key: orjson.loads(entry.value) for entry in now}
-    pairs = [(key, old.get(key), present.get(key)) for key in sorted({*old, *present})]
-    return [pair for pair in pairs if selector.matches_labels(_labels(pair[1] or pair[2]))]
+    old = {entry.key: entry.value for entry in then}
+    present = {entry.key: entry.value for entry in now}
+    pairs = [_pair(key, old.get(key), present.get(key)) for key in sorted({*old, *present})]
+    return [pair for pair in pairs if selector.matches_labels(_labels(pair.then or pair.now))]
+
+
+def _pair(key: str, then: bytes | None, now: bytes | None) -> Pair:
+    old, present = (None if value is None else orjson.loads(value) for value in (then, now))
+    return Pair(key, old, present, max(len(then or b""), len(now or b"")))
 
 
 def _labels(obj: Object | None) -> dict[str, str] | None:
@@ -242,7 +260,10 @@ def _labels(obj: Object | None) -> dict[str, str] | None:
 
 
 def _plans(place_of: Callable[[str], Place], pairs: list[Pair], prune: bool) -> list[PlannedWrite]:
-    return [plan(*place_of(key), old, present, prune=prune) for key, old, present in pairs]
+    return [
+        plan(*place_of(key), old, present, prune=prune)._replace(size=size)
+        for key, old, present, size in pairs
+    ]
 
 
 def _present(store: Store, record: Resource, first: str, end: str) -> list[Entry]:
@@ -315,7 +336,8 @@ async def _undoing(
     entry = verbs.store.get(record.storage or record, change.key)
     now, after = None if entry is None else entry.value, await after_of(history, change)
     await work.enter(len(change.value) + len(now or b"") + len(after or b""))
-    return change, await work.run(_taking_back, change, place, now, after, force=force)
+    write = await work.run(_taking_back, change, place, now, after, force=force)
+    return change, write._replace(size=max(len(change.value), len(now or b"")))
 
 
 def _taking_back(
@@ -326,6 +348,8 @@ def _taking_back(
     value: the present object, None without one. after: the object after the change, where the whole object
     before it is kept."""
     now = None if value is None else orjson.loads(value)
+    if not change.is_readable:
+        raise _conflict(place, "its value could not be decrypted")
     if change.deletes:
         if now is not None and not force:
             raise _conflict(place, "it has been created again since")
