@@ -105,3 +105,54 @@ def test_files_that_are_not_there_or_no_history(
     (tmp_path / "history.db").write_bytes(b"x" * 5000)
     assert purge(tmp_path, "deploy/web", "--yes") == 1
     assert "file is not a database" in capsys.readouterr().err
+
+
+def test_one_field_is_forgotten(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the copy that `kubectl apply` keeps of it; no byte of its values is left."""
+    applied = '{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"hunter-2"}}}'
+    values = [
+        (ChangeKind.CHANGED, b'[["=",["data","password"],"hunter-1","hunter-2"],["=",["data","a"],"1","2"]]'),
+        (ChangeKind.CHANGED, b'[["=",["data","a"],"2","3"]]'),
+        (ChangeKind.REPLACED, applied.encode()),
+        (ChangeKind.DELETED, b'{"data":{"password":"hunter-3","a":"3"}}'),
+    ]
+    file = HistoryFile(tmp_path)
+    file.open()
+    changes = [
+        RecordedChange(number, MAP, kind, number * 1000, b"[]", "", value)
+        for number, (kind, value) in enumerate(values, 1)
+    ]
+    file.record(
+        [*changes, RecordedChange(9, WEB, ChangeKind.DELETED, 1, b"[]", "", b'{"data":{"password":"w"}}')], 9
+    )
+
+    def purge_field(*words: str) -> str:
+        assert purge(tmp_path, "cm/a", "-n", "shop", "--field=.data.password", *words) == 0
+        return capsys.readouterr().out.splitlines()[-1]
+
+    assert purge_field() == (
+        "3 changes with a value of .data.password. Nothing has been forgotten: repeat the command with --yes."
+    )
+    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"hunter" in held
+    assert purge_field("--yes").startswith(".data.password forgotten in 3 changes. ")
+    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"hunter" not in held and b'["=",["data","a"],"1","2"]' in held
+    assert purge_field("--yes").startswith(".data.password forgotten in 0 changes. ")
+    assert kept(tmp_path) == [*[MAP] * 4, WEB]
+    rows = file._db.execute("SELECT value FROM changes WHERE id = 9").fetchall()
+    assert rows == [(b'\0{"data":{"password":"w"}}',)]
+    file.close()
+
+
+def test_a_field_of_encrypted_changes_is_not_forgotten(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = HistoryFile(tmp_path, lambda key, value: b"k8s:enc:" + value)
+    file.open()
+    file.record([RecordedChange(1, MAP, ChangeKind.DELETED, 1, b"[]", "", b"{}")], 1)
+    file.close()
+    assert purge(tmp_path, "cm/a", "-n", "shop", "--field=.data.a", "--yes") == 1
+    assert "encrypted or damaged, forget all of them, without --field" in capsys.readouterr().err
+    assert purge(tmp_path, "cm/a", "-n", "shop", "--field=[", "--yes") == 1
+    assert "not a path of a field: [" in capsys.readouterr().err

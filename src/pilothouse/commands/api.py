@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,6 +64,8 @@ class Api:
 
     def __init__(self, kubeconfig: Path) -> None:
         self.config = read_kubeconfig(kubeconfig)
+        self.warnings: list[str] = []
+        """The texts of the Warning headers of the answers, each once."""
         self._holds = False
         self._connection: _Connection | None = None
         self._where = urlsplit(self.config.server)
@@ -88,7 +91,7 @@ class Api:
         """The same with one connection for all requests, until `close`: they reach one process of one server,
         behind a load balancer too."""
         found = copy.copy(self)
-        found._holds, found._connection = True, None
+        found._holds, found._connection, found.warnings = True, None, []
         return found
 
     def close(self) -> None:
@@ -127,6 +130,7 @@ class Api:
             connection.request(method, self._where.path.rstrip("/") + path, data, headers)
             answer = connection.getresponse()
             text = answer.read()
+            self._note(answer.headers.get_all("Warning") or ())
             if self._holds and not answer.will_close:
                 self._connection = connection
         except (OSError, http.client.HTTPException, ClientError) as error:
@@ -138,6 +142,13 @@ class Api:
             return text
         out = _object_in(text)
         raise ApiError(str(out.get("message", answer.reason)), answer.status, out.get("details"))
+
+    def _note(self, headers: Iterable[str]) -> None:
+        """Note the texts of some Warning headers, as `299 - "text"`."""
+        for header in headers:
+            text = header.partition('"')[2].rpartition('"')[0].replace('\\"', '"')
+            if text and text not in self.warnings:
+                self.warnings.append(text)
 
     def ensure(self, collection: str, obj: Object) -> None:
         """Create an object unless there is one of its name."""

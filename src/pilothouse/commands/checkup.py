@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 
 from pilothouse.commands.checkup_disk import disk
+from pilothouse.commands.checkup_history import history
 from pilothouse.commands.checkup_port import port
 from pilothouse.commands.findings import Finding, error, ok, warning
 from pilothouse.configuration.config import Config
@@ -187,4 +188,4 @@ def limits(config: Config) -> Iterator[Finding]:
 
 Check = Callable[[Config], Iterator[Finding]]
 
-CHECKS: tuple[Check, ...] = (certificates, clock, disk, etcd, port, limits)
+CHECKS: tuple[Check, ...] = (certificates, clock, disk, history, etcd, port, limits)

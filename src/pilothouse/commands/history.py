@@ -22,7 +22,8 @@ Usage:
   pilothouse history                   The changes in a namespace.
   pilothouse history KIND/NAME         Those of one object; of all objects of a kind without /NAME.
   pilothouse history -A                Those of all namespaces, and of objects without one.
-  pilothouse history purge KIND/NAME   Forget all changes of an object for good, in the file of --data-dir.
+  pilothouse history purge KIND/NAME   Forget all changes of an object for good, in the file of --data-dir,
+                                       or one --field in all of them.
 
 KIND is a plural, singular, short name or kind, as in deployments, deploy or deployments.apps. `pilothouse blame`, `diff`, `undo`
 and `restore` do more with a change or an object.
@@ -41,6 +42,8 @@ FLAGS = (
          "Changes since a time (RFC 3339), or since so long ago, such as 1h30m."),
     Flag("until", "string", "", "command", "Changes until a time, or until so long ago."),
     Flag("limit", "int", MOST, "command", "Changes at most."),
+    Flag("field", "string", "", "command",
+         "Of purge: forget only this field, such as .data.password or .spec.list[*].name."),
     Flag("yes", "bool", False, "command",
          "Of purge: forget them. Without it, purge says what it would forget."),
 )  # fmt: skip
@@ -59,6 +62,9 @@ def run(arguments: Sequence[str]) -> None:
     everywhere = values["all-namespaces"]
     with shown("reading"), Past(config, values) as asked:
         found, more = _changes(asked, values, rest)
+        warnings = asked.warnings
+    for text in warnings:
+        print(f"Warning: {text}", file=sys.stderr)
     if form in ("json", "yaml"):
         answer = {"apiVersion": f"{past.GROUP}/v1", "kind": "ChangeList", "items": found}
         print(output.document(answer, form))
@@ -132,4 +138,6 @@ def age(change: Object, now: float) -> str:
 
 def user(change: Object) -> str:
     """The name of the user, - where it is not known."""
+    if "authorUnknown" in change:
+        return "(another server)"
     return str(change.get("user", {}).get("username", "-"))

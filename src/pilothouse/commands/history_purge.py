@@ -1,4 +1,5 @@
-"""`pilothouse history purge`: forgets all changes of an object, in the history file of a data directory."""
+"""`pilothouse history purge`: forgets all changes of an object, or one field in all of them, in the history
+file of a data directory."""
 
 import contextlib
 import sqlite3
@@ -8,9 +9,10 @@ from typing import Any, NamedTuple
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import FlagError
 from pilothouse.configuration.suggestions import nearest
-from pilothouse.history.changes import timestamp
+from pilothouse.history import forgetting
 from pilothouse.history.file import FILE, HistoryError, HistoryFile, connect
 from pilothouse.history.places import stored
+from pilothouse.history.times import timestamp
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.resource import Resource
 from pilothouse.storage.keys import ROOT
@@ -19,6 +21,10 @@ KEPT = (
     "SELECT count(*), min(c.time), max(c.time) FROM changes c JOIN objects o ON o.id = c.object"
     " WHERE o.key = ?"
 )
+
+
+NOTHING = "Nothing has been forgotten: repeat the command with --yes."
+LAST_MINUTES = "The store holds the last minutes: see docs/history.md."
 
 
 class _Kept(NamedTuple):
@@ -32,7 +38,8 @@ class _Kept(NamedTuple):
 
 def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None:
     """Forget them with --yes, else say what would be forgotten; raises FlagError, ValueError."""
-    path = config.data.directory / FILE
+    path, field = config.data.directory / FILE, values["field"]
+    fields = (forgetting.field_of(field), forgetting.COPY) if field else ()
     keys = list(_keys(words, values["namespace"] or "default"))
     if not path.exists():
         raise ValueError(f"{path} does not exist")
@@ -45,18 +52,38 @@ def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None
         for one in kept:
             times = f"from {timestamp(one.first)} to {timestamp(one.last)}"
             print(f"{one.key}: {one.changes} {_changes(one.changes)}, {times}")
-        if not values["yes"]:
-            print("Nothing has been forgotten: repeat the command with --yes.")
+        dry = not values["yes"]
+        if dry and not fields:
+            print(NOTHING)
             return
         file = HistoryFile(config.data.directory)
         file.open()
         try:
-            count = file.purge([one.key for one in kept])
+            if fields:
+                count = sum(_forget(file, one.key, fields, dry=dry) for one in kept)
+            else:
+                count = file.purge([one.key for one in kept])
         finally:
             file.close()
     except (sqlite3.Error, HistoryError) as error:
         raise ValueError(str(error)) from None
-    print(f"{count} {_changes(count)} forgotten. The store holds the last minutes: see docs/history.md.")
+    if not fields:
+        print(f"{count} {_changes(count)} forgotten. {LAST_MINUTES}")
+    elif dry:
+        print(f"{count} {_changes(count)} with a value of {field}. {NOTHING}")
+    else:
+        print(f"{field} forgotten in {count} {_changes(count)}. {LAST_MINUTES}")
+
+
+def _forget(file: HistoryFile, key: str, fields: Sequence[forgetting.Field], *, dry: bool) -> int:
+    """Forget some fields in all changes of a key; in how many they were. ValueError when they are
+    encrypted."""
+    try:
+        return file.rewrite(key, lambda kind, value: forgetting.without(kind, value, fields), dry=dry)
+    except ValueError as error:
+        raise ValueError(
+            f"{key}: its changes are encrypted or damaged, forget all of them, without --field: {error}"
+        ) from None
 
 
 def _changes(count: int) -> str:

@@ -68,6 +68,11 @@ class Past:
     def __exit__(self, *_: object) -> None:
         self._api.close()
 
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings of the server, each once."""
+        return self._api.warnings
+
     def target(self, words: Sequence[str], command: str) -> HistoryTarget:
         """The object that the arguments of a command name as KIND/NAME or KIND NAME."""
         found = self.target_or_kind(words, command)

@@ -135,6 +135,7 @@ def sheet(before: dict[str, Reading], now: dict[str, Reading]) -> Object:
             "operationsPerSecond": total(more, "etcd_requests_total"),
             "full": _most(families, "pilothouse_storage_full") > 0,
         },
+        "history": {"lagSeconds": _most(families, "pilothouse_history_lag_seconds")},
         "resources": _resources(more),
         "levels": _levels(sums, more),
     }

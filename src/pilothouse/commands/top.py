@@ -18,6 +18,7 @@ from pilothouse.commands.readings import ClusterReadings, sheet
 from pilothouse.commands.typed import keys
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.history.policy import BEHIND
 
 SERVER_FLAGS = ("data-dir",)
 FLAGS = (
@@ -180,6 +181,9 @@ def _summary(found: Object) -> Iterator[str]:
         f"store {_mebibytes(store['bytes'])}, objects {store['objects']:.0f}, operations "
         f"{store['operationsPerSecond']:.1f}/s{', IT IS FULL' if store['full'] else ''}"
     )
+    if found["history"]["lagSeconds"] > BEHIND:
+        late = f"{found['history']['lagSeconds']:.0f} s"
+        yield f"history IS BEHIND by {late}, it leaves out changes of a status"
 
 
 def _servers(servers: list[Object]) -> Table:
