@@ -104,7 +104,13 @@ class Cluster:
         named = Named(EnvelopeMetrics(), EncryptionMetrics(), AuthorizationMetrics(), JWTMetrics())
         registry, signer = await _registry(host, named, opened)
         history = await open_history(
-            host.config.store, host.storage, registry, host.offload.turns, host.metrics, opened
+            host.config.store,
+            host.storage,
+            host.config.data.directory,
+            registry,
+            host.offload.turns,
+            host.metrics,
+            opened,
         )
         return _wired(host, named, registry, signer, history, opened)
 

@@ -1,7 +1,11 @@
 """Makes the history that the flags ask for."""
 
+from pathlib import Path
+from typing import cast
+
 from pilothouse.assembly.storage import Registry
 from pilothouse.configuration.sections.store import StoreOptions
+from pilothouse.history.foreign import OthersStorage
 from pilothouse.history.history import History
 from pilothouse.history.policy import HistoryPolicy, load
 from pilothouse.history.resources import resources
@@ -15,6 +19,7 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 async def open_history(
     options: StoreOptions,
     storage: Storage,
+    directory: Path,
     registry: Registry,
     turns: Turns,
     metrics: MetricsRegistry,
@@ -23,10 +28,10 @@ async def open_history(
     """The history, which keeps changes from now on; None where no flag asks for one. `storage` is open."""
     if not options.keeps_history:
         return None
-    assert isinstance(storage, SqliteStorage), "the flags have been checked"
     path = options.history_policy_file
     history = History(
-        storage,
+        cast("SqliteStorage | OthersStorage", storage),  # the flags have been checked
+        directory,
         registry.catalog,
         load(path) if path else HistoryPolicy(),
         to_json=registry.to_json,

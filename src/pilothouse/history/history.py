@@ -2,35 +2,41 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pilothouse.api._json import splice
 from pilothouse.history.author import Authors
 from pilothouse.history.file import HistoryFile
+from pilothouse.history.foreign import ForeignChanges, OthersStorage
 from pilothouse.history.places import Place, places, stored
 from pilothouse.history.policy import HistoryPolicy, Keep
 from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
+from pilothouse.history.spool import Spool
 from pilothouse.lifecycle import Opened
 from pilothouse.offload import Turns
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.storage._entry import Entry
-from pilothouse.storage.interface import KeyValue
+from pilothouse.storage.interface import KeyValue, StorageError, StorageEvent, Subscription
+from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader
-from pilothouse.storage.sqlite.file import LAST
+from pilothouse.storage.sqlite.file import LAST, DataDirectory
 
 
 class History:
     """Keeps the changes of a store, and shows objects as they were.
 
+    `directory` is the folder of its files. Of a store that others write as well, it follows the watch.
     `ciphers` encrypt at rest, None where nothing is encrypted; `to_json` decrypts, and makes JSON of what is
     stored.
     """
 
     def __init__(
         self,
-        storage: SqliteStorage,
+        storage: SqliteStorage | OthersStorage,
+        directory: Path,
         catalog: Catalog,
         policy: HistoryPolicy,
         *,
@@ -39,21 +45,30 @@ class History:
         turns: Turns | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        directory = storage.directory
         self.policy = policy
         self.place_of: Callable[[str], Place] = places(catalog)
         self.authors = Authors(clock)
         self.storage = storage
         prefixes = {one.group_resource: one.key_prefix for one in stored(catalog)}
         without = [prefixes[resource] for resource in policy.left_out(list(prefixes))]
-        file = HistoryFile(directory.directory, ciphers.encrypt if ciphers is not None else None)
+        file = HistoryFile(directory, ciphers.encrypt if ciphers is not None else None)
+        self._foreign: ForeignChanges | None = None
+        source: DataDirectory
+        if isinstance(storage, SqliteStorage):
+            source = storage.directory
+        else:
+            source = spool = Spool(directory)
+            self._foreign = ForeignChanges(
+                storage, spool, recorded=lambda: file.recorded, turns=turns, clock=clock
+            )
+            storage.wrote = self._foreign.wrote
         self.recorder = HistoryRecorder(
-            ChangeReader(directory, without),
+            ChangeReader(source, without),
             file,
             policy,
             place_of=self.place_of,
             to_json=to_json,
-            revision=lambda: storage.revision,
+            revision=lambda: self.revision,
             ciphers=ciphers,
             clock=clock,
             turns=turns,
@@ -62,13 +77,34 @@ class History:
             self.recorder, file.path, storage, to_json=to_json, ciphers=ciphers, turns=turns
         )
 
+    @property
+    def revision(self) -> int:
+        """The newest revision of which all changes can be read."""
+        return self.storage.revision if self._foreign is None else self._foreign.revision
+
+    def follow(
+        self, told: Callable[[list[StorageEvent]], None], ended: Callable[[StorageError], None]
+    ) -> Subscription:
+        """Tell of changes from now on, when they can be read."""
+        if self._foreign is not None:
+            return self._foreign.follow(told)
+        return self.storage.watch(ROOT, self.storage.revision + 1, told, ended, prev_kv=False)
+
     async def start(self, opened: Opened) -> None:
         """Open the files and begin to keep changes, once the store is open. HistoryError when that fails."""
+        foreign = self._foreign
+        if foreign is not None:
+            await foreign.open()
+            opened.on_close("the history's waiting changes", foreign.close)
         await self.recorder.open()
+        if foreign is not None:
+            foreign.begin(self.recorder.recorded)
+            foreign.start()
         opened.start(self.recorder)
         opened.on_close("the history's reader", self.reader.close)
         await self.reader.open()
-        self.storage.compactable = self.recorder.compactable
+        if isinstance(self.storage, SqliteStorage):
+            self.storage.compactable = self.recorder.compactable
 
     def keeps(self, resource: Resource, namespace: str) -> bool:
         """Whether the changes of a resource are kept."""

@@ -11,8 +11,8 @@ OBJECT_LIMIT = 3 << 19
 DURABILITIES = ("strict", "relaxed")
 """The values of --lease-durability; the first is the default."""
 
-HISTORY_BACKEND = "sqlite"
-"""The store whose changes can be kept."""
+HISTORY_BACKENDS = ("sqlite", "etcd3")
+"""The stores whose changes can be kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -45,7 +45,7 @@ class StoreOptions(Section):
         "Addresses of etcd for single resources. Not supported, and refused at the start: all resources "
         "are in one store.")
     history: bool = own(False, "bool",
-        "Keep the changes of objects, with who made them, in a file beside the built-in store.")
+        "Keep the changes of objects, with who made them, in a file in --data-dir.")
     history_policy_file: str = own("", "file",
         "HistoryPolicy: which changes are kept, for how long, and how much of them. Implies --history.")
     lease_reuse_duration_seconds: int = etcd(60, "int",
@@ -94,10 +94,10 @@ class StoreOptions(Section):
             )
         elif BACKENDS[self.backend].addresses and not self.etcd_servers:
             yield "--etcd-servers must be specified"
-        if self.keeps_history and self.backend != HISTORY_BACKEND:
+        if self.keeps_history and self.backend not in HISTORY_BACKENDS:
             yield (
-                f"--history needs --storage-backend={HISTORY_BACKEND}: the {self.backend} store does not keep"
-                " who has written"
+                f"--history needs --storage-backend={' or '.join(HISTORY_BACKENDS)}: the {self.backend} store"
+                " does not keep who has written"
             )
         if self.etcd_servers_overrides:
             yield (

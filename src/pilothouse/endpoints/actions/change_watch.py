@@ -14,7 +14,6 @@ from pilothouse.history.reader import KeptChange
 from pilothouse.logs import Logger
 from pilothouse.server.request import Stream
 from pilothouse.storage.interface import StorageError, StorageEvent
-from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of, revision_of
 
 log = Logger(__name__)
@@ -61,18 +60,16 @@ class ChangeWatch:
         stream.on_close(lambda: _cancel(task))
 
     async def _run(self, stream: Stream) -> None:
-        storage = self._history.storage
+        history = self._history
         try:
-            watch = storage.watch(
-                ROOT, storage.revision + 1, self._told, lambda _: stream.close(), prev_kv=False
-            )
+            watch = history.follow(self._told, lambda _: stream.close())
         except StorageError as err:
             self._fail(stream, errors.internal(str(err)))
             return
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds):
-                    while await self._send(stream, last_of(storage.revision)):
+                    while await self._send(stream, last_of(history.revision)):
                         await self._more.wait()
                         await asyncio.sleep(GATHER)
                         self._more.clear()

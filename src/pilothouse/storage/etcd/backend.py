@@ -60,6 +60,8 @@ class EtcdStorage:
         self.rpc = Rpc(servers, tls, routes)
         self.prefix = "/" + prefix.strip("/")
         self.metrics = EtcdMetrics()
+        self.wrote: Callable[[str, int, bytes], None] | None = None
+        """Called with the key, the revision and the author of each write, before the watches tell of it."""
         self._leases = Leases(self.rpc, lease_reuse_seconds, self.metrics)
         self._revision = 1
         self._compacted = 1
@@ -137,7 +139,7 @@ class EtcdStorage:
         return (await self._range(etcd_wire.range_request(*self._span(prefix), count_only=True), 0)).count
 
     async def create(self, key: str, value: bytes, ttl: int = 0, author: bytes = b"") -> KeyValue:
-        answer, lease = await self._put(key, value, 0, ttl)
+        answer, lease = await self._put(key, value, 0, ttl, author)
         if not answer.succeeded:
             raise KeyExists(self._pair(answer.ranges[0].pairs[0]))
         return KeyValue(key, value, answer.revision, answer.revision, lease)
@@ -145,7 +147,7 @@ class EtcdStorage:
     async def update(
         self, key: str, value: bytes, expect: int, ttl: int = 0, author: bytes = b""
     ) -> KeyValue:
-        answer, lease = await self._put(key, value, expect or NEVER, ttl)
+        answer, lease = await self._put(key, value, expect or NEVER, ttl, author)
         pairs = answer.ranges[0].pairs
         if not answer.succeeded:
             raise RevisionConflict(key, self._pair(pairs[0]) if pairs else None)
@@ -154,13 +156,13 @@ class EtcdStorage:
     async def delete(self, key: str, expect: int, last: bytes | None = None, author: bytes = b"") -> KeyValue:
         if last is not None:
             with contextlib.suppress(Full):  # the deletion itself is accepted
-                expect = (await self.update(key, last, expect)).mod
+                expect = (await self.update(key, last, expect, author=author)).mod
         raw = self._key(key)
         answer = await self._txn(
             [etcd_wire.mod_is(raw, expect or NEVER)],
             [etcd_wire.op_delete(raw, prev_kv=True)],
             [etcd_wire.op_range(etcd_wire.range_request(raw))],
-            [key],
+            {key: author},
         )
         if not answer.succeeded:
             pairs = answer.ranges[0].pairs
@@ -185,7 +187,7 @@ class EtcdStorage:
                 lease = await self._leases.get(op.ttl) if op.ttl else 0
                 success.append(etcd_wire.op_put(raw, op.value, lease))
             failure.append(etcd_wire.op_range(etcd_wire.range_request(raw)))
-        answer = await self._txn(compares, success, failure, [op.key for op in ops])
+        answer = await self._txn(compares, success, failure, {op.key: op.author for op in ops})
         if answer.succeeded:
             return answer.revision
         for op, found in zip(ops, answer.ranges, strict=True):
@@ -310,7 +312,9 @@ class EtcdStorage:
         self._revision = max(self._revision, answer.revision)
         return answer
 
-    async def _put(self, key: str, value: bytes, expect: int, ttl: float) -> tuple[TxnAnswer, int]:
+    async def _put(
+        self, key: str, value: bytes, expect: int, ttl: float, author: bytes
+    ) -> tuple[TxnAnswer, int]:
         """Write a key if its revision is `expect`; the result of an update has the key's create revision."""
         self._check_open()
         raw = self._key(key)
@@ -321,7 +325,7 @@ class EtcdStorage:
                 success.append(etcd_wire.op_range(etcd_wire.range_request(raw, keys_only=True)))
             failure = [etcd_wire.op_range(etcd_wire.range_request(raw))]
             try:
-                answer = await self._txn([etcd_wire.mod_is(raw, expect)], success, failure, [key])
+                answer = await self._txn([etcd_wire.mod_is(raw, expect)], success, failure, {key: author})
                 if answer.succeeded:
                     self._full = False
                 return answer, lease
@@ -333,15 +337,19 @@ class EtcdStorage:
         raise AssertionError("unreachable")
 
     async def _txn(
-        self, compares: list[bytes], success: list[bytes], failure: list[bytes], keys: list[str]
+        self, compares: list[bytes], success: list[bytes], failure: list[bytes], authors: dict[str, bytes]
     ) -> TxnAnswer:
+        """Carry out a transaction. authors: of the writes, by their keys."""
         request = etcd_wire.txn_request(compares, success, failure)
         answer = etcd_wire.txn_answer(await self._guard(self.rpc.write(etcd_rpc.TXN, request)))
         revision = answer.revision
         self._revision = max(self._revision, revision)
         if answer.succeeded:
+            if self.wrote is not None:
+                for key, author in authors.items():
+                    self.wrote(key, revision, author)
             for watch, subscriber in list(self._watches.items()):
-                if watch.position < revision and any(key.startswith(subscriber.prefix) for key in keys):
+                if watch.position < revision and any(key.startswith(subscriber.prefix) for key in authors):
                     await watch.reached(revision, CATCH_UP)
         return answer
 

@@ -1,0 +1,99 @@
+"""The changes of a store that forgets them, and knows no authors, until the history has moved them.
+
+The file `history-waiting.db` has the tables of the built-in store, so that the same queries read it. A gap in
+it says which changes are missing, for the store had forgotten them before they were read.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pilothouse.storage.interface import StorageEvent
+from pilothouse.storage.sqlite.changes import GAP, first_of, last_of, revision_of
+from pilothouse.storage.sqlite.file import DataDirectory, newest_id
+
+FILE = "history-waiting.db"
+INSERT = (
+    "INSERT OR REPLACE INTO history (id, key, created, prev, expires, value, author)"
+    " VALUES (?, ?, ?, ?, 0, ?, ?)"
+)
+MOVED = (
+    "DELETE FROM history WHERE id <= :upto"
+    " AND id NOT IN (SELECT prev FROM history WHERE id > :upto AND prev IS NOT NULL)"
+)
+
+
+class SpooledChange(NamedTuple):
+    """A change as the watch of a store tells it, and the bytes of its author."""
+
+    event: StorageEvent
+    author: bytes
+
+
+class Spool(DataDirectory):
+    """Changes in a data directory; used on one thread, and read by a ChangeReader on another."""
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        super().__init__(directory)
+        self.file = self.directory / FILE
+
+    def begin(self) -> int:
+        """Open the file, and lock the directory. The revision up to which it has changes, 0 without any.
+        sqlite3.Error, Unavailable."""
+        self.lock()
+        try:
+            self._db = self.open(authors=True)
+        except BaseException:
+            self.unlock()
+            raise
+        self._db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
+        self._db.execute("PRAGMA wal_autocheckpoint = 1000")
+        newest = revision_of(newest_id(self._db))
+        return newest if newest > 1 else 0
+
+    def end(self) -> None:
+        """Close the file."""
+        self._db.close()
+        self.unlock()
+
+    def add(self, changes: Sequence[SpooledChange]) -> None:
+        """Keep changes, in the order of revisions, of which each revision is whole."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for event, author in changes:
+                kv, prev = event.kv, event.prev
+                before = None
+                if prev is not None:
+                    before = self._id(kv.key, prev.mod)
+                    if before is None:
+                        before = self._next(prev.mod)
+                        self._db.execute(INSERT, (before, kv.key, prev.create, None, prev.value, None))
+                created, value = (0, None) if event.deleted else (kv.create, kv.value)
+                self._db.execute(INSERT, (self._next(kv.mod), kv.key, created, before, value, author))
+
+    def _id(self, key: str, revision: int) -> int | None:
+        row = self._db.execute(
+            "SELECT id FROM history WHERE key = ? AND id >= ? AND id <= ?",
+            (key, first_of(revision), last_of(revision)),
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def _next(self, revision: int) -> int:
+        """The next id that a row of a revision can have."""
+        (found,) = self._db.execute(
+            "SELECT max(id) FROM history WHERE id >= ? AND id <= ?", (first_of(revision), last_of(revision))
+        ).fetchone()
+        return first_of(revision) if found is None else found + 1
+
+    def skip(self, after: int, upto: int) -> None:
+        """Note that the changes of some revisions are missing."""
+        first, last = (f"INSERT OR REPLACE INTO meta VALUES ('{name}', ?)" for name in GAP)
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(first, (last_of(after),))
+            self._db.execute(last, (last_of(upto),))
+
+    def forget(self, upto: int) -> None:
+        """Drop the rows up to an id, but those that later changes have replaced."""
+        self._db.execute(MOVED, {"upto": upto})
+        self._db.executescript("PRAGMA incremental_vacuum(256)")

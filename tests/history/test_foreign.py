@@ -1,0 +1,215 @@
+"""The history of a store that others write as well: authors, gaps, and what a kill leaves."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from clocks import Clock
+from kept_history import DEFAULT, END, PREFIX, ROOT, author, place
+
+from pilothouse.history.file import HistoryError, HistoryFile
+from pilothouse.history.foreign import ForeignChanges
+from pilothouse.history.reader import HistoryReader, KeptChange
+from pilothouse.history.recorder import HistoryRecorder
+from pilothouse.history.spool import Spool
+from pilothouse.storage.interface import Compacted, Op
+from pilothouse.storage.sqlite.backend import SqliteStorage
+from pilothouse.storage.sqlite.changes import ChangeReader, last_of
+
+
+class Followed:
+    """A store that is followed as one to which others write, and its history in another folder."""
+
+    def __init__(
+        self,
+        storage: SqliteStorage,
+        foreign: ForeignChanges,
+        recorder: HistoryRecorder,
+        reader: HistoryReader,
+    ):
+        self.storage = storage
+        self.foreign = foreign
+        self.recorder = recorder
+        self.reader = reader
+
+    async def caught_up(self) -> None:
+        """Return when the spool has all that was written."""
+        async with asyncio.timeout(10):
+            while self.foreign.revision < self.storage.revision:
+                await asyncio.sleep(0.005)
+
+    async def move(self) -> None:
+        """Move all that was written."""
+        await self.caught_up()
+        while await self.recorder.step(last_of(self.foreign.revision)):
+            pass
+
+    async def changes(self) -> list[KeptChange]:
+        """All changes, the oldest first."""
+        return (await self.reader.changes(ROOT, END))[::-1]
+
+    async def at(self, name: str, revision: int) -> Any:
+        """An object as of a revision."""
+        found = await self.reader.get(f"{PREFIX}{name}", revision)
+        return None if found is None else orjson.loads(found.value)
+
+
+@contextlib.asynccontextmanager
+async def followed(storage: SqliteStorage, folder: Path, clock: Any) -> AsyncIterator[Followed]:
+    """The history of a store in another folder."""
+    file, spool = HistoryFile(folder), Spool(folder)
+    foreign = ForeignChanges(storage, spool, recorded=lambda: file.recorded, clock=clock)
+    await foreign.open()
+    recorder = HistoryRecorder(
+        ChangeReader(spool),
+        file,
+        DEFAULT,
+        place_of=place,
+        to_json=lambda key, value: value,
+        revision=lambda: foreign.revision,
+        clock=clock,
+    )
+    await recorder.open()
+    reader = HistoryReader(recorder, file.path, storage, to_json=lambda key, value: value)
+    await reader.open()
+    try:
+        foreign.begin(recorder.recorded)
+        foreign.start()
+        yield Followed(storage, foreign, recorder, reader)
+    finally:
+        await reader.close()
+        await recorder.close()
+        await foreign.close()
+
+
+@contextlib.asynccontextmanager
+async def store(folder: Path) -> AsyncIterator[SqliteStorage]:
+    """A store that others write as well."""
+    storage = SqliteStorage(folder / "store")
+    await storage.start()
+    try:
+        yield storage
+    finally:
+        await storage.close()
+
+
+def body(number: int) -> bytes:
+    return orjson.dumps({"kind": "ConfigMap", "data": {"n": str(number)}})
+
+
+async def test_own_writes_have_their_authors_and_others_say_so(runner: Any, tmp_path: Path) -> None:
+    clock = Clock(1_800_000_000.0)
+    async with store(tmp_path) as storage, followed(storage, tmp_path, clock) as one:
+        own = await storage.create(f"{PREFIX}a", body(0))
+        one.foreign.wrote(own.key, own.mod, author(clock(), "jane"))
+        other = await storage.update(own.key, body(1), own.mod)
+        gone = await storage.delete(own.key, other.mod)
+        one.foreign.wrote(gone.key, gone.mod, author(clock(), "jim"))
+        await one.caught_up()
+        for _ in range(2):  # while the changes wait, and once they have been moved
+            first, second, third = await one.changes()
+            assert (first.revision, second.revision, third.revision) == (own.mod, other.mod, gone.mod)
+            assert first.author and first.author.user == "jane" and first.creates
+            assert second.author and not second.author.is_known and second.time_ms == clock() * 1000
+            assert third.author and third.author.user == "jim" and third.deletes
+            await one.move()
+        assert await one.at("a", own.mod) == orjson.loads(body(0))
+        assert await one.at("a", other.mod) == orjson.loads(body(1))
+        assert await one.at("a", gone.mod) is None
+        assert one.foreign._authors == {}
+
+
+async def test_what_was_written_while_it_was_away_is_read_from_the_store(runner: Any, tmp_path: Path) -> None:
+    clock = Clock(1_800_000_000.0)
+    async with store(tmp_path) as storage:
+        made = []
+        async with followed(storage, tmp_path, clock) as one:
+            made.append((await storage.create(f"{PREFIX}a", body(0))).mod)
+            await one.caught_up()
+            made.append((await storage.update(f"{PREFIX}a", body(1), made[-1])).mod)
+            await one.move()
+            made.append((await storage.update(f"{PREFIX}a", body(2), made[-1])).mod)
+            await one.caught_up()  # a change that has not been moved
+        for number in range(3, 6):
+            made.append((await storage.update(f"{PREFIX}a", body(number), made[-1])).mod)
+        async with followed(storage, tmp_path, clock) as one:
+            await one.move()
+            await storage.compact(storage.revision)
+            assert [change.revision for change in await one.changes()] == made
+            for number, revision in enumerate(made):
+                assert await one.at("a", revision) == orjson.loads(body(number))
+            assert one.recorder.gaps(0, 1 << 62) == []
+
+
+async def test_what_the_store_has_forgotten_is_a_gap(runner: Any, tmp_path: Path) -> None:
+    clock = Clock(1_800_000_000.0)
+    async with store(tmp_path) as storage:
+        async with followed(storage, tmp_path, clock) as one:
+            first = await storage.create(f"{PREFIX}a", body(0))
+            second = await storage.update(f"{PREFIX}a", body(1), first.mod)
+            await one.caught_up()
+        lost = await storage.update(f"{PREFIX}a", body(2), second.mod)
+        kept = await storage.update(f"{PREFIX}a", body(3), lost.mod)
+        await storage.compact(kept.mod)
+        clock.now += 3600
+        async with followed(storage, tmp_path, clock) as one:
+            last = await storage.update(f"{PREFIX}a", body(4), kept.mod)
+            await one.move()
+            await one.move()
+            changes = [change.revision for change in await one.changes()]
+            assert changes == [first.mod, second.mod, last.mod]
+            [text] = one.recorder.gaps(0, 1 << 62)
+            assert f"between the resourceVersions {second.mod} and {kept.mod} are unknown" in text
+            assert "to 2027-01-15T09:00:00.000Z" in text
+            assert one.recorder.gaps(0, 1_700_000_000_000) == []
+            with pytest.raises(Compacted):
+                await one.at("a", first.mod)
+            assert await one.at("a", kept.mod) == orjson.loads(body(3))
+        async with followed(storage, tmp_path, clock) as one:  # it is known after the next start
+            assert len(one.recorder.gaps(0, 1 << 62)) == 1
+
+
+async def test_several_writes_of_one_revision(runner: Any, tmp_path: Path) -> None:
+    async with store(tmp_path) as storage, followed(storage, tmp_path, Clock(1_800_000_000.0)) as one:
+        names = [f"{PREFIX}{name}" for name in "abc"]
+        made = await storage.txn([Op(name, body(0), None) for name in names])
+        changed = await storage.txn([Op(name, body(1), None) for name in names])
+        await one.move()
+        changes = await one.changes()
+        assert [(change.revision, change.key) for change in changes] == [
+            (revision, name) for revision in (made, changed) for name in names
+        ]
+        assert await one.at("b", made) == orjson.loads(body(0))
+
+
+async def test_what_was_moved_is_dropped(runner: Any, tmp_path: Path) -> None:
+    async with store(tmp_path) as storage, followed(storage, tmp_path, Clock(1_800_000_000.0)) as one:
+        mod = (await storage.create(f"{PREFIX}a", body(0))).mod
+        for number in range(1, 30):
+            mod = (await storage.update(f"{PREFIX}a", body(number), mod)).mod
+        await one.move()
+        left = await storage.update(f"{PREFIX}a", body(99), mod)
+        await one.caught_up()
+        await one.foreign._thread.run(one.foreign._spool.forget, one.recorder._file.recorded)
+        rows = await one.foreign._thread.run(
+            lambda: one.foreign._spool._db.execute("SELECT id >> 12 FROM history ORDER BY id").fetchall()
+        )
+        assert [row[0] for row in rows] == [mod, left.mod]
+        await one.move()
+        assert await one.at("a", mod) == orjson.loads(body(29))
+
+
+async def test_the_history_of_another_store_is_refused(runner: Any, tmp_path: Path) -> None:
+    clock = Clock(1_800_000_000.0)
+    async with store(tmp_path) as storage, followed(storage, tmp_path, clock) as one:
+        mod = (await storage.create(f"{PREFIX}a", body(0))).mod
+        await storage.update(f"{PREFIX}a", body(1), mod)
+        await one.move()
+    async with store(tmp_path / "new") as storage:
+        with pytest.raises(HistoryError, match="belongs to another store"):
+            async with followed(storage, tmp_path, clock):
+                pass
