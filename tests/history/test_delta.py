@@ -215,7 +215,7 @@ def test_small_changes_lead_back_at_once(first: Any, edits: list[Any]) -> None:
 
 
 def test_more_places_than_one_walk_sets() -> None:
-    first = {f"member-{number}": {"a": number, "b": [number]} for number in range(300)}
+    first = {f"member-{number}": {"a": number, "b": [number]} for number in range(100)}
     last = {name: {"a": one["a"], "b": [f"{one['b']}"]} for name, one in first.items()}
     found = rewound(orjson.dumps(last), deltas_of([first, last]))
     assert found is not None and orjson.loads(found) == first

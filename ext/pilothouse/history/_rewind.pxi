@@ -5,7 +5,7 @@
 
 cdef enum:
     MOST_PLACES = 64                  # places that one walk sets
-    MOST_STEPS = 512                  # of one delta; a longer one is left to undo()
+    MOST_STEPS = 256                  # of one delta; a longer one is left to undo()
     LONG = 1 << 16                    # bytes from which on the interpreter lock is released
 
 ctypedef unsigned long long Places    # a set of places: a bit for each
@@ -113,18 +113,20 @@ cdef void put_back(Rewind* way, Piece* walk, Places live, int depth) noexcept no
     way.failed = True
 
 
-cdef void put_value(Rewind* way, Piece* walk, Py_ssize_t end, Places mine, Py_ssize_t step, int depth) noexcept nogil:
+cdef void put_value(Rewind* way, Piece* walk, Places mine, Py_ssize_t step, int depth) noexcept nogil:
     """Put the value of a member or element at or below which some places are; the walk goes behind it.
 
-    end: of the value. step: bytes of the name or index.
+    step: bytes of the name or index.
     """
     cdef Place* place = &way.places[first_of(mine)]
+    cdef Py_ssize_t end
     if place.at + step < place.size:
         move(way, mine, step + 1)
         put_back(way, walk, mine, depth + 1)
         move(way, mine, -step - 1)
-        way.failed |= walk.at != end
-    elif mine & (mine - 1):  # another one is below it
+        return
+    end = after_value(walk.text, walk.at, walk.end)
+    if end <= walk.at or mine & (mine - 1):  # another one is below it
         way.failed = True
     elif place.first >= 0:
         put_elements(way, place, Piece(walk.text, walk.at, end))
@@ -144,22 +146,26 @@ cdef void put_members(Rewind* way, Piece* walk, Places live, int depth) noexcept
     begun = way.made[way.turn].size
     while not way.failed and goes_on(walk, c'}'):
         start = walk.at
-        if not (read_name(walk, &member) and read_end(walk, &member)):
+        if not read_name(walk, &member):
             way.failed = True
             return
-        mine = named(way, live, member.name, member.size)
+        mine = named(way, live & ~found, member.name, member.size)
         found |= mine
         if mine:
             place = &way.places[first_of(mine)]
             if place.value == NULL and place.at + member.size == place.size:
+                way.failed |= not read_end(walk, &member)
                 walk.at = member.end
                 continue
+        elif not read_end(walk, &member):
+            way.failed = True
+            return
         if way.made[way.turn].size > begun:
             put(way, b",", 1)
         walk.at = member.value
         if mine:
             put(way, member.name, member.size + 1)
-            put_value(way, walk, member.end, mine, member.size, depth)
+            put_value(way, walk, mine, member.size, depth)
         else:
             put(way, walk.text + start, member.end - start)
             walk.at = member.end
@@ -198,10 +204,6 @@ cdef void put_list(Rewind* way, Piece* walk, Places live, int depth) noexcept no
     walk.at += 1
     put(way, b"[", 1)
     while not way.failed and goes_on(walk, c']'):
-        end = after_value(walk.text, walk.at, walk.end)
-        if end <= walk.at:
-            way.failed = True
-            return
         mine = 0
         if found != live:
             size = snprintf(digits, sizeof(digits), b"%zd", index)
@@ -210,8 +212,12 @@ cdef void put_list(Rewind* way, Piece* walk, Places live, int depth) noexcept no
         if index:
             put(way, b",", 1)
         if mine:
-            put_value(way, walk, end, mine, size, depth)
+            put_value(way, walk, mine, size, depth)
         else:
+            end = after_value(walk.text, walk.at, walk.end)
+            if end <= walk.at:
+                way.failed = True
+                return
             put(way, walk.text + walk.at, end - walk.at)
             walk.at = end
         index += 1
@@ -265,13 +271,13 @@ cdef void gather(Rewind* way, Place place) noexcept nogil:
     way.count += 1
 
 
-cdef bint read_step(Piece step, Place* place) noexcept nogil:
-    """The place that a step of a delta is about, and the value that it had."""
+cdef bint read_step(Piece* step, Place* place) noexcept nogil:
+    """The place that a step of a delta is about, and the value that it had; the walk goes behind it."""
     cdef const char* text = step.text
     cdef char kind
     cdef Py_ssize_t at = step.at + 5, end
     cdef Piece walk
-    if step.end - step.at < 9 or text[step.at + 1] != c'"' or text[at] != c'[':
+    if step.end - step.at < 9 or memcmp(text + step.at, b'["', 2) or text[at] != c'[':
         return False
     kind = text[step.at + 2]
     end = after_value(text, at, step.end)
@@ -279,9 +285,6 @@ cdef bint read_step(Piece step, Place* place) noexcept nogil:
     if place.size <= 0 or text[end] != c',':
         return False
     at = end + 1
-    if kind == c'+':
-        place.value = NULL
-        return True
     if kind == c'~':
         place.first = 0
         while c'0' <= text[at] <= c'9':
@@ -292,7 +295,13 @@ cdef bint read_step(Piece step, Place* place) noexcept nogil:
     if end <= at:
         return False
     place.value, place.length = text + at, end - at
-    if kind == c'~':
+    if kind == c'+':
+        place.value = NULL
+    elif kind == c'=':
+        if text[end] != c',':
+            return False
+        end = after_value(text, end + 1, step.end)
+    elif kind == c'~':
         if text[at] != c'[' or text[end] != c',' or text[end + 1] != c'[':
             return False
         place.value, place.length = text + at + 1, end - at - 2
@@ -304,31 +313,26 @@ cdef bint read_step(Piece step, Place* place) noexcept nogil:
                 return False
             walk.at = end
             place.news += 1
+        end = walk.at + 1
+    if not 0 < end < step.end or text[end] != c']':
+        return False
+    step.at = end + 1
     return True
 
 
 cdef void follow(Rewind* way, Piece delta) noexcept nogil:
     """Gather the steps of one delta, the last first."""
-    cdef Py_ssize_t bounds[MOST_STEPS + 1]
-    cdef Py_ssize_t end
+    cdef Place steps[MOST_STEPS]
     cdef int count = 0
-    cdef Place place
     delta.at += 1
     while goes_on(&delta, c']'):
-        end = after_value(delta.text, delta.at, delta.end)
-        if end <= delta.at or count == MOST_STEPS:
+        if count == MOST_STEPS or not read_step(&delta, &steps[count]):
             way.failed = True
             return
-        bounds[count] = delta.at
-        delta.at = end
         count += 1
-    bounds[count] = delta.at + 1
     while count and not way.failed:
         count -= 1
-        if read_step(Piece(delta.text, bounds[count], bounds[count + 1] - 1), &place):
-            gather(way, place)
-        else:
-            way.failed = True
+        gather(way, steps[count])
 
 
 cdef void follow_all(Rewind* way, Piece* deltas, Py_ssize_t count) noexcept nogil:

@@ -1,15 +1,28 @@
 # Walks over texts of compact JSON. Included by _delta.pyx.
 
-cdef Py_ssize_t after_string(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+cdef enum:
+    WORD = 8
+
+cdef unsigned long long ONES = 0x0101010101010101, HIGH = 0x8080808080808080, QUOTES = 0x2222222222222222
+
+
+cdef inline Py_ssize_t after_string(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
     """The offset behind the string whose opening quote is at `at`, -1 when it does not end."""
     cdef Py_ssize_t first = at + 1, back
-    cdef const char* quote
+    cdef unsigned long long word
     at = first
     while at < end:
-        quote = <const char*>memchr(text + at, c'"', end - at)
-        if quote == NULL:
+        if at + WORD <= end:    # most strings are short: a call of memchr would cost more
+            memcpy(&word, text + at, WORD)
+            word ^= QUOTES
+            if not (word - ONES) & ~word & HIGH:
+                at += WORD
+                continue
+        while at < end and text[at] != c'"':
+            at += 1
+        if at == end:
             return -1
-        at = quote - text + 1
+        at += 1
         back = at - 2
         while back >= first and text[back] == c'\\':
             back -= 1

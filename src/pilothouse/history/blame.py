@@ -1,6 +1,6 @@
 """Of each field of an object, the change that has set it last."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -69,11 +69,14 @@ def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange
     """
     spliced: dict[Path, tuple[int, int, int]] = {}
     delta = orjson.loads(change.value)
-    for kind, names, *values in joined(delta) if delta and delta[0][0] == "-" else delta:
-        path = tuple(names)
-        if kind == "=" and path in open_ and not isinstance(values[1], dict | list):
-            found[open_.pop(path)] = change  # most changes: one value is in place of another
+    for step in joined(delta) if delta and delta[0][0] == "-" else delta:
+        kind, path = step[0], tuple(step[1])
+        if kind == "=" and not isinstance(step[3], (dict, list)):  # PERF: most steps are such
+            number = open_.pop(path, None)
+            if number is not None:
+                found[number] = change
             continue
+        values = step[2:]
         emptied = path[:-1] if kind == "-" else path if kind == "~" else None
         if emptied in open_:  # a list or an object without anything in it is a field by itself
             found[open_.pop(emptied)] = change
@@ -140,15 +143,27 @@ def _unchanged(
     return kept
 
 
-def leaves_of(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+def leaves_of(path: Path, value: Any) -> list[tuple[Path, Any]]:
     """The values of an object that have no members or elements, with their paths; what is below many levels
     counts as one value."""
-    waiting = [(path, value)]
-    while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, dict) and value and len(path) < DEEPEST:
-            waiting += [((*path, name), each) for name, each in reversed(value.items())]
-        elif isinstance(value, list) and value and len(path) < DEEPEST:
-            waiting += [((*path, place), each) for place, each in reversed([*enumerate(value)])]
+    found: list[tuple[Path, Any]] = []
+    _gather(path, value, found)
+    return found
+
+
+def _gather(path: Path, value: Any, found: list[tuple[Path, Any]]) -> None:
+    items: Iterable[tuple[str | int, Any]] = ()
+    if len(path) < DEEPEST:
+        if isinstance(value, dict):
+            items = value.items()
+        elif isinstance(value, list):
+            items = enumerate(value)
+    whole = True
+    for name, each in items:
+        whole = False
+        if isinstance(each, (dict, list)):
+            _gather((*path, name), each, found)
         else:
-            yield path, value
+            found.append(((*path, name), each))
+    if whole:
+        found.append((path, value))

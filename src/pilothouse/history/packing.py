@@ -57,12 +57,12 @@ def pack(data: bytes) -> bytes:
 
 def unpack(data: bytes) -> bytes:
     """The value that was kept; ValueError for bytes that pack() does not make."""
-    kind, rest = data[:1], data[1:]
-    if kind == RAW:
+    rest = data[1:]
+    if data.startswith(RAW):
         return rest
-    if kind != DEFLATED:
-        raise ValueError(f"the value in the history has the unknown form {kind!r}")
-    inflate = zlib.decompressobj(WINDOW, zdict=DICTIONARY)
+    if not data.startswith(DEFLATED):
+        raise ValueError(f"the value in the history has the unknown form {data[:1]!r}")
+    inflate = zlib.decompressobj(WINDOW, DICTIONARY)
     try:
         value = inflate.decompress(rest)
     except zlib.error as error:

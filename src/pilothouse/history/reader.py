@@ -27,16 +27,20 @@ MOST_BYTES = 4 << 20
 """Bytes of values that are in memory for one step, and one value more."""
 
 CHANGED_SINCE = (
-    "SELECT key, id FROM objects WHERE key >= ? AND key < ? AND EXISTS (SELECT 1 FROM changes"
-    " WHERE object = objects.id AND changes.id > ? AND changes.id <= ?) ORDER BY key"
+    "SELECT key, id, (SELECT max(id) FROM changes WHERE object = objects.id AND changes.id <= :after)"
+    " FROM objects WHERE key >= :first AND key < :end AND EXISTS (SELECT 1 FROM changes"
+    " WHERE object = objects.id AND changes.id > :after AND changes.id <= :upto) ORDER BY key"
 )
 OF_OBJECT = "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
-LATEST = "SELECT max(id) FROM changes WHERE object = ? AND id <= ?"
 COLUMNS = "c.id, o.key, c.kind, c.time, a.author, c.audit, c.value"
 CHANGES = (
     f"SELECT {COLUMNS} FROM changes c JOIN objects o ON o.id = c.object"
     " LEFT JOIN authors a ON a.id = c.author WHERE c.id < ? AND c.id > ? {where} ORDER BY c.id DESC"
 )
+
+
+ChangedObject = tuple[str, int, int | None]
+"""The key and the id of an object that was changed, and the id of its last change before that."""
 
 
 class KeptChange(NamedTuple):
@@ -201,7 +205,7 @@ class HistoryReader:
         them."""
         now = {kv.key: kv for kv in base}
         done: dict[str, KeyValue | None] = {}
-        changed: list[tuple[str, int]] | None = None
+        changed: list[ChangedObject] | None = None
         while changed is None or changed:
             some, changed = await self._read(self._changes_of, changed, keys, ids, now, done)
             if some:  # they are encrypted
@@ -215,23 +219,24 @@ class HistoryReader:
 
     def _changes_of(
         self,
-        objects: list[tuple[str, int]] | None,
+        objects: list[ChangedObject] | None,
         keys: tuple[str, str],
         ids: tuple[int, int],
         now: dict[str, KeyValue],
         done: dict[str, KeyValue | None],
-    ) -> tuple[dict[str, tuple[int, list[Any]]], list[tuple[str, int]]]:
+    ) -> tuple[dict[str, tuple[int, list[Any]]], list[ChangedObject]]:
         """For some of the objects, by key, the last row before the changes with ids between two, and these up
         to the first that keeps the whole object; and the objects that are left.
 
-        objects: keys and the ids of the objects, None for all between two keys that have such changes. What
-        needs no keys to be fetched is undone at once, and none of the answer.
+        objects: None for all between two keys that have such changes. What needs no keys to be fetched is
+        undone at once, and is none of the answer.
         """
         if objects is None:
-            objects = self._db.execute(CHANGED_SINCE, (*keys, *ids)).fetchall()
+            names = ("first", "end", "after", "upto")
+            objects = self._db.execute(CHANGED_SINCE, dict(zip(names, (*keys, *ids), strict=True))).fetchall()
         found: dict[str, tuple[int, list[Any]]] = {}
         after, size, left = ids[0], 0, []
-        for place, (key, object_id) in enumerate(objects):
+        for place, (key, object_id, before) in enumerate(objects):
             if size > MOST_BYTES:
                 left = objects[place:]
                 break
@@ -241,7 +246,6 @@ class HistoryReader:
                 size += len(row[2] or b"")
                 if row[1] != ChangeKind.CHANGED:
                     break
-            (before,) = self._db.execute(LATEST, (object_id, after)).fetchone()
             found[key] = before or 0, rows
         if self._ciphers is not None:
             return found, left
