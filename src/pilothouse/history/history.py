@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pilothouse.api._json import splice
 from pilothouse.history.author import Authors
 from pilothouse.history.file import HistoryFile
 from pilothouse.history.foreign import ForeignChanges, OthersStorage
@@ -134,4 +133,4 @@ class History:
 
 
 def _entry(kv: KeyValue) -> Entry:
-    return Entry(kv.key, splice(kv.value, kv.mod), kv.mod, kv.create)
+    return Entry(kv.key, kv.value, kv.mod, kv.create)
