@@ -9,6 +9,8 @@ import yaml
 
 from pilothouse.commands import history
 from pilothouse.commands.api import Api
+from pilothouse.history.file import HistoryGap
+from pilothouse.history.recorder import HistoryRecorder
 from pilothouse.testing.server import InProcess
 
 if TYPE_CHECKING:
@@ -186,3 +188,26 @@ def test_a_terminal_is_asked_for_its_width(kept: "Kept", monkeypatch: pytest.Mon
     monkeypatch.setenv("NO_COLOR", "1")
     _, text = kept.run("history", "-n", kept.namespace)
     assert max(map(len, text.split("\n"))) == 60
+
+
+def test_what_is_wrong_with_the_history_is_told(kept: "Kept", monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lag and gaps, as warnings that kubectl shows as well."""
+    kept.create(MAPS, "a", data={"k": "1"})
+    assert "Warning" not in kept.run("history", "-n", kept.namespace)[1]
+    recorder = kept.server._server.cluster.handlers.verbs.history.recorder
+    gap = HistoryGap(10 << 12, 20 << 12, 1_800_000_000_000, 1_800_000_060_000)
+    monkeypatch.setattr(recorder._file, "gaps", [gap])
+    monkeypatch.setattr(HistoryRecorder, "condition", "the history is 700 s behind")
+    status, text = kept.run("history", "-A")
+    assert status == 0
+    assert text.count("Warning: the history is 700 s behind\n") == 1
+    said = "from 2027-01-15T08:00:00.000Z to 2027-01-15T08:01:00.000Z: changes between the resourceVersions 10 and 20"
+    assert text.count(said) == 1
+    _, text = kept.run("history", "-n", kept.namespace, "--until=1h")
+    assert said not in text, "the changes that are asked for were before the gap"
+
+
+def test_a_change_by_another_server_says_so() -> None:
+    assert "(another server)" in history.table(
+        [change("r1", authorUnknown="another server has made the change")]
+    )

@@ -5,8 +5,10 @@ from typing import cast
 import pytest
 
 from pilothouse.api.values.fields import Object
+from pilothouse.commands import top
 from pilothouse.commands.api import Api, ApiError
-from pilothouse.commands.readings import ClusterReadings
+from pilothouse.commands.readings import ClusterReadings, Reading, sheet
+from pilothouse.commands.samples import parse
 
 
 class OneServer:
@@ -51,3 +53,21 @@ def test_the_server_of_the_kubeconfig_may_end_while_another_one_answers() -> Non
         cluster.read()
     first.up = second.up = True
     assert sorted(cluster.read()) == ["1.000000", "2.000000"] and cluster.notes == []
+
+
+def test_a_history_that_is_behind_is_told() -> None:
+    """The servers keep one each; the one that is furthest behind counts."""
+
+    def lines(*lags: float) -> str:
+        found = {
+            str(number): Reading(
+                1.0, parse(f"process_start_time_seconds 1\npilothouse_history_lag_seconds {lag}\n")
+            )
+            for number, lag in enumerate(lags)
+        }
+        return "\n".join(
+            top._summary(sheet({key: one._replace(at=0.0) for key, one in found.items()}, found))
+        )
+
+    assert "history IS BEHIND by 700 s" in lines(3.0, 700.0)
+    assert "BEHIND" not in lines(3.0, 599.0)

@@ -256,7 +256,7 @@ def test_a_long_delta_is_followed_too() -> None:
     ],
 )
 def test_a_delta_of_another_object_is_refused(delta: bytes) -> None:
-    """Whatever the bytes are, nothing is read beside them."""
+    """Nothing is read beside the bytes."""
     found = rewound(b'{"a":{"b":1},"l":[1,2,3]}', [delta])
     assert found is None or orjson.loads(found)["l"] == [1, 2, 3]
 

@@ -16,7 +16,7 @@ its old place among the others is told as gone and new; the steps of members tha
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 cdef enum:
     AHEAD = 16                        # members among which one is looked for that is not in its place
@@ -33,7 +33,7 @@ cdef struct Text:
     char* start
     Py_ssize_t size, room
 
-cdef struct Level:                    # an object or list: its offset, that of a member or element, and its index
+cdef struct Level:                    # an object or list: where it is, one of its members, and the index of that
     Py_ssize_t at, member, index
 
 cdef struct Delta:

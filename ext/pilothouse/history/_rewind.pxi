@@ -1,7 +1,8 @@
-# The text of an object before some changes, made of the text after them by their deltas. Included by _delta.pyx.
+# The text of an object before some changes, made of the text after them by their deltas. Included by
+# _delta.pyx.
 #
-# Steps of several deltas are gathered, so that one walk over the text sets all of them. Those that meet, as one
-# inside the value of another, are set in walks of their own.
+# Steps of several deltas are gathered, so that one walk over the text sets all of them. Those that meet, as
+# one inside the value of another, are set in walks of their own.
 
 cdef enum:
     MOST_PLACES = 64                  # places that one walk sets
@@ -15,7 +16,7 @@ cdef struct Place:                    # a place in the object, and the value tha
     Py_ssize_t size, at               # bytes of the path; the offset of the element that is looked for
     const char* value                 # NULL where there was none
     Py_ssize_t length                 # bytes of the value
-    Py_ssize_t first, news            # in a list, the value stands in place of so many elements; first is -1 else
+    Py_ssize_t first, news            # of a list: in place of how many elements it stands; first is -1 else
 
 cdef struct Rewind:
     Text made[2]                      # what the last walk has made, and the walk before it
@@ -51,7 +52,7 @@ cdef inline bint looks_for(Place* place, const char* name, Py_ssize_t size) noex
 
 
 cdef Places named(Rewind* way, Places live, const char* name, Py_ssize_t size) noexcept nogil:
-    """Those of some places that are at or below the member or element with a name."""
+    """The places, of some, that are at or below the member or element with a name."""
     cdef Places found = 0
     cdef int number
     for number in range(way.count):
@@ -344,7 +345,10 @@ cdef void follow_all(Rewind* way, Piece* deltas, Py_ssize_t count) noexcept nogi
 
 
 def rewound(bytes new not None, list deltas not None):
-    """The text before some changes; `deltas` are theirs, the newest first. None where that is left to undo()."""
+    """The text before some changes; `deltas` are theirs, the newest first.
+
+    None where that is left to undo().
+    """
     cdef Rewind* way = <Rewind*>malloc(sizeof(Rewind))
     cdef Piece* pieces = <Piece*>malloc(max(len(deltas), 1) * sizeof(Piece))
     cdef Py_ssize_t number, size = len(new), count = len(deltas)

@@ -106,11 +106,11 @@ class Cluster:
         history = await open_history(
             host.config.store,
             host.storage,
-            host.config.data.directory,
             registry,
             host.offload.turns,
             host.metrics,
             opened,
+            directory=host.config.data.directory,
         )
         return _wired(host, named, registry, signer, history, opened)
 

@@ -19,11 +19,12 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 async def open_history(
     options: StoreOptions,
     storage: Storage,
-    directory: Path,
     registry: Registry,
     turns: Turns,
     metrics: MetricsRegistry,
     opened: Opened,
+    *,
+    directory: Path,
 ) -> History | None:
     """The history, which keeps changes from now on; None where no flag asks for one. `storage` is open."""
     if not options.keeps_history:

@@ -37,7 +37,7 @@ def field_of(text: str) -> Field:
 
 
 def without(kind: ChangeKind, value: bytes, fields: Sequence[Field]) -> bytes:
-    """What is kept of a change, without the values of some fields."""
+    """The kept value of a change, without the values of some fields."""
     kept = orjson.loads(value)
     for field in fields:
         if kind is ChangeKind.CHANGED:

@@ -27,7 +27,7 @@ from pilothouse.offload import Turns
 from pilothouse.storage.interface import KeyValue, StorageError
 from pilothouse.storage.sqlite.changes import (
     ChangeReader,
-    Follower,
+    LaterChange,
     StoredChange,
     first_of,
     last_of,
@@ -135,14 +135,14 @@ class HistoryRecorder(BackgroundTask):
 
     @property
     def condition(self) -> str:
-        """What is wrong with the history, "" when nothing is."""
+        """A sentence about what is wrong with the history, "" when nothing is."""
         lag = self.lag
         if lag <= BEHIND:
             return ""
         return f"the history is {lag:.0f} s behind: of changes of a status it keeps the last ones only"
 
     def gaps(self, since_ms: int, until_ms: int) -> list[str]:
-        """What is to be said of gaps between two times, the latest of them."""
+        """Sentences about the latest gaps between two times."""
         return [
             f"the history has a gap from {timestamp(gap.began_ms)} to {timestamp(gap.ended_ms)}: changes"
             f" between the resourceVersions {revision_of(gap.first)} and {revision_of(gap.last)} are unknown"
@@ -324,7 +324,7 @@ class HistoryRecorder(BackgroundTask):
             return False
         return author.subresource_of(author.parts(change.author)[2]) == STATUS
 
-    def _is_followed(self, change: StoredChange, later: Follower, *, late: bool) -> bool:
+    def _is_followed(self, change: StoredChange, later: LaterChange, *, late: bool) -> bool:
         """Whether to leave out a change of a status, for another one of the same minute follows.
 
         What is kept next of the object then starts from before this change.
@@ -363,7 +363,7 @@ class HistoryRecorder(BackgroundTask):
         except (StorageError, ValueError) as error:
             kind, value = self._unreadable(change, stored, error), b""
         at = at or int(self._clock() * 1000)
-        return RecordedChange(change.id, change.key, kind, at, who, audit_id, value)
+        return RecordedChange(change.id, change.key, kind, at, who, audit_id, value=value)
 
     def _told(self, change: StoredChange, stored: bytes | None, *, whole: bool) -> tuple[ChangeKind, bytes]:
         """The kind of a change, and what is kept of it. StorageError, ValueError: a value cannot be read."""
@@ -387,11 +387,11 @@ class HistoryRecorder(BackgroundTask):
         return ChangeKind.UNREADABLE if change.new is not None else ChangeKind.UNREADABLE_DELETED
 
 
-def _followers(changes: Sequence[StoredChange]) -> Iterable[Follower | None]:
+def _followers(changes: Sequence[StoredChange]) -> Iterable[LaterChange | None]:
     """For each change the next one of its key among them."""
-    next_of: dict[str, Follower] = {}
-    found: list[Follower | None] = []
+    next_of: dict[str, LaterChange] = {}
+    found: list[LaterChange | None] = []
     for change in reversed(changes):
         found.append(next_of.get(change.key))
-        next_of[change.key] = Follower(change.deleted, change.author)
+        next_of[change.key] = LaterChange(change.deleted, change.author)
     return reversed(found)

@@ -49,7 +49,7 @@ PAGE = 100
 """Objects that are read from the past in one go."""
 
 
-class Pair(NamedTuple):
+class ThenAndNow(NamedTuple):
     """An object as it was, and the present one; None where there is none. size: bytes of the larger one."""
 
     key: str
@@ -242,7 +242,7 @@ async def _planned(
     return writes, restoration
 
 
-def _pairs(then: Sequence[Entry], now: Sequence[Entry], selector: Selector) -> list[Pair]:
+def _pairs(then: Sequence[Entry], now: Sequence[Entry], selector: Selector) -> list[ThenAndNow]:
     """The objects as they were and as they are, by key; those that the selector chooses, as they were."""
     old = {entry.key: entry.value for entry in then}
     present = {entry.key: entry.value for entry in now}
@@ -250,16 +250,16 @@ def _pairs(then: Sequence[Entry], now: Sequence[Entry], selector: Selector) -> l
     return [pair for pair in pairs if selector.matches_labels(_labels(pair.then or pair.now))]
 
 
-def _pair(key: str, then: bytes | None, now: bytes | None) -> Pair:
+def _pair(key: str, then: bytes | None, now: bytes | None) -> ThenAndNow:
     old, present = (None if value is None else orjson.loads(value) for value in (then, now))
-    return Pair(key, old, present, max(len(then or b""), len(now or b"")))
+    return ThenAndNow(key, old, present, max(len(then or b""), len(now or b"")))
 
 
 def _labels(obj: Object | None) -> dict[str, str] | None:
     return None if obj is None else obj["metadata"].get("labels")
 
 
-def _plans(place_of: Callable[[str], Place], pairs: list[Pair], prune: bool) -> list[PlannedWrite]:
+def _plans(place_of: Callable[[str], Place], pairs: list[ThenAndNow], prune: bool) -> list[PlannedWrite]:
     return [
         plan(*place_of(key), old, present, prune=prune)._replace(size=size)
         for key, old, present, size in pairs

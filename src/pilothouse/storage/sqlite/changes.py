@@ -36,8 +36,8 @@ class StoredChange(NamedTuple):
     old: bytes | None
 
 
-class Follower(NamedTuple):
-    """What is told of the change that follows one of the same key."""
+class LaterChange(NamedTuple):
+    """A change that follows another one of the same key."""
 
     deleted: bool
     author: bytes
@@ -107,10 +107,10 @@ class ChangeReader:
             size += len(change.new or b"") + len(change.old or b"")
         return found, False
 
-    def next(self, key: str, after: int, before: int) -> Follower | None:
+    def next(self, key: str, after: int, before: int) -> LaterChange | None:
         """The next change of a key with an id between two."""
         row = self._db.execute(NEXT, (key, after, before)).fetchone()
-        return None if row is None else Follower(not row[0], row[1] or b"")
+        return None if row is None else LaterChange(not row[0], row[1] or b"")
 
     def first_after(self, id: int, time_ms: int, time_of: Callable[[bytes], int]) -> int:
         """The id of the first row above an id whose author says that it was written after a time; 0 for
