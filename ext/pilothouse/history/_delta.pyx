@@ -33,7 +33,7 @@ cdef struct Text:
     char* start
     Py_ssize_t size, room
 
-cdef struct Level:                    # an object or list: where it is, one of its members, and the index of that
+cdef struct Level:                    # an object or list: where it is, a member of it, and its index
     Py_ssize_t at, member, index
 
 cdef struct Delta:

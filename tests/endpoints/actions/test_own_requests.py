@@ -1,15 +1,15 @@
 """An undo tells in a dry run what it would write, and reaches every object by its own name."""
 
-import threading
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
-import orjson
 import pytest
 
-from pilothouse.endpoints.actions import own_requests
-from pilothouse.offload import INLINE, ROOM_OF_USER
+from pilothouse.endpoints.actions.own_requests import OwnRequests
+from pilothouse.offload import INLINE, ROOM_OF_USER, Offload
+from pilothouse.registry.catalog import Catalog, built_in
+from pilothouse.server.request import Response
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 CLUSTER_ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
@@ -43,29 +43,38 @@ def test_names_with_signs_of_addresses(history: Any) -> None:
     assert history.admin.ok("GET", other)["metadata"]["labels"] == {"x": "y"}
 
 
-def test_large_objects_are_worked_on_beside_the_loop(history: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restore of more than the room of a user does not wait for itself."""
-    seen: list[tuple[int, str]] = []
-
-    def dumps(value: Any) -> bytes:
-        found = orjson.dumps(value)
-        seen.append((len(found), threading.current_thread().name))
-        return found
-
-    def loads(data: bytes) -> Any:
-        seen.append((len(data), threading.current_thread().name))
-        return orjson.loads(data)
-
+def test_a_restore_of_more_than_the_room_of_a_user_does_not_wait_for_itself(history: Any) -> None:
     space = history.namespace("large")
     maps, size, count = f"/api/v1/namespaces/{space}/configmaps", 700_000, ROOM_OF_USER // 700_000 + 2
     for number in range(count):
         history.admin.ok("POST", maps, {"metadata": {"name": f"m{number}"}, "data": {"a": "x" * size}})
     then = str(history.revision)
     history.admin.ok("DELETE", maps)
-    monkeypatch.setattr(own_requests, "orjson", SimpleNamespace(dumps=dumps, loads=loads))
     spec = {"namespace": space, "resources": ["configmaps"], "revision": then}
     results = history.admin.review("restores", spec)["results"]
     assert sum(one["action"] == "Created" for one in results) >= count
-    large = [thread for length, thread in seen if length > size]
-    assert len(large) == 2 * count and {*large} == {"offload"}
-    assert "offload" not in {thread for length, thread in seen if length < INLINE}
+
+
+class Counted(Offload):
+    """Threads whose steps are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    async def _run(self, work: Any, call: Any) -> Any:
+        self.steps += 1
+        return await super()._run(work, call)
+
+
+@pytest.mark.parametrize(("size", "steps"), [(INLINE // 2, 0), (2 * INLINE, 2)])
+async def test_large_objects_are_worked_on_beside_the_loop(runner: Any, size: int, steps: int) -> None:
+    offload, maps = Counted(), Catalog(built_in()).by_group_resource("configmaps")
+    first = SimpleNamespace(headers={}, all_headers=[], peer=None, peer_certificates=None)
+    context: Any = SimpleNamespace(request=first, user=SimpleNamespace(name="jane"))
+    requests = OwnRequests(lambda request: Response(201, request.body), context, offload)
+    obj = {"data": {"a": "x" * size}}
+    assert maps is not None
+    answer = await requests.send("POST", maps, "default", "", obj, {}, size=size)
+    assert answer.obj == obj and offload.steps == steps
+    offload.close()

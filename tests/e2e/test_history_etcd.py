@@ -1,0 +1,115 @@
+"""The history of servers that share an etcd: each knows its own users, and says so of the others."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventually import eventually
+
+from pilothouse.storage.sqlite.changes import last_of
+from pilothouse.testing.client import KubeClient, RefusedError
+from pilothouse.testing.etcd import BINARY, EtcdCluster
+from pilothouse.testing.server import InProcess
+
+pytestmark = [
+    pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server"),
+    pytest.mark.slow,
+]
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+CHANGES = "/apis/history.pilothouse.dev/v1/namespaces/default/changes?fieldSelector=object.resource=configmaps"
+MERGE = "application/merge-patch+json"
+
+
+class Pair:
+    """Two servers over one etcd, of which both keep a history."""
+
+    def __init__(self, url: str) -> None:
+        flags = ["--storage-backend=etcd3", f"--etcd-servers={url}", "--history"]
+        self.one, self.other = InProcess(flags), InProcess(flags)
+        self.clients: list[KubeClient] = []
+
+    def start(self) -> None:
+        """Start both."""
+        for server in (self.one, self.other):
+            server.start()
+            self.clients.append(server._client())
+
+    def stop(self) -> None:
+        """Stop both."""
+        for client, server in zip(self.clients, (self.one, self.other), strict=True):
+            client._connection.close()
+            server.stop()
+
+    def move(self, server: InProcess) -> None:
+        """Move what a server's history has been told, and compact the store."""
+
+        async def work() -> None:
+            cluster = server._server.cluster
+            history, storage = cluster.handlers.verbs.history, cluster.registry.storage
+            while await history.recorder.step(last_of(history.revision)):
+                pass
+            await storage.compact(history.recorder.recorded)
+
+        server.run(work())
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with EtcdCluster(tmp_path) as etcd:
+        pair = Pair(etcd.urls[0])
+        pair.start()
+        yield pair
+        pair.stop()
+
+
+def changed(client: KubeClient, name: str, count: int) -> list[Any]:
+    """The changes of a ConfigMap, the oldest first, once there are so many."""
+
+    def found() -> list[Any]:
+        items: list[Any] = client.call("GET", f"{CHANGES},object.name={name}")["items"]
+        return items[::-1] if len(items) == count else []
+
+    return eventually(found, "changes")
+
+
+def test_each_server_knows_its_own_users(pair: Pair) -> None:
+    one, other = pair.clients
+    made = one.call("POST", MAPS, {"metadata": {"name": "a"}, "data": {"n": "0"}})
+    by_other = eventually(
+        lambda: other.call("PATCH", f"{MAPS}/a", {"data": {"n": "1"}}, MERGE), "the object on the other server"
+    )
+    one.call("PATCH", f"{MAPS}/a", {"data": {"n": "2"}}, MERGE)
+    one.call("DELETE", f"{MAPS}/a")
+    for moved in (False, True):
+        if moved:
+            pair.move(pair.one)
+            pair.move(pair.other)
+        mine, theirs = changed(one, "a", 4), changed(other, "a", 4)
+        assert [change["revision"] for change in mine] == [change["revision"] for change in theirs]
+        assert [change["operation"] for change in mine] == ["Created", "Changed", "Changed", "Deleted"]
+        assert mine[1]["fields"] == [{"path": ".data.n", "old": "0", "new": "1"}]
+        users = [[change.get("user", {}).get("username") for change in found] for found in (mine, theirs)]
+        admin = "kubernetes-admin"
+        assert users == [[admin, None, admin, admin], [None, admin, None, None]]
+        assert mine[1]["authorUnknown"] == theirs[0]["authorUnknown"] == "another server has made the change"
+        assert "authorUnknown" not in mine[0] and mine[0]["auditID"] and mine[0]["verb"] == "create"
+        for client in (one, other):
+            for obj in (made, by_other):
+                query = f"?resourceVersionMatch=Exact&resourceVersion={obj['metadata']['resourceVersion']}"
+                then = client.call("GET", f"{MAPS}/a{query}")
+                assert then["data"] == obj["data"] and then["metadata"] == obj["metadata"]
+    with pytest.raises(RefusedError, match="404"):
+        one.call("GET", f"{MAPS}/a")
+
+
+def test_a_watch_of_changes_tells_of_those_that_others_make(pair: Pair) -> None:
+    one, other = pair.clients
+    revision = one.call("GET", CHANGES)["metadata"]["resourceVersion"]
+    for name in "abc":
+        other.call("POST", MAPS, {"metadata": {"name": name}})
+    path = f"{CHANGES}&watch=1&timeoutSeconds=1&resourceVersion={revision}"
+    seen = [event["object"]["object"]["name"] for event in one.events(path, time.monotonic() + 30.0)]
+    assert [name for name in seen if name in "abc"] == ["a", "b", "c"]
