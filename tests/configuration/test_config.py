@@ -59,3 +59,7 @@ def test_settings_of_sections_that_exclude_each_other() -> None:
     assert faults(runtime_config=ga) == [], "the more special one counts"
     assert faults(workers=2) == ["--workers=2 needs --etcd-servers: the sqlite store is for one process"]
     assert faults(workers=2, etcd_servers=("http://a:1",)) == []
+    assert faults(history=True, etcd_servers=("http://a:1",)) == []
+    assert faults(workers=2, etcd_servers=("http://a:1",), history=True) == [
+        "--workers=2 conflicts with --history: its file is for one process"
+    ]

@@ -230,6 +230,7 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--requestheader-uid-headers=X-Uid"], "without specifying the standard X-Remote-Uid header"),
         (["--workers=0"], "must be at least 1"),
         (["--workers=2"], "the sqlite store is for one process"),
+        (["--history", "--storage-backend=memory"], "--history needs --storage-backend=sqlite or etcd3"),
         (["--service-account-issuer=a b:c d"], "was not a valid URL"),
     ],
 )

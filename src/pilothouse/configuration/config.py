@@ -67,6 +67,8 @@ class Config(Section):
         workers, store, off = self.process.workers, self.store, self.api.flow_control_off()
         if workers > 1 and not store.others_write:
             yield f"--workers={workers} needs --etcd-servers: the {store.backend} store is for one process"
+        elif workers > 1 and store.keeps_history:
+            yield f"--workers={workers} conflicts with --history: its file is for one process"
         if off and self.flow_control.enable_priority_and_fairness:
             yield f"--runtime-config={off}=false conflicts with --enable-priority-and-fairness=true"
 
