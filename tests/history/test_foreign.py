@@ -213,3 +213,31 @@ async def test_the_history_of_another_store_is_refused(runner: Any, tmp_path: Pa
         with pytest.raises(HistoryError, match="belongs to another store"):
             async with followed(storage, tmp_path, clock):
                 pass
+
+
+async def test_changes_of_a_status_by_others_are_kept_once_a_minute(runner: Any, tmp_path: Path) -> None:
+    """The values tell that they are such: nobody says which request has made them."""
+    clock = Clock(1_800_000_000.0)
+    async with store(tmp_path) as storage, followed(storage, tmp_path, clock) as one:
+        padding = "x" * 200
+        states = [
+            {"spec": 1, "status": {"n": 0}, "text": padding},
+            {"spec": 1, "status": {"n": 1}, "text": padding},  # left out
+            {"spec": 1, "status": {"n": 2}, "text": padding},
+            {"spec": 2, "status": {"n": 2}, "text": padding},
+            {"spec": 2, "status": {"n": 3}, "text": padding},
+            {"spec": 3, "status": {"n": 4}, "text": padding},
+        ]
+        made, mod = [], 0
+        for state in states:
+            value = orjson.dumps(state)
+            if mod:
+                mod = (await storage.update(f"{PREFIX}a", value, mod)).mod
+            else:
+                mod = (await storage.create(f"{PREFIX}a", value)).mod
+            made.append(mod)
+        await one.move()
+        assert [change.revision for change in await one.changes()] == [made[0], *made[2:]]
+        for revision, state in zip(made, states, strict=True):
+            if revision != made[1]:
+                assert await one.at("a", revision) == state

@@ -19,6 +19,7 @@ from pilothouse.history.file import ChangeKind, HistoryError, HistoryFile, Recor
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
 from pilothouse.history.policy import BEHIND, SETTLED, HistoryPolicy, Keep
+from pilothouse.history.statuses import Statuses, followers, same_minute
 from pilothouse.history.thread import HistoryThread
 from pilothouse.history.times import timestamp
 from pilothouse.lifecycle import BackgroundTask
@@ -27,7 +28,6 @@ from pilothouse.offload import Turns
 from pilothouse.storage.interface import KeyValue, StorageError
 from pilothouse.storage.sqlite.changes import (
     ChangeReader,
-    LaterChange,
     StoredChange,
     first_of,
     last_of,
@@ -53,7 +53,6 @@ WHOLE = 1 / 64
 No writer can tell which it will be."""
 MOST_KNOWN = 4096
 """Folders of keys of which it is remembered how much is kept."""
-STATUS = "status"
 
 
 class Ciphers(Protocol):
@@ -92,6 +91,7 @@ class HistoryRecorder(BackgroundTask):
         self._policy = policy
         self._place_of = place_of
         self._to_json = to_json
+        self._statuses = Statuses(to_json)
         self._revision = revision
         self._ciphers = ciphers
         self._clock = clock
@@ -289,15 +289,16 @@ class HistoryRecorder(BackgroundTask):
     def _move(self, changes: list[StoredChange], done: int, upto: int) -> None:
         kept = []
         late = self.lag > BEHIND
-        for change, later in zip(changes, _followers(changes), strict=True):
+        for change, later in zip(changes, followers(changes), strict=True):
             keep = self._keep(change)
             if change.id <= self._again_to and keep is not Keep.NOTHING:
                 self._move_again(change)
                 continue
-            if keep is Keep.CHANGES and self._is_status(change):
+            if keep is Keep.CHANGES and change in self._statuses:
                 if later is None and done < upto:
                     later = self._source.next(change.key, done, upto + 1)
-                if later is not None and self._is_followed(change, later, late=late):
+                # Of a status, the last change of a minute is kept; it starts from before those left out.
+                if later is not None and later in self._statuses and (late or same_minute(change, later)):
                     self._bases.setdefault(change.key, (change.prev, change.id))
                     keep = Keep.NOTHING
             if keep is Keep.NOTHING:
@@ -317,22 +318,6 @@ class HistoryRecorder(BackgroundTask):
             self._bases.pop(change.key, None)
         elif change.prev:
             self._bases.setdefault(change.key, (change.prev, change.id))
-
-    def _is_status(self, change: StoredChange) -> bool:
-        """Whether a change is one of a status, of an object that stays."""
-        if not change.author or change.deleted or not change.prev:
-            return False
-        return author.subresource_of(author.parts(change.author)[2]) == STATUS
-
-    def _is_followed(self, change: StoredChange, later: LaterChange, *, late: bool) -> bool:
-        """Whether to leave out a change of a status, for another one of the same minute follows.
-
-        What is kept next of the object then starts from before this change.
-        """
-        if later.deleted or not later.author:
-            return False
-        same_minute = author.time_of(change.author) // 60_000 == author.time_of(later.author) // 60_000
-        return (same_minute or late) and author.subresource_of(author.parts(later.author)[2]) == STATUS
 
     def _keep(self, change: StoredChange) -> Keep:
         folder = change.key.rpartition("/")[0]
@@ -385,13 +370,3 @@ class HistoryRecorder(BackgroundTask):
             self._unread = True
             log.error("A change is kept without values, which can not be read", key=change.key, err=error)
         return ChangeKind.UNREADABLE if change.new is not None else ChangeKind.UNREADABLE_DELETED
-
-
-def _followers(changes: Sequence[StoredChange]) -> Iterable[LaterChange | None]:
-    """For each change the next one of its key among them."""
-    next_of: dict[str, LaterChange] = {}
-    found: list[LaterChange | None] = []
-    for change in reversed(changes):
-        found.append(next_of.get(change.key))
-        next_of[change.key] = LaterChange(change.deleted, change.author)
-    return reversed(found)

@@ -13,7 +13,7 @@ ROWS = (  # the columns of a StoredChange
 )
 CHANGES = ROWS + "{without} ORDER BY h.id"
 LATEST = ROWS + " AND h.key >= ? AND h.key < ? ORDER BY h.id DESC"
-NEXT = "SELECT created, author FROM history WHERE key = ? AND id > ? AND id < ? ORDER BY id LIMIT 1"
+NEXT = ROWS + " AND h.key = ? ORDER BY h.id LIMIT 1"
 
 
 GAP = ("gap_first", "gap_last")
@@ -34,13 +34,6 @@ class StoredChange(NamedTuple):
     author: bytes
     new: bytes | None
     old: bytes | None
-
-
-class LaterChange(NamedTuple):
-    """A change that follows another one of the same key."""
-
-    deleted: bool
-    author: bytes
 
 
 class ChangeReader:
@@ -107,10 +100,10 @@ class ChangeReader:
             size += len(change.new or b"") + len(change.old or b"")
         return found, False
 
-    def next(self, key: str, after: int, before: int) -> LaterChange | None:
+    def next(self, key: str, after: int, before: int) -> StoredChange | None:
         """The next change of a key with an id between two."""
-        row = self._db.execute(NEXT, (key, after, before)).fetchone()
-        return None if row is None else LaterChange(not row[0], row[1] or b"")
+        row = self._db.execute(NEXT, (after, before, key)).fetchone()
+        return None if row is None else StoredChange._make(row)
 
     def first_after(self, id: int, time_ms: int, time_of: Callable[[bytes], int]) -> int:
         """The id of the first row above an id whose author says that it was written after a time; 0 for

@@ -1,0 +1,56 @@
+"""Tells changes of a status from others: by their authors, and by the values where the author is unknown."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import orjson
+
+from pilothouse.history import author
+from pilothouse.history._delta import difference
+from pilothouse.history.paths import hidden
+from pilothouse.storage.interface import StorageError
+from pilothouse.storage.sqlite.changes import StoredChange
+
+STATUS = "status"
+
+
+class Statuses:
+    """Which changes are those of a status, of an object that stays. to_json makes JSON of a stored value."""
+
+    def __init__(self, to_json: Callable[[str, bytes], bytes]) -> None:
+        self._to_json = to_json
+
+    def __contains__(self, change: StoredChange) -> bool:
+        if not change.author or change.deleted or not change.prev:
+            return False
+        who = author.parts(change.author)[2]
+        if who != author.UNKNOWN:
+            return author.subresource_of(who) == STATUS
+        try:
+            return self._sets_status_alone(change)
+        except (StorageError, ValueError):  # it cannot be decrypted
+            return False
+
+    def _sets_status_alone(self, change: StoredChange) -> bool:
+        if change.old is None or change.new is None:
+            return False
+        old, new = (self._to_json(change.key, value) for value in (change.old, change.new))
+        delta = difference(old, new, len(old) // 2)
+        paths = [step[1] for step in orjson.loads(delta)] if delta is not None else []
+        return any(path[0] == STATUS for path in paths) and all(
+            path[0] == STATUS or hidden(path) for path in paths
+        )
+
+
+def same_minute(one: StoredChange, other: StoredChange) -> bool:
+    """Whether two changes with authors were made in the same minute."""
+    return author.time_of(one.author) // 60_000 == author.time_of(other.author) // 60_000
+
+
+def followers(changes: Sequence[StoredChange]) -> Iterable[StoredChange | None]:
+    """For each change the next one of its key among them."""
+    next_of: dict[str, StoredChange] = {}
+    found: list[StoredChange | None] = []
+    for change in reversed(changes):
+        found.append(next_of.get(change.key))
+        next_of[change.key] = change
+    return reversed(found)
