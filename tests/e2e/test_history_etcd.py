@@ -1,7 +1,7 @@
 """The history of servers that share an etcd: each knows its own users, and says so of the others."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ pytestmark = [
 ]
 
 MAPS = "/api/v1/namespaces/default/configmaps"
-CHANGES = "/apis/history.pilothouse.dev/v1/namespaces/default/changes?fieldSelector=object.resource=configmaps"
+CHANGES = (
+    "/apis/history.pilothouse.dev/v1/namespaces/default/changes?fieldSelector=object.resource=configmaps"
+)
 MERGE = "application/merge-patch+json"
 
 
@@ -42,6 +44,18 @@ class Pair:
         for client, server in zip(self.clients, (self.one, self.other), strict=True):
             client._connection.close()
             server.stop()
+
+    def away(self, during: Callable[[], None]) -> KubeClient:
+        """Stop the second server, and start it again on its data after something has been done; a client."""
+        self.clients.pop()._connection.close()
+        directory = self.other.directory
+        self.other.directory = directory / "none"
+        self.other.stop()
+        self.other.directory = directory
+        during()
+        self.other.start()
+        self.clients.append(self.other._client())
+        return self.clients[-1]
 
     def move(self, server: InProcess) -> None:
         """Move what a server's history has been told, and compact the store."""
@@ -79,7 +93,8 @@ def test_each_server_knows_its_own_users(pair: Pair) -> None:
     one, other = pair.clients
     made = one.call("POST", MAPS, {"metadata": {"name": "a"}, "data": {"n": "0"}})
     by_other = eventually(
-        lambda: other.call("PATCH", f"{MAPS}/a", {"data": {"n": "1"}}, MERGE), "the object on the other server"
+        lambda: other.call("PATCH", f"{MAPS}/a", {"data": {"n": "1"}}, MERGE),
+        "the object on the other server",
     )
     one.call("PATCH", f"{MAPS}/a", {"data": {"n": "2"}}, MERGE)
     one.call("DELETE", f"{MAPS}/a")
@@ -113,3 +128,57 @@ def test_a_watch_of_changes_tells_of_those_that_others_make(pair: Pair) -> None:
     path = f"{CHANGES}&watch=1&timeoutSeconds=1&resourceVersion={revision}"
     seen = [event["object"]["object"]["name"] for event in one.events(path, time.monotonic() + 30.0)]
     assert [name for name in seen if name in "abc"] == ["a", "b", "c"]
+
+
+def test_a_server_that_was_away_reads_what_etcd_still_has(pair: Pair) -> None:
+    one, other = pair.clients
+    other.call("POST", MAPS, {"metadata": {"name": "a"}, "data": {"n": "0"}})
+    changed(other, "a", 1)
+    revisions: list[str] = []
+
+    def write() -> None:
+        for number in range(1, 4):
+            made = eventually(
+                lambda number=number: one.call("PATCH", f"{MAPS}/a", {"data": {"n": str(number)}}, MERGE), "a"
+            )
+            revisions.append(made["metadata"]["resourceVersion"])
+
+    def write_and_compact() -> None:
+        write()
+        storage = pair.one._server.cluster.registry.storage
+        pair.one.run(storage.compact(int(revisions[2])))  # which etcd can still tell of, as upstream does it
+        write()
+
+    other = pair.away(write)
+    found = changed(other, "a", 4)
+    assert [change["revision"] for change in found[1:]] == revisions
+    assert [change.get("user", {}).get("username") for change in found] == [
+        "kubernetes-admin",
+        None,
+        None,
+        None,
+    ]
+    revisions.clear()
+    other = pair.away(write_and_compact)  # etcd has the last four changes alone
+    found = changed(other, "a", 8)
+    assert [change["revision"] for change in found[4:]] == revisions[2:]
+    assert [change["summary"] for change in found[5:]] == [
+        ".data.n: 3 -> 1",
+        ".data.n: 1 -> 2",
+        ".data.n: 2 -> 3",
+    ]
+    pair.other.run(gap_told(pair))
+    query = f"?resourceVersionMatch=Exact&resourceVersion={revisions[3]}"
+    assert other.call("GET", f"{MAPS}/a{query}")["data"] == {"n": "1"}
+    pair.move(pair.other)
+    with pytest.raises(RefusedError, match="410"):
+        other.call("GET", f"{MAPS}/a?resourceVersionMatch=Exact&resourceVersion={found[0]['revision']}")
+
+
+async def gap_told(pair: Pair) -> None:
+    """Move what was read, after which the second server knows its gap."""
+    history = pair.other._server.cluster.handlers.verbs.history
+    while await history.recorder.step(last_of(history.revision)):
+        pass
+    [text] = history.recorder.gaps(0, 1 << 62)
+    assert text.startswith("the history has a gap from")

@@ -163,7 +163,7 @@ class HistoryReader:
         while True:
             recorded = self._recorder.recorded
             at = max(recorded, self._storage.compacted)
-            if revision < recorded < at:
+            if max(recorded, revision) < at:
                 raise HistoryError("the history is behind the store, whose changes it needs: try again later")
             base = await self._base(first, end, max(at, revision), limit)
             upto = base.items[-1].key + "\0" if base.more else end

@@ -51,6 +51,9 @@ WAITED_FOR = 3600.0
 WHOLE = 1 / 64
 """The chance of a change that the whole object is kept, so that old states need no long way back.
 No writer can tell which it will be."""
+HALF, LONG = 0.5, 1e6
+"""The share of an object's bytes from which on it is kept instead of the difference; and of what waits, which
+always has a difference."""
 MOST_KNOWN = 4096
 """Folders of keys of which it is remembered how much is kept."""
 
@@ -238,7 +241,11 @@ class HistoryRecorder(BackgroundTask):
         return made, changes[-1].id if more else 0
 
     def _waiting(self, changes: list[StoredChange]) -> list[RecordedChange]:
-        made = (self._recorded(one, one.old) for one in changes if self._keep(one) is not Keep.NOTHING)
+        first, last = self._source.gap()
+        wanted = (
+            one for one in changes if not first < one.id <= last and self._keep(one) is not Keep.NOTHING
+        )
+        made = (self._recorded(one, one.old, LONG) for one in wanted)
         return [one for one in made if one is not None]
 
     async def _prepare(self, changes: list[StoredChange]) -> None:
@@ -304,7 +311,7 @@ class HistoryRecorder(BackgroundTask):
             if keep is Keep.NOTHING:
                 self.metrics.left_out.inc()
                 continue
-            made = self._recorded(change, self._base(change), whole=self._draw() < WHOLE)
+            made = self._recorded(change, self._base(change), 0.0 if self._draw() < WHOLE else HALF)
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.
@@ -335,22 +342,20 @@ class HistoryRecorder(BackgroundTask):
         base = self._bases.pop(change.key, None)
         return change.old if base is None else self._source.value(base[0])
 
-    def _recorded(
-        self, change: StoredChange, stored: bytes | None, *, whole: bool = False
-    ) -> RecordedChange | None:
+    def _recorded(self, change: StoredChange, stored: bytes | None, share: float) -> RecordedChange | None:
         """The change as it is kept, when it starts from a stored value; None of one that cannot be told.
-        whole: keep the whole object."""
+        share: of the object's bytes, which the difference may have; else the whole object is kept."""
         if (not change.prev and change.deleted) or (change.prev and stored is None):
             return None
         at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
         try:
-            kind, value = self._told(change, stored, whole=whole)
+            kind, value = self._told(change, stored, share)
         except (StorageError, ValueError) as error:
             kind, value = self._unreadable(change, stored, error), b""
         at = at or int(self._clock() * 1000)
         return RecordedChange(change.id, change.key, kind, at, who, audit_id, value=value)
 
-    def _told(self, change: StoredChange, stored: bytes | None, *, whole: bool) -> tuple[ChangeKind, bytes]:
+    def _told(self, change: StoredChange, stored: bytes | None, share: float) -> tuple[ChangeKind, bytes]:
         """The kind of a change, and what is kept of it. StorageError, ValueError: a value cannot be read."""
         if stored is None:
             return ChangeKind.CREATED, b""
@@ -358,7 +363,7 @@ class HistoryRecorder(BackgroundTask):
         if change.new is None:
             return ChangeKind.DELETED, old
         new = self._to_json(change.key, change.new)
-        delta = None if whole else difference(old, new, len(old) // 2)
+        delta = difference(old, new, int(len(old) * share))
         return (ChangeKind.REPLACED, old) if delta is None else (ChangeKind.CHANGED, delta)
 
     def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:
