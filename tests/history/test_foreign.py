@@ -241,3 +241,24 @@ async def test_changes_of_a_status_by_others_are_kept_once_a_minute(runner: Any,
         for revision, state in zip(made, states, strict=True):
             if revision != made[1]:
                 assert await one.at("a", revision) == state
+
+
+async def test_what_the_policy_leaves_out_makes_no_gap(runner: Any, tmp_path: Path) -> None:
+    """Only such keys are written for hours, and compacted."""
+    clock = Clock(1_800_000_000.0)
+    async with store(tmp_path) as storage:
+        async with followed(storage, tmp_path, clock) as one:
+            made = await storage.create(f"{PREFIX}a", body(0))
+            await one.caught_up()
+            one.foreign._without = ("/registry/leases/",)
+            lease = await storage.create("/registry/leases/kube-system/a", b"{}")
+            for _ in range(5):
+                lease = await storage.update(lease.key, b"{}", lease.mod)
+            await one.caught_up()
+        await storage.compact(lease.mod)
+        async with followed(storage, tmp_path, clock) as one:
+            changed = await storage.update(f"{PREFIX}a", body(1), made.mod)
+            await one.move()
+            assert [change.revision for change in await one.changes()] == [made.mod, changed.mod]
+            assert one.recorder.gaps(0, 1 << 62) == []
+            assert await one.at("a", made.mod) == orjson.loads(body(0))

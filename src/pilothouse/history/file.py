@@ -180,39 +180,41 @@ class HistoryFile:
     def record(self, changes: Sequence[RecordedChange], upto: int) -> None:
         """Keep changes, all or none, and that the store's rows up to an id have been looked at."""
         with self._transaction():
-            uses: Counter[int] = Counter()
-            for change in changes:
-                author = self._insert(change)
-                if author:
-                    uses[author] += 1
-            self._db.executemany(
-                "UPDATE authors SET uses = uses + ? WHERE id = ?", ((n, id) for id, n in uses.items())
-            )
+            if changes:
+                self._insert(changes)
             self._note("recorded", upto)
         self.recorded = upto
 
-    def _insert(self, change: RecordedChange) -> int:
-        """Insert a change unless it is kept already; the id of its author, 0 where none was added."""
-        value: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
-        kind = change.kind
-        if kind.has_value:
-            packed = pack(change.value)
-            value = bytearray(packed if self._seal is None else self._seal(change.key, packed))
-        object_id = self._id(self._objects, "objects (key) VALUES (?)", "key", change.key)
-        author = None
-        if change.author:
-            author = self._id(self._authors, "authors (author, uses) VALUES (?, 0)", "author", change.author)
-        added = self._db.execute(
-            "INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (change.id, object_id, int(kind), change.time_ms, author, _packed_id(change.audit_id), value),
+    def _insert(self, changes: Sequence[RecordedChange]) -> None:
+        """Insert changes, which are in the order of ids, but those that are kept already."""
+        kept = self._db.execute(
+            "SELECT id FROM changes WHERE id >= ? AND id <= ?", (changes[0].id, changes[-1].id)
         )
-        return author or 0 if added.rowcount else 0
+        known = {id for (id,) in kept}
+        rows = [self._row(change) for change in changes if change.id not in known]
+        self._db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        uses = Counter(row[4] for row in rows if row[4] is not None)
+        self._db.executemany(
+            "UPDATE authors SET uses = uses + ? WHERE id = ?", ((count, id) for id, count in uses.items())
+        )
+
+    def _row(self, change: RecordedChange) -> tuple[Any, ...]:
+        """The row of a change."""
+        id, key, kind, time_ms, who, audit_id, value = change
+        sealed: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
+        if kind.has_value:
+            packed = pack(value)
+            sealed = bytearray(packed if self._seal is None else self._seal(key, packed))
+        object_id = self._objects.get(key) or self._id(self._objects, "objects (key) VALUES (?)", "key", key)
+        author = None
+        if who:
+            author = self._authors.get(who) or self._id(
+                self._authors, "authors (author, uses) VALUES (?, 0)", "author", who
+            )
+        return id, object_id, int(kind), time_ms, author, _packed_id(audit_id), sealed
 
     def _id(self, known: "dict[Any, int]", into: str, column: str, value: str | bytes) -> int:
         """The id of a key or an author, which is added where it is new. into: its table, as INSERT has it."""
-        found = known.get(value)
-        if found is not None:
-            return found
         if len(known) >= MOST_KNOWN:
             known.clear()
         table = into.partition(" ")[0]

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pilothouse.history.author import HEAD, UNKNOWN
@@ -55,13 +55,16 @@ class ForeignChanges(BackgroundTask):
         spool: Spool,
         *,
         recorded: Callable[[], int],
+        without: Sequence[str] = (),
         turns: Turns | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """recorded: the id up to which the history has moved changes."""
+        """recorded: the id up to which the history has moved changes. without: prefixes of keys that are left
+        out."""
         self._storage = storage
         self._spool = spool
         self._recorded = recorded
+        self._without = tuple(without)
         self._clock = clock
         self._thread = HistoryThread("history-spool", turns)
         self._authors: dict[tuple[str, int], bytes] = {}
@@ -69,6 +72,7 @@ class ForeignChanges(BackgroundTask):
         self._error: StorageError | None = None
         self._more = asyncio.Event()
         self._forgotten = 0.0
+        self._reached = 0
         self._listeners: set[Callable[[list[StorageEvent]], None]] = set()
         self.revision = 0
         """The revision up to which the spool has all changes."""
@@ -98,7 +102,9 @@ class ForeignChanges(BackgroundTask):
 
     def wrote(self, key: str, revision: int, author: bytes) -> None:
         """Note the author of a write of this server."""
-        if author and revision > self.revision and key.startswith(ROOT):
+        if not author or key.startswith(self._without):
+            return
+        if revision > self.revision and key.startswith(ROOT):
             if len(self._authors) >= MOST_KNOWN:
                 self._authors.clear()
             self._authors[key, revision] = author
@@ -127,8 +133,8 @@ class ForeignChanges(BackgroundTask):
         self.revision = compacted
 
     async def _follow(self) -> None:
-        self._told, self._error = [], None
-        watch = self._storage.watch(ROOT, self.revision + 1, self._note, self._end)
+        self._told, self._error, self._reached = [], None, self.revision
+        watch = self._storage.watch(ROOT, self.revision + 1, self._note, self._end, on_progress=self._advance)
         try:
             while True:
                 await self._more.wait()
@@ -142,7 +148,12 @@ class ForeignChanges(BackgroundTask):
 
     def _note(self, events: list[StorageEvent]) -> None:
         now = self._clock()
-        self._told += [(event, now) for event in events]
+        self._told += [(event, now) for event in events if not event.kv.key.startswith(self._without)]
+        self._advance(events[-1].kv.mod)
+
+    def _advance(self, revision: int) -> None:
+        """Note that there are no other changes up to a revision."""
+        self._reached = max(self._reached, revision)
         self._more.set()
 
     def _end(self, error: StorageError) -> None:
@@ -151,12 +162,12 @@ class ForeignChanges(BackgroundTask):
 
     async def _keep(self) -> None:
         """Keep what the watch has told."""
-        told, self._told = self._told, []
-        if told:
+        told, self._told, reached = self._told, [], self._reached
+        if reached > self.revision:
             changes = [SpooledChange(event, self._author(event, at)) for event, at in told]
-            await self._thread.run(self._spool.add, changes)
-            self.revision = told[-1][0].kv.mod
-            for listener in list(self._listeners):
+            await self._thread.run(self._spool.add, changes, reached)
+            self.revision = reached
+            for listener in list(self._listeners) if told else ():
                 listener([event for event, _ in told])
         now = self._clock()
         if now - self._forgotten > FORGET:

@@ -58,7 +58,7 @@ class History:
         else:
             source = spool = Spool(directory)
             self._foreign = ForeignChanges(
-                storage, spool, recorded=lambda: file.recorded, turns=turns, clock=clock
+                storage, spool, recorded=lambda: file.recorded, without=without, turns=turns, clock=clock
             )
             storage.wrote = self._foreign.wrote
         self.recorder = HistoryRecorder(

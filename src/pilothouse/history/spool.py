@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pilothouse.storage.interface import StorageEvent
-from pilothouse.storage.sqlite.changes import GAP, first_of, last_of, revision_of
-from pilothouse.storage.sqlite.file import DataDirectory, newest_id
+from pilothouse.storage.sqlite.changes import GAP, first_of, last_of
+from pilothouse.storage.sqlite.file import DataDirectory, read_meta
 
 FILE = "history-waiting.db"
+REACHED = "reached"
+"""The name of the number that tells up to which revision all changes are there."""
+NOTE = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 INSERT = (
     "INSERT OR REPLACE INTO history (id, key, created, prev, expires, value, author)"
     " VALUES (?, ?, ?, ?, 0, ?, ?)"
@@ -48,18 +51,19 @@ class Spool(DataDirectory):
             raise
         self._db.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
         self._db.execute("PRAGMA wal_autocheckpoint = 1000")
-        newest = revision_of(newest_id(self._db))
-        return newest if newest > 1 else 0
+        return read_meta(self._db).get(REACHED, 0)
 
     def end(self) -> None:
         """Close the file."""
         self._db.close()
         self.unlock()
 
-    def add(self, changes: Sequence[SpooledChange]) -> None:
-        """Keep changes, in the order of revisions, of which each revision is whole."""
+    def add(self, changes: Sequence[SpooledChange], reached: int) -> None:
+        """Keep changes, in the order of revisions, of which each revision is whole; there are no others up to
+        a revision."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(NOTE, (REACHED, reached))
             for event, author in changes:
                 kv, prev = event.kv, event.prev
                 before = None
@@ -87,11 +91,11 @@ class Spool(DataDirectory):
 
     def skip(self, after: int, upto: int) -> None:
         """Note that the changes of some revisions are missing."""
-        first, last = (f"INSERT OR REPLACE INTO meta VALUES ('{name}', ?)" for name in GAP)
+        first, last = GAP
+        noted = {first: last_of(after), last: last_of(upto), REACHED: upto}
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(first, (last_of(after),))
-            self._db.execute(last, (last_of(upto),))
+            self._db.executemany(NOTE, noted.items())
 
     def forget(self, upto: int) -> None:
         """Drop the rows up to an id, but those that later changes have replaced."""
