@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pilothouse.api.values.identity import User
-from pilothouse.history.author import MOST_KNOWN, Author, Authors, author_of, parts, time_of
+from pilothouse.audit.sources import source_ips
+from pilothouse.history.author import LARGEST_KNOWN, MOST_KNOWN, Author, Authors, author_of, parts, time_of
 
 UUID = "6e2a7a3c-5b1f-4a77-9d3e-0f4b5a6c7d8e"
 
@@ -16,12 +17,12 @@ def context(name: str = "jane", audit_id: str = UUID, verb: str = "patch", subre
         user=User(name, "1", ("dev", "système")),
         verb=verb,
         subresource=subresource,
-        origin=(audit_id, "10.0.0.1,10.0.0.2"),
+        origin=(audit_id, ("10.0.0.1, x", "", "10.0.0.2")),
     )
 
 
 def test_what_is_written_is_read() -> None:
-    data = Authors(lambda: 1_800_000_000.1234)(context(), "kubectl")
+    data = Authors(lambda: 1_800_000_000.1234, source_ips)(context(), "kubectl")
     at, audit_id, who = parts(data)
     assert at == time_of(data) == 1_800_000_000_123
     assert audit_id == UUID
@@ -63,3 +64,23 @@ def test_large_authors_are_not_remembered() -> None:
     assert not authors._known
     authors(context(), "kubectl")
     assert len(authors._known) == 1
+
+
+def test_authors_are_known_by_where_they_come_from() -> None:
+    """Addresses are read once for writes that come from the same place."""
+    read: list[str] = []
+
+    def sources(headers: Any, peer: str) -> list[str]:
+        read.append(peer)
+        return source_ips(headers, peer)
+
+    authors = Authors(lambda: 1.0, sources)
+    for peer in ("10.0.0.1", "10.0.0.2", "10.0.0.1"):
+        one = context()
+        one.origin = (UUID, ("", "", peer))
+        assert author_of(parts(authors(one, "kubectl"))[2]).addresses == peer
+    assert read == ["10.0.0.1", "10.0.0.2"]
+    long = context()
+    long.origin = (UUID, ("x" * LARGEST_KNOWN, "", "10.0.0.3"))
+    authors(long, "kubectl")
+    assert len(authors._known) == 2, "what a client makes long is not remembered"

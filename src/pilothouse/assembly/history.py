@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from pilothouse.assembly.storage import Registry
+from pilothouse.audit.sources import source_ips
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.history.foreign import OthersStorage
 from pilothouse.history.history import History
@@ -38,6 +39,7 @@ async def open_history(
         to_json=registry.to_json,
         ciphers=registry.ciphers,
         turns=turns,
+        sources=source_ips,
     )
     await history.start(opened)
     metrics.add(history.recorder.metrics)

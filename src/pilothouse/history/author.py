@@ -9,8 +9,8 @@ The rest is the same for many writes of one user, so that history keeps it once.
 
 import struct
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -40,24 +40,36 @@ class Author(NamedTuple):
         return bool(self.verb or self.user)
 
 
-class Authors:
-    """Makes the bytes for the writes of a server (registry/store.py Store.author)."""
+Sources = Callable[[Mapping[str, str], str], list[str]]
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+
+def _peer_alone(headers: Mapping[str, str], peer: str) -> list[str]:
+    return [peer]
+
+
+class Authors:
+    """Makes the bytes for the writes of a server (registry/store.py Store.author). `sources` tells the
+    addresses that headers and a peer stand for."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, sources: Sources = _peer_alone) -> None:
         self._clock = clock
-        self._known: dict[Author, bytes] = {}
+        self._sources = sources
+        self._known: dict[tuple[Any, ...], bytes] = {}
 
     def __call__(self, context: WriteContext, manager: str) -> bytes:
-        audit_id, addresses = context.origin
+        audit_id, sources = context.origin
         user = context.user
-        author = Author(user.name, user.groups, manager, context.verb, context.subresource, addresses)
-        known = self._known.get(author)
+        said = (user.name, user.groups, manager, context.verb, context.subresource)
+        key = (*said, sources)  # PERF: addresses are read once
+        known = self._known.get(key)
         if known is None:
-            known = orjson.dumps(tuple(author))
-            if len(known) <= LARGEST_KNOWN:
+            forwarded, real, peer = sources
+            addresses = self._sources({"x-forwarded-for": forwarded, "x-real-ip": real}, peer)
+            known = orjson.dumps((*said, ",".join(addresses)))
+            if len(known) + len(forwarded) + len(real) <= LARGEST_KNOWN:
                 if len(self._known) >= MOST_KNOWN:
                     self._known.clear()
-                self._known[author] = known
+                self._known[key] = known
         name = audit_id.encode()[:LONGEST_ID]
         return HEAD.pack(int(self._clock() * 1000), len(name)) + name + known
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pilothouse.history.author import Authors
+from pilothouse.history.author import Authors, Sources
 from pilothouse.history.file import HistoryFile
 from pilothouse.history.foreign import ForeignChanges, OthersStorage
 from pilothouse.history.places import Place, places, stored
@@ -43,10 +43,11 @@ class History:
         ciphers: Ciphers | None = None,
         turns: Turns | None = None,
         clock: Callable[[], float] = time.time,
+        sources: Sources,
     ) -> None:
         self.policy = policy
         self.place_of: Callable[[str], Place] = places(catalog)
-        self.authors = Authors(clock)
+        self.authors = Authors(clock, sources)
         self.storage = storage
         prefixes = {one.group_resource: one.key_prefix for one in stored(catalog)}
         without = [prefixes[resource] for resource in policy.left_out(list(prefixes))]

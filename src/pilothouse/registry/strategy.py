@@ -135,8 +135,9 @@ class WriteContext:
     "" = they may."""
     timeline: Timeline | None = None
     """The timeline of the request, which notes the write; None: nothing is noted."""
-    origin: tuple[str, str] = ("", "")
-    """The audit ID of the request and the addresses it came from, where the store keeps who has written."""
+    origin: tuple[str, tuple[str, str, str]] = ("", ("", "", ""))
+    """The audit ID of the request, and the texts that say where it came from: X-Forwarded-For, X-Real-Ip and
+    the peer. Where the store keeps who has written."""
 
 
 Permit = Callable[[WriteContext, Object, Object, Errors], Awaitable[None]]

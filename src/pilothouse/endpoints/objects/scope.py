@@ -9,7 +9,6 @@ from pilothouse.api import meta
 from pilothouse.api.values.equality import identity
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes
-from pilothouse.audit.sources import source_ips
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import Authorizer, forbidden, undecided
 from pilothouse.authz.escalation import Escalation
@@ -104,7 +103,7 @@ class RequestScope:
         if verbs.explained:
             context.timeline = _timeline(ctx)
         if verbs.store.author is not None:
-            context.origin = ctx.audit_id, ",".join(_sources(ctx))
+            context.origin = ctx.audit_id, _sources(ctx)
         manager = "" if info.verb.startswith("delete") else manager_name(ctx, params)
         self.write = write = Write(verbs.store, resource, context, verbs.admission, strategy, manager)
         write.view, write.options = view, params.options()
@@ -193,12 +192,13 @@ class RequestScope:
         return self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
 
 
-def _sources(ctx: Context) -> list[str]:
-    """The addresses that a request came from. A list that a client may have made long is not read."""
+def _sources(ctx: Context) -> tuple[str, str, str]:
+    """The texts that say where a request came from. Those that a client may have made long are not read."""
     headers = ctx.request.headers
-    if len(headers.get("x-forwarded-for", "")) > FORWARDED_LIMIT:
-        headers = {}
-    return source_ips(headers, ctx.request.peer[0])
+    forwarded, real = headers.get("x-forwarded-for", ""), headers.get("x-real-ip", "")
+    if len(forwarded) + len(real) > FORWARDED_LIMIT:
+        forwarded = real = ""
+    return forwarded, real, ctx.request.peer[0]
 
 
 def _timeline(ctx: Context) -> Timeline:
