@@ -18,6 +18,7 @@ from pilothouse.history.file import (
     ChangeKind,
     HistoryError,
     HistoryFile,
+    HistoryGap,
     RecordedChange,
     audit_id_of,
     connect,
@@ -154,6 +155,27 @@ async def test_the_budget_of_bytes_holds(runner: Any, tmp_path: Path) -> None:
         since = one.recorder.since_ms
         assert changes[0].time_ms >= since > 1_800_000_000_000
         assert one.recorder.metrics.size.values[()] == one.file.size()
+
+
+def test_after_a_gap_older_changes_lead_to_no_state(tmp_path: Path) -> None:
+    """Also when some of them have been dropped; the gap is known until all have."""
+    file = HistoryFile(tmp_path)
+    file.open()
+    file.record([change(number, at=number * 100) for number in range(1, 11)], 10)
+    file.skip(50, 2000)
+    assert (file.trimmed, file.recorded, file.since_ms) == (50, 50, 2000)
+    assert file.gaps == [HistoryGap(10, 50, 1000, 2000)]
+    file.record([change(60, at=3000)], 60)
+    assert file.trim(500, 1 << 40)
+    assert rows(file) == [5, 6, 7, 8, 9, 10, 60] and file.trimmed == 50
+    file.close()
+    again = HistoryFile(tmp_path)
+    again.open()
+    assert again.gaps == [HistoryGap(10, 50, 1000, 2000)] and again.trimmed == 50
+    assert again.trim(2500, 1 << 40)
+    assert rows(again) == [60] and again.gaps == []
+    assert rows(again, "SELECT count(*) FROM gaps") == [0]
+    again.close()
 
 
 def test_no_more_goes_than_has_to(file: HistoryFile) -> None:

@@ -262,3 +262,33 @@ async def test_what_the_policy_leaves_out_makes_no_gap(runner: Any, tmp_path: Pa
             assert [change.revision for change in await one.changes()] == [made.mod, changed.mod]
             assert one.recorder.gaps(0, 1 << 62) == []
             assert await one.at("a", made.mod) == orjson.loads(body(0))
+
+
+async def test_what_cannot_be_moved_for_too_long_is_dropped(runner: Any, tmp_path: Path) -> None:
+    """The file of what waits would grow without end."""
+    async with store(tmp_path) as storage, followed(storage, tmp_path, Clock(1_800_000_000.0)) as one:
+        first = await storage.create(f"{PREFIX}a", body(0))
+        await one.move()
+        mod = first.mod
+        for number in range(1, 5):
+            mod = (await storage.update(f"{PREFIX}a", body(number), mod)).mod
+        await one.caught_up()
+        one.foreign._given_up, one.foreign._forgotten = (lambda: True), 0.0
+        lost = await storage.create(f"{PREFIX}b", body(0))
+        await one.caught_up()
+        async with asyncio.timeout(10):
+            while await one.foreign._thread.run(rows_of, one.foreign._spool):
+                await asyncio.sleep(0.005)
+        one.foreign._given_up = lambda: False
+        last = await storage.update(f"{PREFIX}a", body(9), mod)
+        await one.move()
+        await one.move()
+        assert [change.revision for change in await one.changes()] == [first.mod, last.mod]
+        [text] = one.recorder.gaps(0, 1 << 62)
+        assert f"between the resourceVersions {first.mod} and {lost.mod} are unknown" in text
+        assert await one.at("a", lost.mod) == orjson.loads(body(4))
+
+
+def rows_of(spool: Spool) -> int:
+    found: int = spool._db.execute("SELECT count(*) FROM history").fetchone()[0]
+    return found

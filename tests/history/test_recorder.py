@@ -367,6 +367,8 @@ async def test_a_history_that_gave_up_tells_no_state_from_before_its_gap(
         for revision in (first, second):
             with pytest.raises(Compacted):
                 await one.at("a", revision)
+        [text] = one.recorder.gaps(0, 1 << 62)
+        assert f"between the resourceVersions {second} and " in text
 
 
 async def test_whole_objects_now_and_then(runner: Any, tmp_path: Path, clock: Clock) -> None:

@@ -26,6 +26,7 @@ from pilothouse.storage.interface import (
     Unavailable,
 )
 from pilothouse.storage.keys import ROOT
+from pilothouse.storage.sqlite.changes import last_of, revision_of
 
 log = Logger(__name__)
 
@@ -55,15 +56,18 @@ class ForeignChanges(BackgroundTask):
         spool: Spool,
         *,
         recorded: Callable[[], int],
+        given_up: Callable[[], bool] = lambda: False,
         without: Sequence[str] = (),
         turns: Turns | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """recorded: the id up to which the history has moved changes. without: prefixes of keys that are left
+        """recorded: the id up to which the history has moved changes. given_up: whether it is so far behind
+        that changes are dropped, for the file would grow without end. without: prefixes of keys that are left
         out."""
         self._storage = storage
         self._spool = spool
         self._recorded = recorded
+        self._given_up = given_up
         self._without = tuple(without)
         self._clock = clock
         self._thread = HistoryThread("history-spool", turns)
@@ -172,7 +176,12 @@ class ForeignChanges(BackgroundTask):
         now = self._clock()
         if now - self._forgotten > FORGET:
             self._forgotten = now
-            await self._thread.run(self._spool.forget, self._recorded())
+            if self._given_up():
+                log.error("The history has given up changes that it could not move", upto=self.revision)
+                await self._thread.run(self._spool.skip, revision_of(self._recorded()), self.revision)
+                await self._thread.run(self._spool.forget, last_of(self.revision))
+            else:
+                await self._thread.run(self._spool.forget, self._recorded())
 
     def _author(self, event: StorageEvent, at: float) -> bytes:
         known = self._authors.pop((event.kv.key, event.kv.mod), None)

@@ -59,7 +59,13 @@ class History:
         else:
             source = spool = Spool(directory)
             self._foreign = ForeignChanges(
-                storage, spool, recorded=lambda: file.recorded, without=without, turns=turns, clock=clock
+                storage,
+                spool,
+                recorded=lambda: file.recorded,
+                given_up=lambda: self.recorder.has_given_up,
+                without=without,
+                turns=turns,
+                clock=clock,
             )
             storage.wrote = self._foreign.wrote
         self.recorder = HistoryRecorder(

@@ -153,9 +153,14 @@ class HistoryRecorder(BackgroundTask):
             if gap.began_ms <= until_ms and gap.ended_ms >= since_ms
         ]
 
+    @property
+    def has_given_up(self) -> bool:
+        """Whether changes that have not been moved may be dropped."""
+        return self.lag > GIVEN_UP
+
     def compactable(self) -> int:
         """The revision up to which the store may compact."""
-        return self._revision() if self.lag > GIVEN_UP else self.recorded
+        return self._revision() if self.has_given_up else self.recorded
 
     async def open(self) -> None:
         """Open the files, and move what the store no longer shows. HistoryError when that fails."""
