@@ -92,10 +92,9 @@ def changed(client: KubeClient, name: str, count: int) -> list[Any]:
 def test_each_server_knows_its_own_users(pair: Pair) -> None:
     one, other = pair.clients
     made = one.call("POST", MAPS, {"metadata": {"name": "a"}, "data": {"n": "0"}})
-    by_other = eventually(
-        lambda: other.call("PATCH", f"{MAPS}/a", {"data": {"n": "1"}}, MERGE),
-        "the object on the other server",
-    )
+    changed(other, "a", 1)
+    by_other = other.call("PATCH", f"{MAPS}/a", {"data": {"n": "1"}}, MERGE)
+    changed(one, "a", 2)
     one.call("PATCH", f"{MAPS}/a", {"data": {"n": "2"}}, MERGE)
     one.call("DELETE", f"{MAPS}/a")
     for moved in (False, True):
@@ -134,13 +133,12 @@ def test_a_server_that_was_away_reads_what_etcd_still_has(pair: Pair) -> None:
     one, other = pair.clients
     other.call("POST", MAPS, {"metadata": {"name": "a"}, "data": {"n": "0"}})
     changed(other, "a", 1)
+    changed(one, "a", 1)
     revisions: list[str] = []
 
     def write() -> None:
         for number in range(1, 4):
-            made = eventually(
-                lambda number=number: one.call("PATCH", f"{MAPS}/a", {"data": {"n": str(number)}}, MERGE), "a"
-            )
+            made = one.call("PATCH", f"{MAPS}/a", {"data": {"n": str(number)}}, MERGE)
             revisions.append(made["metadata"]["resourceVersion"])
 
     def write_and_compact() -> None:
