@@ -9,9 +9,10 @@ import orjson
 
 from pilothouse.history.author import HEAD, Author
 from pilothouse.history.file import HistoryFile
+from pilothouse.history.kept import KeptChange
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy
-from pilothouse.history.reader import HistoryReader, KeptChange
+from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import HistoryRecorder
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pilothouse.history._delta import difference
 from pilothouse.history.blame import blame
 from pilothouse.history.file import ChangeKind
-from pilothouse.history.reader import KeptChange
+from pilothouse.history.kept import KeptChange
 
 MISSING = object()
 NAMES = [f"n{number}" for number in range(5)]

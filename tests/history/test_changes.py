@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pilothouse.history.author import Author
 from pilothouse.history.changes import MOST_SUMMARY, Changes, id_of, name_of
 from pilothouse.history.file import ChangeKind
+from pilothouse.history.kept import KeptChange
 from pilothouse.history.places import places
-from pilothouse.history.reader import KeptChange
 from pilothouse.registry.catalog import Catalog, built_in
 
 JANE = Author("jane", ("dev",), "kubectl", "patch", "scale", "10.0.0.1,10.0.0.2")

@@ -13,7 +13,8 @@ from kept_history import DEFAULT, END, PREFIX, ROOT, author, place
 
 from pilothouse.history.file import HistoryError, HistoryFile
 from pilothouse.history.foreign import ForeignChanges
-from pilothouse.history.reader import HistoryReader, KeptChange
+from pilothouse.history.kept import KeptChange
+from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import HistoryRecorder
 from pilothouse.history.spool import Spool
 from pilothouse.storage.interface import Compacted, Op

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept_history import END, PREFIX, ROOT, Kept, kept
 
-from pilothouse.history.reader import MOST_BYTES, KeptChange
+from pilothouse.history.kept import KeptChange
+from pilothouse.history.reader import MOST_BYTES
 from pilothouse.storage.interface import RevisionConflict
 
 VALUES = st.dictionaries(

@@ -8,8 +8,8 @@ import orjson
 from pilothouse.api.values.fields import Object
 from pilothouse.history.delta import ABSENT, Path, joined, value_at
 from pilothouse.history.file import ChangeKind
+from pilothouse.history.kept import KeptChange
 from pilothouse.history.paths import hidden
-from pilothouse.history.reader import KeptChange
 
 DEEPEST = 64
 """Levels of an object in which fields are told apart, as in deltas."""

@@ -9,9 +9,9 @@ from pilothouse.api.values.fields import Object
 from pilothouse.history._delta import difference
 from pilothouse.history.delta import ABSENT, Difference, differences
 from pilothouse.history.file import ChangeKind
+from pilothouse.history.kept import KeptChange
 from pilothouse.history.paths import hidden, shown
 from pilothouse.history.places import Place
-from pilothouse.history.reader import KeptChange
 from pilothouse.history.resources import API_VERSION
 from pilothouse.history.times import timestamp
 from pilothouse.registry.catalog import Catalog

@@ -3,11 +3,11 @@
 import sqlite3
 from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
-from pilothouse.history.author import LARGEST_KNOWN, MOST_KNOWN, Author, author_of
 from pilothouse.history.delta import text_before
-from pilothouse.history.file import ChangeKind, HistoryError, RecordedChange, audit_id_of, connect
+from pilothouse.history.file import ChangeKind, HistoryError, connect
+from pilothouse.history.kept import KeptChange, KeptRows, unmoved
 from pilothouse.history.packing import unpack
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.history.thread import HistoryThread
@@ -17,7 +17,6 @@ from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of, revision_of
 from pilothouse.storage.sqlite.file import LAST
 
-KINDS = tuple(ChangeKind)
 NEVER = 1 << 62
 """An id that no row reaches."""
 
@@ -32,64 +31,14 @@ CHANGED_SINCE = (
     " WHERE object = objects.id AND changes.id > :after AND changes.id <= :upto) ORDER BY key"
 )
 OF_OBJECT = "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
-COLUMNS = "c.id, o.key, c.kind, c.time, a.author, c.audit, c.value"
 CHANGES = (
-    f"SELECT {COLUMNS} FROM changes c JOIN objects o ON o.id = c.object"
+    f"SELECT {KeptRows.COLUMNS} FROM changes c JOIN objects o ON o.id = c.object"
     " LEFT JOIN authors a ON a.id = c.author WHERE c.id < ? AND c.id > ? {where} ORDER BY c.id DESC"
 )
 
 
 ChangedObject = tuple[str, int, int | None]
 """The key and the id of an object that was changed, and the id of its last change before that."""
-
-
-class KeptChange(NamedTuple):
-    """A change as it is kept. value: as ChangeKind says, b"" where nothing is kept. author: None where it is
-    unknown. audit: the ID as it is kept."""
-
-    id: int
-    key: str
-    kind: ChangeKind
-    time_ms: int
-    author: Author | None
-    audit: bytes | str | None
-    value: bytes
-
-    @property
-    def audit_id(self) -> str:
-        """The ID of the audit events of its request."""
-        return audit_id_of(self.audit)
-
-    @property
-    def revision(self) -> int:
-        """The resourceVersion that the change gave the object."""
-        return revision_of(self.id)
-
-    @property
-    def creates(self) -> bool:
-        """Whether the object came to be."""
-        return self.kind is ChangeKind.CREATED
-
-    @property
-    def deletes(self) -> bool:
-        """Whether the object went."""
-        return self.kind in (ChangeKind.DELETED, ChangeKind.UNREADABLE_DELETED)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether the values could be decrypted when it was kept."""
-        return self.kind not in (ChangeKind.UNREADABLE, ChangeKind.UNREADABLE_DELETED)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the whole object before the change is kept, and not the difference."""
-        return self.kind is ChangeKind.REPLACED
-
-
-def _unmoved(change: RecordedChange) -> KeptChange:
-    author = author_of(change.author) if change.author else None
-    id, key, kind, time_ms, _, audit_id, value = change
-    return KeptChange(id, key, kind, time_ms, author=author, audit=audit_id, value=value)
 
 
 def _any(change: KeptChange) -> bool:
@@ -116,8 +65,7 @@ class HistoryReader:
         self._storage = storage
         self._to_json = to_json
         self._ciphers = ciphers
-        self._authors: dict[bytes, Author] = {}
-        """Authors that were read, by their bytes; for the thread."""
+        self._kept = KeptRows()
         self._thread = HistoryThread("history-reader", turns)
         self._db: sqlite3.Connection
 
@@ -326,7 +274,7 @@ class HistoryReader:
             waiting, last = await self._recorder.waiting(
                 first, end, within, max(after, recorded), before, CHUNK
             )
-            found = [change for change in map(_unmoved, waiting) if fits(change)]
+            found = [change for change in map(unmoved, waiting) if fits(change)]
             return found, last or (recorded + 1 if after <= recorded else 0)
         rows, last = await self._read(self._rows, (first, end), within, (after, before), fits)
         await self._prepare((row[1], row[6]) for row in rows)
@@ -348,7 +296,7 @@ class HistoryReader:
             if looked >= CHUNK or size > MOST_BYTES:
                 return rows, last
             last = row[0]
-            if fits is _any or fits(self._kept(row, b"")):
+            if fits is _any or fits(self._kept.change(row, b"")):
                 rows.append(row)
                 size += len(row[6] or b"")
         return rows, 0
@@ -360,20 +308,9 @@ class HistoryReader:
         for row in rows:
             if size > MOST_BYTES:
                 return found, found[-1].id
-            found.append(self._kept(row, self._opened(row[1], row[6]) if row[6] is not None else b""))
+            found.append(self._kept.change(row, self._opened(row[1], row[6]) if row[6] is not None else b""))
             size += len(found[-1].value)
         return found, 0
-
-    def _kept(self, row: Any, value: bytes) -> KeptChange:
-        id, key, kind, time_ms, who, audit, _ = row
-        author = self._authors.get(who) if who else None
-        if who and author is None:
-            author = author_of(who)
-            if len(who) <= LARGEST_KNOWN:
-                if len(self._authors) >= MOST_KNOWN:
-                    self._authors.clear()
-                self._authors[who] = author
-        return KeptChange(id, key, KINDS[kind], time_ms, author=author, audit=audit, value=value)
 
     async def revision_at(self, time_ms: int) -> int:
         """The revision that was the newest one at a time. Compacted when that is too long ago."""

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pilothouse.history import author
-from pilothouse.history._delta import difference
-from pilothouse.history.file import ChangeKind, HistoryError, HistoryFile, RecordedChange
+from pilothouse.history.file import HistoryError, HistoryFile, RecordedChange
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
 from pilothouse.history.policy import BEHIND, SETTLED, HistoryPolicy, Keep
 from pilothouse.history.statuses import Statuses, followers, same_minute
+from pilothouse.history.telling import HALF, LONG, Telling
 from pilothouse.history.thread import HistoryThread
 from pilothouse.history.times import timestamp
 from pilothouse.lifecycle import BackgroundTask
@@ -51,9 +51,6 @@ WAITED_FOR = 3600.0
 WHOLE = 1 / 64
 """The chance of a change that the whole object is kept, so that old states need no long way back.
 No writer can tell which it will be."""
-HALF, LONG = 0.5, 1e6
-"""The share of an object's bytes from which on it is kept instead of the difference; and of what waits, which
-always has a difference."""
 MOST_KNOWN = 4096
 """Folders of keys of which it is remembered how much is kept."""
 
@@ -93,8 +90,8 @@ class HistoryRecorder(BackgroundTask):
         self._file = file
         self._policy = policy
         self._place_of = place_of
-        self._to_json = to_json
         self._statuses = Statuses(to_json)
+        self._telling = Telling(to_json, self._waits, clock)
         self._revision = revision
         self._ciphers = ciphers
         self._clock = clock
@@ -108,7 +105,7 @@ class HistoryRecorder(BackgroundTask):
         self._bases: dict[str, tuple[int, int]] = {}
         """The keys of which the latest changes of the status were left out: the row from which the next kept
         change starts, and the first that was left out."""
-        self._failing = self._behind = self._unread = False
+        self._failing = self._behind = False
         self._thread = HistoryThread("history", turns)
         self.run = self._thread.run
         """The outcome of a call on the thread of the history's file."""
@@ -250,7 +247,7 @@ class HistoryRecorder(BackgroundTask):
         wanted = (
             one for one in changes if not first < one.id <= last and self._keep(one) is not Keep.NOTHING
         )
-        made = (self._recorded(one, one.old, LONG) for one in wanted)
+        made = (self._telling.told(one, one.old, LONG) for one in wanted)
         return [one for one in made if one is not None]
 
     async def _prepare(self, changes: list[StoredChange]) -> None:
@@ -316,7 +313,7 @@ class HistoryRecorder(BackgroundTask):
             if keep is Keep.NOTHING:
                 self.metrics.left_out.inc()
                 continue
-            made = self._recorded(change, self._base(change), 0.0 if self._draw() < WHOLE else HALF)
+            made = self._telling.told(change, self._base(change), 0.0 if self._draw() < WHOLE else HALF)
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.
@@ -330,6 +327,11 @@ class HistoryRecorder(BackgroundTask):
             self._bases.pop(change.key, None)
         elif change.prev:
             self._bases.setdefault(change.key, (change.prev, change.id))
+
+    def _waits(self, key: str, values: list[bytes]) -> bool:
+        """Whether the keys of values that cannot be read may still come."""
+        items = [KeyValue(key, value, 1) for value in values]
+        return self._ciphers is not None and bool(self._ciphers.unknown(items)) and self.lag < WAITED_FOR
 
     def _keep(self, change: StoredChange) -> Keep:
         folder = change.key.rpartition("/")[0]
@@ -346,37 +348,3 @@ class HistoryRecorder(BackgroundTask):
         them."""
         base = self._bases.pop(change.key, None)
         return change.old if base is None else self._source.value(base[0])
-
-    def _recorded(self, change: StoredChange, stored: bytes | None, share: float) -> RecordedChange | None:
-        """The change as it is kept, when it starts from a stored value; None of one that cannot be told.
-        share: of the object's bytes, which the difference may have; else the whole object is kept."""
-        if (not change.prev and change.deleted) or (change.prev and stored is None):
-            return None
-        at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
-        try:
-            kind, value = self._told(change, stored, share)
-        except (StorageError, ValueError) as error:
-            kind, value = self._unreadable(change, stored, error), b""
-        at = at or int(self._clock() * 1000)
-        return RecordedChange(change.id, change.key, kind, at, who, audit_id, value=value)
-
-    def _told(self, change: StoredChange, stored: bytes | None, share: float) -> tuple[ChangeKind, bytes]:
-        """The kind of a change, and what is kept of it. StorageError, ValueError: a value cannot be read."""
-        if stored is None:
-            return ChangeKind.CREATED, b""
-        old = self._to_json(change.key, stored)
-        if change.new is None:
-            return ChangeKind.DELETED, old
-        new = self._to_json(change.key, change.new)
-        delta = difference(old, new, int(len(old) * share))
-        return (ChangeKind.REPLACED, old) if delta is None else (ChangeKind.CHANGED, delta)
-
-    def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:
-        """The kind of a change of which a value cannot be read. The error, while its key may still come."""
-        values = [KeyValue(change.key, value, 1) for value in (stored, change.new) if value]
-        if self._ciphers is not None and self._ciphers.unknown(values) and self.lag < WAITED_FOR:
-            raise error
-        if not self._unread:
-            self._unread = True
-            log.error("A change is kept without values, which can not be read", key=change.key, err=error)
-        return ChangeKind.UNREADABLE if change.new is not None else ChangeKind.UNREADABLE_DELETED

@@ -10,7 +10,7 @@ from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.objects.watch import FrameEncoder
 from pilothouse.history.history import History
-from pilothouse.history.reader import KeptChange
+from pilothouse.history.kept import KeptChange
 from pilothouse.logs import Logger
 from pilothouse.server.request import Stream
 from pilothouse.storage.interface import StorageError, StorageEvent

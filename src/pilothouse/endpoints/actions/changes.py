@@ -22,9 +22,10 @@ from pilothouse.endpoints.request.params import check_list, first, list_params, 
 from pilothouse.history.blame import Blame, leaves_of
 from pilothouse.history.changes import Changes, authorship, id_of, name_of_id
 from pilothouse.history.history import History
+from pilothouse.history.kept import KeptChange
 from pilothouse.history.paths import shown
 from pilothouse.history.places import Place
-from pilothouse.history.reader import NEVER, KeptChange
+from pilothouse.history.reader import NEVER
 from pilothouse.offload import Work
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import key_of

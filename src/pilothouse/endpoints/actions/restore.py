@@ -21,8 +21,8 @@ from pilothouse.endpoints.request.params import resource_version
 from pilothouse.history._delta import difference
 from pilothouse.history.changes import MOST_DELTA, id_of
 from pilothouse.history.history import History
+from pilothouse.history.kept import KeptChange
 from pilothouse.history.places import Place, stored
-from pilothouse.history.reader import KeptChange
 from pilothouse.history.restoring import (
     MANAGER,
     PlannedWrite,

@@ -1,0 +1,65 @@
+"""Makes what is kept of a change, from the values that are stored before and after it."""
+
+from collections.abc import Callable
+
+from pilothouse.history import author
+from pilothouse.history._delta import difference
+from pilothouse.history.file import ChangeKind, RecordedChange
+from pilothouse.logs import Logger
+from pilothouse.storage.interface import StorageError
+from pilothouse.storage.sqlite.changes import StoredChange
+
+log = Logger(__name__)
+
+HALF, LONG = 0.5, 1e6
+"""The share of an object's bytes from which on it is kept instead of the difference; and of what waits, which
+always has a difference."""
+
+
+class Telling:
+    """Tells changes. to_json makes JSON of a stored value; `waits` says of values that cannot be read whether
+    their keys may still come."""
+
+    def __init__(
+        self,
+        to_json: Callable[[str, bytes], bytes],
+        waits: Callable[[str, list[bytes]], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._to_json = to_json
+        self._waits = waits
+        self._clock = clock
+        self._unread = False
+
+    def told(self, change: StoredChange, stored: bytes | None, share: float) -> RecordedChange | None:
+        """The change as it is kept, when it starts from a stored value; None of one that cannot be told.
+        share: of the object's bytes, which the difference may have; else the whole object is kept."""
+        if (not change.prev and change.deleted) or (change.prev and stored is None):
+            return None
+        at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
+        try:
+            kind, value = self._value(change, stored, share)
+        except (StorageError, ValueError) as error:
+            kind, value = self._unreadable(change, stored, error), b""
+        at = at or int(self._clock() * 1000)
+        return RecordedChange(change.id, change.key, kind, at, who, audit_id, value=value)
+
+    def _value(self, change: StoredChange, stored: bytes | None, share: float) -> tuple[ChangeKind, bytes]:
+        """The kind of a change, and what is kept of it. StorageError, ValueError: a value cannot be read."""
+        if stored is None:
+            return ChangeKind.CREATED, b""
+        old = self._to_json(change.key, stored)
+        if change.new is None:
+            return ChangeKind.DELETED, old
+        new = self._to_json(change.key, change.new)
+        delta = difference(old, new, int(len(old) * share))
+        return (ChangeKind.REPLACED, old) if delta is None else (ChangeKind.CHANGED, delta)
+
+    def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:
+        """The kind of a change of which a value cannot be read. The error, while its key may still come."""
+        if self._waits(change.key, [value for value in (stored, change.new) if value]):
+            raise error
+        if not self._unread:
+            self._unread = True
+            log.error("A change is kept without values, which can not be read", key=change.key, err=error)
+        return ChangeKind.UNREADABLE if change.new is not None else ChangeKind.UNREADABLE_DELETED
