@@ -1,0 +1,75 @@
+"""Makes what simulates: nodes, their leases, a scheduler, kubelets and the controllers of workloads.
+
+It is imported when --simulate is given.
+"""
+
+from collections.abc import Callable, Mapping
+
+from pilothouse.api.configfile import ConfigurationError
+from pilothouse.configuration.config import Config
+from pilothouse.endpoints.streams.parts import Streams
+from pilothouse.gotext import quote
+from pilothouse.lifecycle import Background, Opened
+from pilothouse.registry.client import Client
+from pilothouse.simulate.clock import Clock
+from pilothouse.simulate.kubelet.kubelet import SimulatedKubelet
+from pilothouse.simulate.leases import Leases
+from pilothouse.simulate.nodes import Machines, SimulatedNodes
+from pilothouse.simulate.scheduler.scheduler import Scheduler
+
+MakeClient = Callable[[str], Client]
+
+NODES, KUBELET, SCHEDULER = "nodes", "kubelet", "scheduler"
+
+
+class SimulatedCluster:
+    """What simulates on one server; `clock` is its time."""
+
+    def __init__(self, config: Config, make_client: MakeClient, clock: Clock, streams: Streams) -> None:
+        self.clock = clock
+        self._config = config
+        self._client = make_client
+        self._streams = streams
+        self._simulation = config.simulation.read()
+        self._machines = Machines(make_client("kubelet"))
+
+    def _nodes(self) -> Background:
+        version = self._config.api.reported_version
+        return SimulatedNodes(self._client("kubelet"), self.clock, self._simulation, self._machines, version)
+
+    def _kubelet(self) -> Background:
+        return SimulatedKubelet(self._client("kubelet"), self.clock, self._simulation.stages, self._machines)
+
+    def parts(self) -> list[Background]:
+        """What runs, unless --simulate-controllers leaves it off; none is started."""
+        options = self._config.simulation
+        own: dict[str, list[Callable[[], Background]]] = {
+            NODES: [self._nodes, lambda: Leases(self._client("kubelet"), self.clock, self._machines)],
+            KUBELET: [self._kubelet],
+            SCHEDULER: [lambda: Scheduler(self._client("kube-scheduler"), self.clock)],
+        }
+        others = self._workloads()
+        _refuse_unknown(options.simulate_controllers, {*own, *others})
+        out = [make() for name, makers in own.items() if options.runs(name) for make in makers]
+        return out + [make() for name, make in others.items() if options.runs(name)]
+
+    def _workloads(self) -> Mapping[str, Callable[[], Background]]:
+        return {}
+
+
+def _refuse_unknown(asked: tuple[str, ...], known: set[str]) -> None:
+    for name in asked:
+        plain = name.removeprefix("-")
+        if plain != "*" and plain not in known and f"{plain}-controller" not in known:
+            raise ConfigurationError(
+                f"--simulate-controllers: {quote(plain)} is not in the list of known controllers"
+            )
+
+
+def open_simulation(config: Config, make_client: MakeClient, streams: Streams, opened: Opened) -> Clock:
+    """Start what simulates; its clock."""
+    clock = Clock()
+    opened.on_close("the clock of the simulation", clock.close)
+    for part in SimulatedCluster(config, make_client, clock, streams).parts():
+        opened.start(part)
+    return clock

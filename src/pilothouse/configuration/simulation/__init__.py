@@ -1,0 +1,1 @@
+"""What --simulate describes: groups of nodes, and what containers do."""
