@@ -156,3 +156,13 @@ def container(pod: Object, name: str = "c") -> Object:
     listed = [*(status.get("containerStatuses") or []), *lists[0], *lists[1]]
     found: Object = next(one for one in listed if one["name"] == name)
     return found
+
+
+def on_node(**spec: Any) -> dict[str, Any]:
+    """The spec of a pod that has its node."""
+    return {"nodeName": "node-0", **spec}
+
+
+def said(**texts: str) -> dict[str, str]:
+    """Annotations: `exit_code="1"`; two underscores separate the name of a container."""
+    return {SIMULATE + name.replace("__", ".").replace("_", "-"): text for name, text in texts.items()}

@@ -13,6 +13,7 @@ from pilothouse.lifecycle import Background, Opened
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.kubelet.kubelet import SimulatedKubelet
+from pilothouse.simulate.kubelet.streams import SimulatedStreams
 from pilothouse.simulate.leases import Leases
 from pilothouse.simulate.nodes import Machines, SimulatedNodes
 from pilothouse.simulate.scheduler.scheduler import Scheduler
@@ -38,7 +39,10 @@ class SimulatedCluster:
         return SimulatedNodes(self._client("kubelet"), self.clock, self._simulation, self._machines, version)
 
     def _kubelet(self) -> Background:
-        return SimulatedKubelet(self._client("kubelet"), self.clock, self._simulation.stages, self._machines)
+        stages = self._simulation.stages
+        kubelet = SimulatedKubelet(self._client("kubelet"), self.clock, stages, self._machines)
+        self._streams.local = SimulatedStreams(kubelet, self._machines)
+        return kubelet
 
     def parts(self) -> list[Background]:
         """What runs, unless --simulate-controllers leaves it off; none is started."""

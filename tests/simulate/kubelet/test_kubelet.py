@@ -1,23 +1,11 @@
 """Pods on simulated nodes, from their start to their end."""
 
-from typing import Any
-
 from eventually import aeventually
-from simulate.simulated import NODES, PODS, SIMULATE, Simulated, condition, container, holds
+from simulate.simulated import NODES, PODS, SIMULATE, Simulated, condition, container, holds, on_node, said
 
 from pilothouse.simulate.clock import Clock
 
 ONLY = "nodes,kubelet"
-
-
-def on_node(**spec: Any) -> dict[str, Any]:
-    """The spec of a pod that has its node."""
-    return {"nodeName": "node-0", **spec}
-
-
-def said(**texts: str) -> dict[str, str]:
-    """Annotations: `exit_code="1"`; two underscores separate the name of a container."""
-    return {SIMULATE + name.replace("__", ".").replace("_", "-"): text for name, text in texts.items()}
 
 
 async def test_a_pod_becomes_ready_at_once(clock: Clock) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 
-from simulate.kubelet.test_kubelet import on_node, said
-from simulate.simulated import NODES, PODS, SIMULATE, Simulated
+from simulate.simulated import NODES, PODS, SIMULATE, Simulated, on_node, said
 
 from pilothouse.simulate.clock import Clock
 
