@@ -7,6 +7,8 @@ from typing import Any, Self
 from eventually import aeventually
 from harness import Rig, pod
 
+from pilothouse.admission.chain import AdmissionPlugin
+from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.assembly.simulation import SimulatedCluster
 from pilothouse.lifecycle import Opened
 from pilothouse.simulate.clock import Clock
@@ -22,9 +24,16 @@ class Simulated(Rig):
     """A rig whose pods come alive; `simulate` is the value of the flag."""
 
     def __init__(
-        self, clock: Clock, simulate: str = "nodes=1", *, only: str = "*", flags: Sequence[str] = ()
+        self,
+        clock: Clock,
+        simulate: str = "nodes=1",
+        *,
+        only: str = "*",
+        flags: Sequence[str] = (),
+        plugins: Sequence[AdmissionPlugin] = (NamespaceLifecycle(),),
     ) -> None:
         super().__init__(
+            plugins,
             namespaces=("default", "kube-system", "kube-node-lease"),
             flags=[f"--simulate={simulate}", f"--simulate-controllers={only}", *flags],
         )

@@ -3,6 +3,7 @@
 from eventually import aeventually
 from simulate.simulated import LEASES, NODES, SIMULATE, Simulated, condition, holds
 
+from pilothouse.admission.nodetaint import TaintNodesByCondition
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.leases import RENEW
 
@@ -36,6 +37,18 @@ async def test_nodes_are_created_with_all_that_a_kubelet_says(clock: Clock) -> N
         networks = {one["spec"]["podCIDR"] for one in nodes}
         addresses = {one["status"]["addresses"][0]["address"] for one in nodes}
         assert len(networks) == len(addresses) == 3
+
+
+async def test_a_new_node_is_ready_from_its_first_moment(clock: Clock) -> None:
+    async with Simulated(
+        clock, "nodes=1,taints=a:NoExecute", only=ONLY, plugins=[TaintNodesByCondition()]
+    ) as rig:
+        await rig.ok("POST", NODES, {"metadata": {"name": "mine", "annotations": {f"{SIMULATE}node": ""}}})
+        await rig.ok("POST", NODES, {"metadata": {"name": "theirs"}})
+        await rig.settle()
+        nodes = {one["metadata"]["name"]: one for one in (await rig.ok("GET", NODES))["items"]}
+        assert nodes["node-0"]["spec"]["taints"] == [{"key": "a", "effect": "NoExecute"}]
+        assert "taints" not in nodes["mine"]["spec"] and nodes["theirs"]["spec"]["taints"]
 
 
 async def test_leases_are_renewed_and_those_of_unreachable_nodes_are_not(clock: Clock) -> None:

@@ -11,10 +11,10 @@ from pilothouse.configuration.simulation.read import Simulation
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
-from pilothouse.simulate import machines
+from pilothouse.simulate import conditions, machines
 from pilothouse.simulate.clock import Clock
 
-MANAGER = "kubelet"
+NOT_READY = "node.kubernetes.io/not-ready"
 
 
 class Machine(NamedTuple):
@@ -102,6 +102,8 @@ class SimulatedNodes(Background):
         self._groups = {group.name: group for group in simulation.groups}
         self._queue = WorkQueue("simulated-nodes", self._sync, metrics=client.metrics)
         self._creating: asyncio.Task[None] | None = None
+        self._new: set[str] = set()
+        """The nodes that were created and not looked at since."""
 
     def start(self) -> None:
         """Follow nodes, and create those that are missing."""
@@ -121,6 +123,7 @@ class SimulatedNodes(Background):
                 name = node["metadata"]["name"]
                 if self._client.get(self._nodes, "", name) is None:
                     self._complete(node, group)
+                    self._new.add(name)
                     await self._client.create(self._nodes, node)
 
     def _complete(self, node: Object, group: NodeGroup) -> None:
@@ -141,6 +144,9 @@ class SimulatedNodes(Background):
         node = self._client.get(self._nodes, "", name)
         if node is None or not machines.is_simulated(node) or "Unreachable" in machines.states(node):
             return
+        if name in self._new or conditions.find(node.get("status") or {}, "Ready") is None:
+            self._new.discard(name)
+            await self._welcome(node)
         wanted = dict(node)
         wanted["spec"] = dict(node.get("spec") or {})
         self._complete(wanted, self._group(node))
@@ -152,6 +158,23 @@ class SimulatedNodes(Background):
                 await self._client.change(
                     self._nodes, "", name, lambda obj: obj.update(status=wanted["status"]), "status", uid
                 )
+        except (errors.NotFound, errors.Conflict):
+            return
+
+    async def _welcome(self, node: Object) -> None:
+        """Take the taint from a new node with which nodes begin: it is ready from its first moment."""
+        taints = (node.get("spec") or {}).get("taints") or ()
+        if not any(taint.get("key") == NOT_READY for taint in taints):
+            return
+
+        def edit(obj: Object) -> None:
+            kept = [taint for taint in obj["spec"].pop("taints", ()) if taint.get("key") != NOT_READY]
+            if kept:
+                obj["spec"]["taints"] = kept
+
+        metadata = node["metadata"]
+        try:
+            await self._client.change(self._nodes, "", metadata["name"], edit, uid=metadata["uid"])
         except (errors.NotFound, errors.Conflict):
             return
 
