@@ -14,7 +14,7 @@ from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.kubelet.kubelet import SimulatedKubelet
 from pilothouse.simulate.kubelet.streams import SimulatedStreams
-from pilothouse.simulate.leases import Leases
+from pilothouse.simulate.leases import NodeLeases
 from pilothouse.simulate.nodes import Machines, SimulatedNodes
 from pilothouse.simulate.scheduler.scheduler import Scheduler
 
@@ -24,7 +24,7 @@ NODES, KUBELET, SCHEDULER = "nodes", "kubelet", "scheduler"
 
 
 class SimulatedCluster:
-    """What simulates on one server; `clock` is its time."""
+    """The parts that simulate on one server; `clock` is their time."""
 
     def __init__(self, config: Config, make_client: MakeClient, clock: Clock, streams: Streams) -> None:
         self.clock = clock
@@ -45,10 +45,10 @@ class SimulatedCluster:
         return kubelet
 
     def parts(self) -> list[Background]:
-        """What runs, unless --simulate-controllers leaves it off; none is started."""
+        """The parts that --simulate-controllers leaves on; none is started."""
         options = self._config.simulation
         own: dict[str, list[Callable[[], Background]]] = {
-            NODES: [self._nodes, lambda: Leases(self._client("kubelet"), self.clock, self._machines)],
+            NODES: [self._nodes, lambda: NodeLeases(self._client("kubelet"), self.clock, self._machines)],
             KUBELET: [self._kubelet],
             SCHEDULER: [lambda: Scheduler(self._client("kube-scheduler"), self.clock)],
         }

@@ -25,7 +25,7 @@ TOGETHER = 32
 """Renewals that are written side by side."""
 
 
-class Leases(Background):
+class NodeLeases(Background):
     """Renews the lease of each simulated node whose kubelet works."""
 
     def __init__(self, client: Client, clock: Clock, known: Machines) -> None:

@@ -1,4 +1,4 @@
-"""What a simulated node says of itself: its object, its status, and the networks of its pods."""
+"""The objects of simulated nodes, their status, and the networks of their pods."""
 
 import heapq
 import ipaddress

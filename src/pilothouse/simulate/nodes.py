@@ -35,7 +35,7 @@ class Machine(NamedTuple):
 class Machines:
     """The simulated nodes that there are, for those who act for their kubelets.
 
-    A node is simulated that has the annotation `simulate.pilothouse.dev/node`, whoever has created it.
+    A node is simulated that has the annotation `simulate.pilothouse.dev/node`, no matter who has created it.
     """
 
     def __init__(self, client: Client) -> None:

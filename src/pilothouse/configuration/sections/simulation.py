@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SimulationOptions(Section):
-    """What is simulated; nothing unless --simulate is given."""
+    """The settings of the simulation; nothing is simulated unless --simulate is given."""
 
     # fmt: off
     simulate: str = own("", "string",
@@ -30,7 +30,7 @@ class SimulationOptions(Section):
         return bool(self.simulate)
 
     def read(self) -> "Simulation":
-        """What --simulate describes; raises ValueError."""
+        """The simulation that --simulate describes; raises ValueError."""
         from pilothouse.configuration.simulation.read import read
 
         return read(self.simulate)

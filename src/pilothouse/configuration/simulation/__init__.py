@@ -1,1 +1,1 @@
-"""What --simulate describes: groups of nodes, and what containers do."""
+"""The simulation that --simulate describes: groups of nodes, and what containers do."""

@@ -17,7 +17,7 @@ PODS = 500
 """Pods of a node: as many as its network has addresses for."""
 
 RESOURCES = {"cpu": "4", "memory": "16Gi", "pods": "110", "ephemeral-storage": "100Gi"}
-"""What a node has by default."""
+"""The resources of a node, by default."""
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 MEMBERS = ("name", "count", "resources", "labels", "annotations", "taints", "zones", "arch", "os")

@@ -14,7 +14,7 @@ VERSION, KIND = "simulate.pilothouse.dev/v1alpha1", "Simulation"
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What is simulated."""
+    """The nodes and the behaviour of containers that are simulated."""
 
     groups: tuple[NodeGroup, ...] = ()
     stages: tuple[Stage, ...] = ()

@@ -1,4 +1,4 @@
-"""What a simulated container does, as annotations of its pod and the stages of a file say it."""
+"""The behaviour of simulated containers, by annotations of their pods and the stages of a file."""
 
 import math
 import re
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a container does; times are seconds. Without `exit_after` the kind of the container decides."""
+    """The behaviour of a container; times are seconds. Without `exit_after` the kind of the container decides."""
 
     start_after: float = 0.0
     ready_after: float = 0.0
@@ -43,7 +43,7 @@ class Behaviour:
     exec_output: str = ""
     exec_code: int = 0
     port_output: str = ""
-    """What a connection to any of its ports is sent."""
+    """The text that a connection to any of its ports is sent."""
 
     def exit_code(self, restarts: int) -> int:
         """The exit code of a run."""
@@ -115,7 +115,7 @@ def changed(base: Behaviour, said: Mapping[str, str]) -> Behaviour:
 
 
 def said_by(annotations: Mapping[str, str], container: str) -> dict[str, str]:
-    """What annotations say of a container; those with its name as a suffix count more."""
+    """The texts by which annotations describe a container; those with its name as a suffix count more."""
     found = {key.removeprefix(PREFIX): text for key, text in annotations.items() if key.startswith(PREFIX)}
     out = {name: text for name, text in found.items() if "." not in name}
     suffix = f".{container}"
@@ -125,7 +125,7 @@ def said_by(annotations: Mapping[str, str], container: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the containers do that a rule of the file selects."""
+    """A rule of the file: the behaviour of the containers that it selects."""
 
     namespace: str = ""
     selector: Object | None = None
@@ -175,7 +175,7 @@ def _text(value: Any) -> str:
 
 
 def rules_for(stages: tuple[Stage, ...], pod: Object, container: Object) -> Iterator[Mapping[str, str]]:
-    """What the stages say of a container, in their order."""
+    """The texts by which stages describe a container, in their order."""
     for one in stages:
         if one.concerns(pod, container):
             yield one.said

@@ -22,7 +22,7 @@ STDOUT, ERROR = 1, 3
 
 
 class LogRequest(NamedTuple):
-    """What is wanted of a log."""
+    """The part of a log that is wanted, and its form."""
 
     follow: bool = False
     previous: bool = False
@@ -54,7 +54,7 @@ class LocalKubelet(Protocol):
         """The log of a container, whose errors are raised before its first bytes."""
 
     def run(self, pod: Object, container: str, command: Sequence[str]) -> tuple[bytes, int]:
-        """What a command writes, and its exit code. Raises the errors of a kubelet."""
+        """The output of a command, and its exit code. Raises the errors of a kubelet."""
 
 
 def execute(
@@ -83,7 +83,7 @@ def _session(ctx: Context, output: AsyncGenerator[bytes, None], status: Object) 
     return websocket.answer(
         ctx.request,
         websocket.choose(ctx.request, PROTOCOLS),
-        lambda duplex: Session(duplex, output, status).start(),
+        lambda duplex: LocalSession(duplex, output, status).start(),
     )
 
 
@@ -101,7 +101,7 @@ def _ended(code: int) -> Object:
     }
 
 
-class Session:
+class LocalSession:
     """Sends output and a Status; throws away what the client sends, within its budget."""
 
     def __init__(self, duplex: Duplex, output: AsyncGenerator[bytes, None], status: Object) -> None:

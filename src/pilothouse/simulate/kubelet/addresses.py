@@ -4,7 +4,7 @@ import heapq
 import ipaddress
 
 
-class Addresses:
+class PodAddresses:
     """The addresses of pods; those that are free again come last."""
 
     def __init__(self) -> None:

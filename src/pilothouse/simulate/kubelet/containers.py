@@ -13,7 +13,7 @@ KILLED = 137
 """The exit code of a container that does not end in time."""
 
 
-class Kind(Enum):
+class ContainerKind(Enum):
     """How a container takes part in its pod."""
 
     INIT = auto()
@@ -68,7 +68,7 @@ class Run:
         "waiting",
     )
 
-    def __init__(self, name: str, kind: Kind, behaviour: Behaviour) -> None:
+    def __init__(self, name: str, kind: ContainerKind, behaviour: Behaviour) -> None:
         self.name = name
         self.kind = kind
         self.behaviour = behaviour
@@ -93,7 +93,7 @@ class Run:
 
     def ready(self, now: float) -> bool:
         """Whether it is ready; one that prepares the pod is when it has done so."""
-        if self.kind is Kind.INIT:
+        if self.kind is ContainerKind.INIT:
             return self.end is not None and self.end.code == 0
         return self.since is not None and now >= self.since + self.behaviour.ready_after
 
@@ -141,11 +141,11 @@ class Run:
 
     def _is_restarted(self, policy: str) -> bool:
         assert self.end is not None
-        if self.kind is Kind.SIDECAR:
+        if self.kind is ContainerKind.SIDECAR:
             return True
-        if self.kind is Kind.EPHEMERAL or policy == "Never":
+        if self.kind is ContainerKind.EPHEMERAL or policy == "Never":
             return False
-        return self.end.code != 0 or (policy == "Always" and self.kind is Kind.MAIN)
+        return self.end.code != 0 or (policy == "Always" and self.kind is ContainerKind.MAIN)
 
     def _wait(self, pod: str) -> None:
         """Wait for the next start, after a while from the second time on."""

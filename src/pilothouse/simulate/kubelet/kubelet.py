@@ -9,7 +9,7 @@ from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock, Timer
-from pilothouse.simulate.kubelet.addresses import Addresses
+from pilothouse.simulate.kubelet.addresses import PodAddresses
 from pilothouse.simulate.kubelet.news import News
 from pilothouse.simulate.kubelet.sandbox import Sandbox
 from pilothouse.simulate.kubelet.statuses import OWN, status_of
@@ -30,7 +30,7 @@ class SimulatedKubelet(Background):
         self._pods = client.resource("", "v1", "pods")
         self._queue = WorkQueue("simulated-kubelet", self._sync, WORKERS, metrics=client.metrics)
         self._sandboxes: dict[str, Sandbox] = {}
-        self._addresses = Addresses()
+        self._addresses = PodAddresses()
         self._timers: dict[str, Timer] = {}
         self._by_node: dict[str, set[str]] = {}
         self._node_of: dict[str, str] = {}
@@ -52,7 +52,7 @@ class SimulatedKubelet(Background):
         await self._news.close()
 
     def sandbox(self, namespace: str, name: str, uid: str) -> Sandbox | None:
-        """What runs of a pod; None if nothing has begun."""
+        """The sandbox of a pod; None if nothing has begun."""
         found = self._sandboxes.get(f"{namespace}/{name}")
         return found if found is not None and found.uid == uid else None
 

@@ -7,7 +7,7 @@ from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.pod_resources import is_sidecar
 from pilothouse.configuration.simulation.stages import NEVER, Behaviour, Stage, changed, rules_for, said_by
-from pilothouse.simulate.kubelet.containers import KILLED, Kind, Run
+from pilothouse.simulate.kubelet.containers import KILLED, ContainerKind, Run
 
 DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
@@ -26,10 +26,10 @@ class Sandbox:
         self.started = now
         self.policy: str = spec.get("restartPolicy", "Always")
         self.faults: list[str] = []
-        """What the annotations say that cannot be read."""
+        """The faults of annotations that cannot be read."""
         self._stages = stages
         self.init = [self._run(pod, one, _kind(one)) for one in spec.get("initContainers") or ()]
-        self.main = [self._run(pod, one, Kind.MAIN) for one in spec.get("containers") or ()]
+        self.main = [self._run(pod, one, ContainerKind.MAIN) for one in spec.get("containers") or ()]
         self.ephemeral: list[Run] = []
         self.reason, self.message = "", ""
         """Why the pod has failed as a whole."""
@@ -40,7 +40,7 @@ class Sandbox:
         if (pod.get("status") or {}).get("startTime"):
             self._restore(pod, now, seconds)
 
-    def _run(self, pod: Object, container: Object, kind: Kind) -> Run:
+    def _run(self, pod: Object, container: Object, kind: ContainerKind) -> Run:
         behaviour = PLAIN
         try:
             for said in rules_for(tuple(self._stages), pod, container):
@@ -50,8 +50,8 @@ class Sandbox:
         except ValueError as error:
             self.faults.append(str(error))
         if behaviour.exit_after is None:
-            lasting = kind in (Kind.SIDECAR, Kind.EPHEMERAL) or (
-                kind is Kind.MAIN and self.policy == "Always"
+            lasting = kind in (ContainerKind.SIDECAR, ContainerKind.EPHEMERAL) or (
+                kind is ContainerKind.MAIN and self.policy == "Always"
             )
             if behaviour == PLAIN:
                 behaviour = LASTS if lasting else ENDS  # shared by all that nothing is said of
@@ -96,14 +96,14 @@ class Sandbox:
         """Whether nothing runs and nothing will."""
         if self.reason:
             return True
-        if any(run.kind is Kind.INIT and self._has_failed(run) for run in self.init):
+        if any(run.kind is ContainerKind.INIT and self._has_failed(run) for run in self.init):
             return True
         return all(run.end is not None and run.due == NEVER for run in self.main)
 
     @property
     def phase(self) -> str:
         """The phase of the pod (kubelet getPhase)."""
-        if self.reason or any(run.kind is Kind.INIT and self._has_failed(run) for run in self.init):
+        if self.reason or any(run.kind is ContainerKind.INIT and self._has_failed(run) for run in self.init):
             return "Failed"
         if not self.initialized and not any(run.running or run.end or run.last for run in self.main):
             return "Pending"
@@ -124,7 +124,7 @@ class Sandbox:
         known = {run.name for run in self.ephemeral}
         for container in pod["spec"].get("ephemeralContainers") or ():
             if container["name"] not in known:
-                self.ephemeral.append(self._run(pod, container, Kind.EPHEMERAL))
+                self.ephemeral.append(self._run(pod, container, ContainerKind.EPHEMERAL))
 
     def end(self, now: float, grace: float) -> None:
         """The pod is being deleted: its containers get this long to end; a later call may shorten it."""
@@ -210,25 +210,25 @@ class Sandbox:
         return NEVER
 
 
-def _kind(container: Object) -> Kind:
-    return Kind.SIDECAR if is_sidecar(container) else Kind.INIT
+def _kind(container: Object) -> ContainerKind:
+    return ContainerKind.SIDECAR if is_sidecar(container) else ContainerKind.INIT
 
 
 def _known(said: Mapping[str, str]) -> dict[str, str]:
-    """What is said of a container; the annotations of nodes are not."""
+    """The texts that describe a container, without the annotations of nodes."""
     return {name: text for name, text in said.items() if name not in ("node", "state")}
 
 
 def _is_passed(run: Run) -> bool:
     """Whether the next container may begin after this one."""
-    if run.kind is Kind.SIDECAR:
+    if run.kind is ContainerKind.SIDECAR:
         return run.running or run.last is not None or run.end is not None
     return run.end is not None and run.end.code == 0
 
 
 def _passed_at(run: Run) -> float:
     """When the next container could begin."""
-    if run.kind is Kind.SIDECAR:
+    if run.kind is ContainerKind.SIDECAR:
         return run.since or 0.0
     return run.end.finished if run.end is not None else 0.0
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate import conditions
-from pilothouse.simulate.kubelet.containers import End, Kind, Run
+from pilothouse.simulate.kubelet.containers import ContainerKind, End, Run
 from pilothouse.simulate.kubelet.sandbox import Sandbox
 
 OWN = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
@@ -69,7 +69,7 @@ def _conditions(pod: Object, sandbox: Sandbox, phase: str, now: float) -> Iterab
         yield _condition("Ready", holds=False, reason=ended)
         yield _condition("ContainersReady", holds=False, reason=ended)
     else:
-        counted = (*(run for run in sandbox.init if run.kind is Kind.SIDECAR), *sandbox.main)
+        counted = (*(run for run in sandbox.init if run.kind is ContainerKind.SIDECAR), *sandbox.main)
         unready = [run.name for run in counted if not run.ready(now)]
         text = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
         gates = "" if unready else _gates(pod)
@@ -89,7 +89,7 @@ def _condition(kind: str, *, holds: bool, reason: str = "", message: str = "") -
 
 
 def _is_done(run: Run) -> bool:
-    return run.running if run.kind is Kind.SIDECAR else run.ready(0.0)
+    return run.running if run.kind is ContainerKind.SIDECAR else run.ready(0.0)
 
 
 def _gates(pod: Object) -> str:

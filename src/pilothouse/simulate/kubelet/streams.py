@@ -39,7 +39,7 @@ class SimulatedStreams:
         return sandbox, run
 
     def run(self, pod: Object, container: str, command: Sequence[str]) -> tuple[bytes, int]:
-        """What a command writes, and its exit code, as the annotations or the stage of the container say."""
+        """The output of a command, and its exit code, by the annotations or the stage of the container."""
         _, run = self._find(pod, container)
         if not run.running:
             raise errors.InternalError(f'container not found ("{container}")')

@@ -5,13 +5,13 @@ import asyncio
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
-from pilothouse.simulate.scheduler.decision import Decision
+from pilothouse.simulate.scheduler.decision import SchedulingDecision
 from pilothouse.simulate.scheduler.pods import Pending
 from pilothouse.simulate.scheduler.volumes import (
     BOUND_BY_CONTROLLER,
     CLAIMS,
     SELECTED_NODE,
-    Choice,
+    VolumeChoice,
     is_bound,
 )
 
@@ -34,7 +34,7 @@ class Binder:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def bind(self, pod: Pending, found: Decision) -> None:
+    async def bind(self, pod: Pending, found: SchedulingDecision) -> None:
         """Bind a pod; raises TimeoutError when its claims get no volumes, and the refusal of a write."""
         for choice in found.choices:
             await self._prepare(choice, found.node)
@@ -44,7 +44,7 @@ class Binder:
         metadata = {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid}
         await self._client.bind({"metadata": metadata, "target": target})
 
-    async def _prepare(self, choice: Choice, node: str) -> None:
+    async def _prepare(self, choice: VolumeChoice, node: str) -> None:
         metadata = choice.claim["metadata"]
         if choice.volume is None:
 
@@ -71,7 +71,7 @@ class Binder:
         own = choice.volume["metadata"]
         await self._client.change(self._volumes, "", own["name"], claim_it, uid=own["uid"])
 
-    async def _wait(self, pod: Pending, found: Decision) -> None:
+    async def _wait(self, pod: Pending, found: SchedulingDecision) -> None:
         """Wait until the claims have their volumes."""
         names = [choice.claim["metadata"]["name"] for choice in found.choices]
         async with asyncio.timeout(WAIT):

@@ -87,19 +87,19 @@ class NodeState:
         return made
 
 
-class View:
+class ClusterView:
     """Nodes as a scheduling cycle sees them."""
 
     def __init__(self, nodes: Mapping[str, NodeState], namespaces: NamespaceLabels) -> None:
         self.nodes = nodes
         self.namespaces = namespaces
 
-    def with_node(self, node: NodeState) -> "View":
+    def with_node(self, node: NodeState) -> "ClusterView":
         """The same with another state of one node."""
-        return View({**self.nodes, node.name: node}, self.namespaces)
+        return ClusterView({**self.nodes, node.name: node}, self.namespaces)
 
 
-class ClusterState(View):
+class ClusterState(ClusterView):
     """All nodes and pods that are known; pods count from the moment in which the scheduler has chosen."""
 
     def __init__(self) -> None:

@@ -7,40 +7,42 @@ from pilothouse.api.values.fields import Object
 from pilothouse.registry.readers import Readers
 from pilothouse.simulate.scheduler import preemption
 from pilothouse.simulate.scheduler.belonging import selector_of
-from pilothouse.simulate.scheduler.cluster import NodeState, View
+from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.filters import Fit
 from pilothouse.simulate.scheduler.pods import Pending
 from pilothouse.simulate.scheduler.preemption import Preemption
 from pilothouse.simulate.scheduler.rejection import NO_NODES, NOT_HELPFUL, Rejection, message
 from pilothouse.simulate.scheduler.scores import best
-from pilothouse.simulate.scheduler.volumes import PLUGIN, Choice, ClaimVolumes
+from pilothouse.simulate.scheduler.volumes import PLUGIN, ClaimVolumes, VolumeChoice
 
 BUDGETS = "poddisruptionbudgets.policy"
 
 
-class Decision(NamedTuple):
-    """What was decided of a pod: its node; or a message, and a preemption that will make room."""
+class SchedulingDecision(NamedTuple):
+    """The outcome for a pod: its node; or a message, and a preemption that will make room."""
 
     node: str = ""
-    choices: Sequence[Choice] = ()
-    """What is done for its claims."""
+    choices: Sequence[VolumeChoice] = ()
+    """The volumes that its claims get."""
     message: str = ""
     plugins: frozenset[str] = frozenset()
     """The plugins that have refused the pod."""
     preemption: Preemption | None = None
 
 
-def decide(pod: Pending, view: View, readers: Readers, nominated: Sequence[Pending]) -> Decision:
+def decide(
+    pod: Pending, view: ClusterView, readers: Readers, nominated: Sequence[Pending]
+) -> SchedulingDecision:
     """Find a node for a pod. `nominated` are those for which others were preempted: they count as if they
     were on their nodes for pods that are not more important."""
     if not view.nodes:
-        return Decision(message=NO_NODES)
+        return SchedulingDecision(message=NO_NODES)
     volumes = ClaimVolumes(readers, pod)
     count = len(view.nodes)
     if volumes.problem:
         refused = {name: Rejection(PLUGIN, (volumes.problem,), helpless=True) for name in view.nodes}
         after = f"preemption: {message(count, [Rejection('', (NOT_HELPFUL,))] * count)}"
-        return Decision(
+        return SchedulingDecision(
             message=f"{message(count, (), volumes.problem)} {after}", plugins=frozenset((PLUGIN,))
         )
     fit = Fit.of(pod, view, volumes)
@@ -60,11 +62,11 @@ def decide(pod: Pending, view: View, readers: Readers, nominated: Sequence[Pendi
         if chosen is None:
             owner = selector_of(readers, pod) if not pod.spread and len(fitting) > 1 else None
             chosen = best(pod, view, fitting, owner)
-        return Decision(node=chosen.name, choices=volumes.choices(chosen) or ())
+        return SchedulingDecision(node=chosen.name, choices=volumes.choices(chosen) or ())
     budgets: Sequence[Object] = list(readers.list(BUDGETS))
     found = preemption.search(pod, view, refused, budgets, volumes)
     text = message(count, refused.values())
-    return Decision(
+    return SchedulingDecision(
         message=f"{text} {found.text}".rstrip(),
         plugins=frozenset(one.plugin for one in refused.values()),
         preemption=found.preemption,
@@ -81,7 +83,7 @@ def _expected(pod: Pending, nominated: Sequence[Pending]) -> dict[str, list[Pend
 
 
 def _with(
-    pod: Pending, view: View, node: NodeState, others: Sequence[Pending], volumes: ClaimVolumes
+    pod: Pending, view: ClusterView, node: NodeState, others: Sequence[Pending], volumes: ClaimVolumes
 ) -> Rejection | None:
     """Why a pod does not fit on a node once others have come there."""
     trial = node.copy()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from pilothouse.simulate.scheduler.cluster import NodeState, View
+from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.inter_pod import Neighbours
 from pilothouse.simulate.scheduler.node_terms import matches_selector
 from pilothouse.simulate.scheduler.pods import REQUIRED, Pending, Port
@@ -87,7 +87,7 @@ SIMPLE: Sequence[Callable[[Pending, NodeState], Rejection | None]] = (
 
 
 class VolumeFilter:
-    """What claims say of nodes; see volumes.py."""
+    """The claims of a pod as a filter of nodes; see volumes.py."""
 
     def rejects(self, node: NodeState) -> Rejection | None:
         """Why the pod's volumes keep it from a node."""
@@ -98,7 +98,7 @@ NO_VOLUMES = VolumeFilter()
 
 
 class Fit(NamedTuple):
-    """What was worked out of a pod and a view before its nodes are looked at."""
+    """The counts that are made of a pod and a view before its nodes are looked at."""
 
     pod: Pending
     volumes: VolumeFilter
@@ -106,7 +106,7 @@ class Fit(NamedTuple):
     neighbours: Neighbours
 
     @classmethod
-    def of(cls, pod: Pending, view: View, volumes: VolumeFilter = NO_VOLUMES) -> "Fit":
+    def of(cls, pod: Pending, view: ClusterView, volumes: VolumeFilter = NO_VOLUMES) -> "Fit":
         """Count what the filters need that look at all nodes."""
         return cls(pod, volumes, Spread.required(pod, view, matches_node), Neighbours(pod, view))
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from pilothouse.simulate.scheduler.cluster import NamespaceLabels, NodeState, View
+from pilothouse.simulate.scheduler.cluster import ClusterView, NamespaceLabels, NodeState
 from pilothouse.simulate.scheduler.pods import Pending, PodFacts, Term
 from pilothouse.simulate.scheduler.rejection import Rejection
 
@@ -18,7 +18,7 @@ Pair = tuple[str, str]
 class Neighbours:
     """Where pods are that a pod must be near, or must not be near."""
 
-    def __init__(self, pod: Pending, view: View) -> None:
+    def __init__(self, pod: Pending, view: ClusterView) -> None:
         self._pod = pod
         self._near: Counter[Pair] = Counter()
         self._far: Counter[Pair] = Counter()
@@ -69,7 +69,7 @@ def _pairs(node: NodeState, terms: Iterable[Term]) -> Iterable[Pair]:
             yield term.topology, value
 
 
-def scores(pod: Pending, view: View, nodes: Sequence[NodeState]) -> list[int] | None:
+def scores(pod: Pending, view: ClusterView, nodes: Sequence[NodeState]) -> list[int] | None:
     """How much pods like to be near each other, from 0 to 100; None if nobody says anything."""
     weights: Counter[Pair] = Counter()
     own = pod.preferred or pod.shunned

@@ -1,4 +1,4 @@
-"""What the scheduler looks at of a pod."""
+"""The facts of a pod that the scheduler looks at."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 CPU, MEMORY = "cpu", "memory"
 UNSAID = {CPU: 100, MEMORY: 200 * 1024 * 1024}
-"""What a container counts as where nodes are compared, if it requests nothing (GetNonzeroRequests)."""
+"""The requests of a container that has none, where nodes are compared (GetNonzeroRequests)."""
 
 Port = tuple[str, str, int]
 """Address, protocol and number of a port of the host."""
@@ -102,7 +102,7 @@ class PodFacts:
         self.priority: int = spec.get("priority") or 0
         self.requests = requests(spec)
         self.unsaid = _unsaid(spec)
-        """What is added to the requests where nodes are compared."""
+        """The amounts that are added to the requests where nodes are compared."""
         self.ports = tuple(_ports(spec))
         self.claims = tuple(_claims(spec, self.name))
         affinity, own = spec.get("affinity") or {}, self.namespace
@@ -112,7 +112,7 @@ class PodFacts:
         self.shunned = _weighted(affinity, "podAntiAffinity", own)
 
     def counted(self, resource: str) -> int:
-        """What the pod counts as where nodes are compared."""
+        """The amount of a resource by which the pod counts where nodes are compared."""
         return self.requests.get(resource, 0) + self.unsaid.get(resource, 0)
 
 
@@ -135,7 +135,7 @@ class Pending(PodFacts):
 
 
 def requests(spec: Object) -> dict[str, int]:
-    """What a pod requests: cpu in thousandths, all others in units."""
+    """The requests of a pod: cpu in thousandths, all others in units."""
     found = effective_requests(_complete(spec))
     return {
         name: amount.milli_value() if name == CPU else amount.value()

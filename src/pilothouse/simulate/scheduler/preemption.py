@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Object
-from pilothouse.simulate.scheduler.cluster import NodeState, View
+from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.filters import Fit, VolumeFilter
 from pilothouse.simulate.scheduler.pods import Pending, PodFacts
 from pilothouse.simulate.scheduler.rejection import NO_VICTIMS, NOT_HELPFUL, Rejection, message
@@ -24,8 +24,8 @@ class Preemption(NamedTuple):
     violations: int
 
 
-class Found(NamedTuple):
-    """What has come of the search: a preemption, or the end of the message."""
+class PreemptionResult(NamedTuple):
+    """The outcome of the search: a preemption, or the end of the message."""
 
     preemption: Preemption | None
     text: str = ""
@@ -33,16 +33,16 @@ class Found(NamedTuple):
 
 def search(
     pod: Pending,
-    view: View,
+    view: ClusterView,
     refused: Mapping[str, Rejection],
     budgets: Sequence[Object],
     volumes: VolumeFilter,
-) -> Found:
+) -> PreemptionResult:
     """Look for pods that can make room; `refused` says for each node why it has refused the pod."""
     if pod.spec.get("preemptionPolicy") == "Never":
-        return Found(None, NEVER)
+        return PreemptionResult(None, NEVER)
     if _waits(pod, view):
-        return Found(None, TERMINATING)
+        return PreemptionResult(None, TERMINATING)
     reasons: list[Rejection] = []
     candidates: list[Preemption] = []
     for name, node in view.nodes.items():
@@ -56,11 +56,11 @@ def search(
         else:
             candidates.append(found)
     if not candidates:
-        return Found(None, f"preemption: {message(len(view.nodes), reasons)}")
-    return Found(min(candidates, key=_cost))
+        return PreemptionResult(None, f"preemption: {message(len(view.nodes), reasons)}")
+    return PreemptionResult(min(candidates, key=_cost))
 
 
-def _waits(pod: Pending, view: View) -> bool:
+def _waits(pod: Pending, view: ClusterView) -> bool:
     """Whether pods that were preempted for this one are still ending."""
     node = view.nodes.get(pod.nominated)
     if node is None:
@@ -74,7 +74,7 @@ def _importance(pod: PodFacts) -> tuple[int, str]:
 
 
 def _victims(
-    pod: Pending, view: View, node: NodeState, budgets: Sequence[Object], volumes: VolumeFilter
+    pod: Pending, view: ClusterView, node: NodeState, budgets: Sequence[Object], volumes: VolumeFilter
 ) -> Preemption | Rejection:
     """The fewest pods of less priority without which the pod fits on a node."""
     weaker = sorted((one for one in node.pods.values() if one.priority < pod.priority), key=_importance)
@@ -99,7 +99,7 @@ def _victims(
 
 
 def _fits_on(
-    pod: Pending, view: View, trial: NodeState, volumes: VolumeFilter
+    pod: Pending, view: ClusterView, trial: NodeState, volumes: VolumeFilter
 ) -> Callable[[], Rejection | None]:
     """Why a pod does not fit on a node as it is tried; counted anew each time if other pods matter."""
     tried = view.with_node(trial)
@@ -114,7 +114,7 @@ def _fits_on(
 
 
 def _by_budget(pods: Sequence[PodFacts], budgets: Sequence[Object]) -> tuple[list[PodFacts], list[PodFacts]]:
-    """Those whose disruption budgets do not allow that they go, and the others."""
+    """The pods whose disruption budgets do not allow that they go, and the others."""
     allowed = [(one.get("status") or {}).get("disruptionsAllowed", 0) for one in budgets]
     violating: list[PodFacts] = []
     others: list[PodFacts] = []

@@ -12,7 +12,7 @@ from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.conditions import set_condition
 from pilothouse.simulate.scheduler.binding import Binder
 from pilothouse.simulate.scheduler.cluster import ClusterState
-from pilothouse.simulate.scheduler.decision import Decision, decide
+from pilothouse.simulate.scheduler.decision import SchedulingDecision, decide
 from pilothouse.simulate.scheduler.pods import Pending, PodFacts
 from pilothouse.simulate.scheduler.preemption import Preemption
 from pilothouse.simulate.scheduler.queue import SchedulingQueue
@@ -141,7 +141,7 @@ class Scheduler(BackgroundTask):
             found = decide(pod, self._cluster, self._client.readers, list(self._queue.nominated()))
         except Exception as error:
             log.exception("A pod was not scheduled", err=error, pod=pod.key)
-            found = Decision(message=str(error))
+            found = SchedulingDecision(message=str(error))
         if found.node:
             self._queue.remove(pod.key)
             self._cluster.put(pod, found.node)  # from now on it counts
@@ -150,13 +150,13 @@ class Scheduler(BackgroundTask):
             self._queue.refuse(pod, found.plugins)
             self._begin(pod, found)
 
-    def _begin(self, pod: Pending, found: Decision) -> None:
+    def _begin(self, pod: Pending, found: SchedulingDecision) -> None:
         work = self._bind(pod, found) if found.node else self._refuse(pod, found)
         task = asyncio.get_running_loop().create_task(work, name=f"schedule:{pod.key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _bind(self, pod: Pending, found: Decision) -> None:
+    async def _bind(self, pod: Pending, found: SchedulingDecision) -> None:
         try:
             await self._binder.bind(pod, found)
         except errors.NotFound:
@@ -177,7 +177,7 @@ class Scheduler(BackgroundTask):
         if obj is not None and obj["metadata"]["uid"] == pod.uid:
             self._unassigned(obj, pod.key, None) if not (obj.get("spec") or {}).get("nodeName") else None
 
-    async def _refuse(self, pod: Pending, found: Decision) -> None:
+    async def _refuse(self, pod: Pending, found: SchedulingDecision) -> None:
         """Say in the pod why it has no node, and preempt others for it."""
         chosen = found.preemption
         nominated = chosen.node if chosen is not None else ""

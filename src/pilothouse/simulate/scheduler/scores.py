@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from pilothouse.api.values._selectors import Selector
 from pilothouse.simulate.scheduler import inter_pod, spreading
-from pilothouse.simulate.scheduler.cluster import NodeState, View
+from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.filters import matches_node
 from pilothouse.simulate.scheduler.node_terms import matches_term
 from pilothouse.simulate.scheduler.pods import CPU, MEMORY, PREFERRED, Pending
@@ -80,7 +80,7 @@ SPREAD, NEIGHBOURS = 2, 2
 """The weights of those that look at all nodes."""
 
 
-def best(pod: Pending, view: View, nodes: Sequence[NodeState], owner: Selector | None) -> NodeState:
+def best(pod: Pending, view: ClusterView, nodes: Sequence[NodeState], owner: Selector | None) -> NodeState:
     """The best of some nodes, of which there must be one; of equal ones the one with the fewest pods, then
     the first. `owner` selects the pods that belong together with this one."""
     if len(nodes) == 1:

@@ -9,7 +9,7 @@ from pilothouse.api.values import selectors
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.machines import HOSTNAME, ZONE
-from pilothouse.simulate.scheduler.cluster import NodeState, View
+from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.pods import Pending, PodFacts
 from pilothouse.simulate.scheduler.rejection import Rejection
 from pilothouse.simulate.scheduler.taints import untolerated
@@ -82,7 +82,7 @@ class Spread:
     smallest: list[int] = field(default_factory=list)
 
     @classmethod
-    def required(cls, pod: Pending, view: View, matches: Matches) -> "Spread":
+    def required(cls, pod: Pending, view: ClusterView, matches: Matches) -> "Spread":
         """Count for the constraints of a pod that must be met."""
         wanted = constraints(pod, "DoNotSchedule") if pod.spread else []
         if not wanted:
@@ -115,7 +115,11 @@ class Spread:
 
 
 def scores(
-    pod: Pending, view: View, nodes: Sequence[NodeState], wanted: Sequence[Constraint], matches: Matches
+    pod: Pending,
+    view: ClusterView,
+    nodes: Sequence[NodeState],
+    wanted: Sequence[Constraint],
+    matches: Matches,
 ) -> list[int]:
     """How well each node spreads the pod, from 0 to 100, by constraints that need not be met."""
     own = bool(pod.spread)
@@ -140,7 +144,7 @@ def scores(
 
 def _numbers(
     pod: Pending,
-    view: View,
+    view: ClusterView,
     ranked: Iterable[NodeState],
     wanted: Sequence[Constraint],
     matches: Matches,

@@ -33,8 +33,8 @@ class Delayed(NamedTuple):
     storage_class: Object
 
 
-class Choice(NamedTuple):
-    """What is done for a claim: a volume is bound to it, or None: one is provisioned."""
+class VolumeChoice(NamedTuple):
+    """The volume that is bound to a claim; None: one is provisioned."""
 
     claim: Object
     volume: Object | None
@@ -99,23 +99,23 @@ class ClaimVolumes(VolumeFilter):
             reasons.append(BIND_CONFLICT)
         return Rejection(PLUGIN, tuple(reasons), helpless=True) if reasons else None
 
-    def choices(self, node: NodeState) -> list[Choice] | None:
-        """What is done for the claims that wait when the pod goes on a node; None if that cannot be."""
-        out: list[Choice] = []
+    def choices(self, node: NodeState) -> list[VolumeChoice] | None:
+        """The volumes of the claims that wait, if the pod goes on a node; None if that cannot be."""
+        out: list[VolumeChoice] = []
         taken: set[str] = set()
         for claim, storage_class in self._delayed:
             selected = (claim["metadata"].get("annotations") or {}).get(SELECTED_NODE)
             if selected:
                 if selected != node.name:
                     return None
-                out.append(Choice(claim, None))
+                out.append(VolumeChoice(claim, None))
                 continue
             volume = next(self._matching(claim, node, taken), None)
             if volume is None and not _may_provision(storage_class, node):
                 return None
             if volume is not None:
                 taken.add(volume["metadata"]["name"])
-            out.append(Choice(claim, volume))
+            out.append(VolumeChoice(claim, volume))
         return out
 
     def _matching(self, claim: Object, node: NodeState, taken: Iterable[str]) -> Iterator[Object]:
