@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """The behaviour of a container; times are seconds. Without `exit_after` the kind of the container decides."""
+    """The behaviour of a container; times are seconds. Without `exit_after` its kind decides when it ends."""
 
     start_after: float = 0.0
     ready_after: float = 0.0

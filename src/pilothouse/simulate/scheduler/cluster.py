@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
-from pilothouse.simulate.scheduler.pods import CPU, PodFacts, Port
+from pilothouse.simulate.scheduler.pods import CPU, Labels, PodFacts, Port
 
-NamespaceLabels = Mapping[str, Mapping[str, str]]
+NamespaceLabels = Mapping[str, Labels]
 """Namespace -> its labels."""
 
 
@@ -27,7 +27,7 @@ class NodeState:
 
     def __init__(self, name: str, node: Object | None = None) -> None:
         self.name = name
-        self.labels: Mapping[str, str] = {}
+        self.labels: Labels = {}
         self.taints: Sequence[Object] = ()
         self.unschedulable = False
         self.allocatable: dict[str, int] = {}
@@ -104,14 +104,14 @@ class ClusterState(ClusterView):
 
     def __init__(self) -> None:
         self._nodes: dict[str, NodeState] = {}
-        self._labels: dict[str, Mapping[str, str]] = {}
+        self._labels: dict[str, Labels] = {}
         super().__init__(self._nodes, self._labels)
         self._where: dict[str, str] = {}
         """Pod -> its node."""
         self._homeless: dict[str, dict[str, PodFacts]] = {}
         """Node that is not known -> pods on it."""
 
-    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
+    def set_namespace(self, name: str, labels: Labels | None) -> None:
         """A namespace has these labels; None: it is gone."""
         if labels is None:
             self._labels.pop(name, None)

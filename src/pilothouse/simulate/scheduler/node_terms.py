@@ -37,7 +37,7 @@ def _matches(expression: Object, labels: Mapping[str, str]) -> bool:
     if operator not in ("Gt", "Lt") or value is None or len(values) != 1:
         return False
     try:
-        have, than = int(value), int(values[0])
+        have, than = int(value), int(next(iter(values)))
     except ValueError:
         return False
     return have > than if operator == "Gt" else have < than

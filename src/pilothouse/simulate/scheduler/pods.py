@@ -16,6 +16,7 @@ CPU, MEMORY = "cpu", "memory"
 UNSAID = {CPU: 100, MEMORY: 200 * 1024 * 1024}
 """The requests of a container that has none, where nodes are compared (GetNonzeroRequests)."""
 
+Labels = dict[str, str]
 Port = tuple[str, str, int]
 """Address, protocol and number of a port of the host."""
 
@@ -31,7 +32,7 @@ class Term:
     """The namespaces by their labels."""
     weight: int = 0
 
-    def matches(self, pod: "PodFacts", namespace_labels: Mapping[str, Mapping[str, str]]) -> bool:
+    def matches(self, pod: "PodFacts", namespace_labels: Mapping[str, Labels]) -> bool:
         """Whether a pod is one of those that the term is about."""
         if pod.namespace not in self.namespaces and not (
             self.within is not None and self.within.matches_labels(namespace_labels.get(pod.namespace) or {})
@@ -93,7 +94,7 @@ class PodFacts:
         self.namespace: str = metadata.get("namespace", "")
         self.key = f"{self.namespace}/{self.name}"
         self.uid: str = metadata.get("uid", "")
-        self.labels: Mapping[str, str] = metadata.get("labels") or {}
+        self.labels: Labels = metadata.get("labels") or {}
         self.created: str = metadata.get("creationTimestamp", "")
         self.terminating = bool(metadata.get("deletionTimestamp"))
         self.node: str = spec.get("nodeName", "")
