@@ -116,6 +116,15 @@ async def test_a_node_that_is_deleted_stays_away_until_the_next_start(clock: Clo
         assert nodes["node-1"]["spec"]["podCIDR"] == kept != nodes["node-0"]["spec"]["podCIDR"]
 
 
+async def test_the_network_of_a_node_that_is_gone_is_given_to_another(clock: Clock) -> None:
+    async with Simulated(clock, "nodes=2", only=ONLY) as rig:
+        free = (await rig.ok("GET", f"{NODES}/node-0"))["spec"]["podCIDR"]
+        await rig.ok("DELETE", f"{NODES}/node-0")
+        await rig.ok("POST", NODES, {"metadata": {"name": "mine", "annotations": {f"{SIMULATE}node": ""}}})
+        await rig.settle()
+        assert (await rig.ok("GET", f"{NODES}/mine"))["spec"]["podCIDR"] == free
+
+
 async def test_nothing_is_written_while_nothing_happens_but_leases(clock: Clock) -> None:
     async with Simulated(clock, "nodes=3", only=ONLY) as rig:
         before = rig.storage.revision

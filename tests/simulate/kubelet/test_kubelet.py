@@ -48,6 +48,9 @@ async def test_it_is_created_and_ready_after_the_times_that_annotations_say(cloc
         assert not holds(await rig.pod("a"), "Ready")
         await rig.pass_time(1)
         assert holds(await rig.pod("a"), "Ready")
+        await rig.events("a")
+        found = await rig.ok("GET", "/api/v1/namespaces/default/events")
+        assert [(one["reason"], one["count"]) for one in found["items"]] == [("Started", 1)]
 
 
 async def test_an_image_that_cannot_be_pulled_keeps_the_pod_pending(clock: Clock) -> None:
@@ -205,6 +208,16 @@ async def test_a_deleted_pod_ends_within_its_grace_period(clock: Clock) -> None:
         assert (await rig.call("GET", f"{PODS}/stuck")).status == 200
         await rig.pass_time(10)
         assert (await rig.call("GET", f"{PODS}/stuck")).status == 404
+        await rig.create("hurried", spec=on_node(), annotations=said(terminate_after="100"))
+        await rig.settle()
+        await rig.ok("DELETE", f"{PODS}/hurried")
+        await rig.pass_time(5)
+        await rig.ok("DELETE", f"{PODS}/hurried", {"gracePeriodSeconds": 3})
+        await rig.settle()
+        await rig.pass_time(2)
+        assert (await rig.call("GET", f"{PODS}/hurried")).status == 200
+        await rig.pass_time(1)
+        assert (await rig.call("GET", f"{PODS}/hurried")).status == 404
 
 
 async def test_a_finalizer_keeps_a_pod_that_has_ended(clock: Clock) -> None:

@@ -91,6 +91,7 @@ def test_ports_of_the_host_are_taken_once() -> None:
     assert decided(with_port("p", 80, protocol="UDP"), *given).node == "n"
     own = node("n"), with_port("x", 80, on="n", address="10.0.0.1")
     assert decided(with_port("p", 80, address="10.0.0.2"), *own).node == "n"
+    assert refusal(with_port("p", 80), *own) == text
 
 
 def test_requests_of_init_containers_and_sidecars_count_as_upstream_says() -> None:

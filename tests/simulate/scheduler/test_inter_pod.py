@@ -83,5 +83,9 @@ def test_preferences_of_either_side_count_for_the_choice() -> None:
     theirs = [{"weight": 100, "podAffinityTerm": term("web")}]
     friend = pod("f", on="a2", affinity={"podAffinity": {PREFERRED: theirs}})
     assert decided(pod("p", labels={"app": "web"}), *NODES, DB, heavy[0], friend).node in ("a1", "a2")
-    needs = pod("f", on="a2", cpu="1", labels={"app": "web"}, affinity=near(term("web")))
-    assert decided(pod("p", labels={"app": "web"}), *NODES, DB, needs).node in ("a1", "a2")
+
+
+def test_a_pod_that_requires_others_near_draws_them() -> None:
+    needs = pod("f", on="b1", cpu="1", memory="2Gi", labels={"app": "web"}, affinity=near(term("web")))
+    assert decided(pod("p", labels={"app": "web"}), *NODES, needs).node == "b1"
+    assert decided(pod("p", labels={"app": "other"}), *NODES, needs).node == "a1"

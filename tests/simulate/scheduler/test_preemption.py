@@ -50,6 +50,19 @@ def test_budgets_are_kept_where_that_is_possible() -> None:
     assert victims(wanted, *given, *pods, poddisruptionbudgets_policy=[allowed])[0] == "x"
 
 
+def test_of_two_pods_the_one_goes_whose_budget_allows_it() -> None:
+    budget = {
+        "metadata": {"name": "a", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"app": "a"}}},
+        "status": {"disruptionsAllowed": 0},
+    }
+    pods = pod("a", on="n", cpu="1", labels={"app": "a"}), pod("b", on="n", cpu="1", priority=1)
+    wanted = pod("p", cpu="1", priority=9)
+    given = node("n", cpu="2"), *pods
+    assert victims(wanted, *given) == ("n", ["a"])
+    assert victims(wanted, *given, poddisruptionbudgets_policy=[budget]) == ("n", ["b"])
+
+
 def test_pods_that_are_as_important_stay() -> None:
     found = decided(pod("p", cpu="1", priority=1), node("n", cpu="1"), pod("a", on="n", cpu="1", priority=1))
     assert found.preemption is None

@@ -61,6 +61,7 @@ async def test_other_schedulers_gates_and_given_nodes_are_left_alone(clock: Cloc
         assert await rig.placed("other") == await rig.placed("gated") == ""
         assert await rig.placed("given") == "elsewhere"
         assert not condition(await rig.pod("other"), "PodScheduled")
+        assert await rig.events("gated") == []
         await rig.edit(f"{PODS}/gated", {"spec": {"schedulingGates": None}})
         assert await rig.placed("gated") == "one"
 
