@@ -1,7 +1,6 @@
 """A cluster without nodes: the server in process, the controllers that a test names, and a kubelet."""
 
 import asyncio
-import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,6 @@ from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.maker import WorkloadOptions, controllers
-from pilothouse.simulate.workloads.moments import stamp
 
 NS = "/api/v1/namespaces/default"
 MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -64,7 +62,7 @@ class Kubelet(Background):
         """Have a pod run and be ready, or not."""
         if ready == "True":
             self.started += 1
-        condition = {"type": "Ready", "status": ready, "lastTransitionTime": stamp(self.clock)}
+        condition = {"type": "Ready", "status": ready, "lastTransitionTime": self.clock.stamp()}
         ip = f"10.1.{self.started // 250}.{self.started % 250 + 1}"
         await self.status(
             name, namespace, phase="Running", conditions=[condition], podIP=ip, podIPs=[{"ip": ip}]
@@ -72,7 +70,7 @@ class Kubelet(Background):
 
     async def finish(self, name: str, code: int = 0, **members: Any) -> None:
         """End a pod with an exit code."""
-        ended = {"exitCode": code, "finishedAt": stamp(self.clock)}
+        ended = {"exitCode": code, "finishedAt": self.clock.stamp()}
         container = {"name": "c", "image": "nginx", "imageID": "", "ready": False, "restartCount": 0}
         phase = "Failed" if code else "Succeeded"
         statuses = [{**container, "state": {"terminated": ended}}]
@@ -106,13 +104,12 @@ class Cluster(Rig):
     async def end(self) -> None:
         for part in reversed(self.running.values()):
             await part.close()
+        await self.clock.close()
         await self.stop()
 
     async def advance(self, seconds: float) -> None:
         """Move the clock, and let what follows from it happen."""
-        moved: Any = self.clock.advance(seconds)
-        if inspect.isawaitable(moved):
-            await moved
+        self.clock.advance(seconds)
         await self.settle()
 
     async def post(self, kind: str, obj: Any, group: str = "/api/v1") -> Any:

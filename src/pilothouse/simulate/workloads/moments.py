@@ -1,13 +1,7 @@
 """Times of objects, compared with the clock of the simulation."""
 
-from pilothouse.api import meta
 from pilothouse.api.values import times
 from pilothouse.simulate.clock import Clock
-
-
-def stamp(clock: Clock) -> str:
-    """The time of the clock as objects hold it."""
-    return meta.now(clock.time())
 
 
 def seconds(text: str) -> float:

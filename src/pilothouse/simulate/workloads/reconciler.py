@@ -3,22 +3,18 @@ and writes of a status that has changed."""
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
-from pilothouse.simulate.clock import Clock
+from pilothouse.simulate.clock import Clock, Timer
 from pilothouse.simulate.workloads.events import EventQueue
 from pilothouse.simulate.workloads.index import follow
 from pilothouse.simulate.workloads.pods import PodIndex
 from pilothouse.storage._entry import Entry
-
-
-class _Timer(Protocol):
-    def cancel(self) -> None: ...
 
 
 class Parts(NamedTuple):
@@ -41,7 +37,7 @@ class Reconciler(Background):
         self.resource = self.client.resource(group, version, plural)
         self.events = EventQueue(self.client, self.clock, component)
         self.queue = WorkQueue(component, self._handle, metrics=self.client.metrics)
-        self._timers: dict[str, _Timer] = {}
+        self._timers: dict[str, Timer] = {}
         self._stops: list[Callable[[], None]] = []
 
     def start(self) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.conditions import condition, found, with_condition, without
-from pilothouse.simulate.workloads.moments import stamp
 from pilothouse.simulate.workloads.numbers import counted
 from pilothouse.simulate.workloads.pod_control import Outcome, pod_of
 from pilothouse.simulate.workloads.pod_owner import PodOwner
@@ -98,7 +97,7 @@ class ReplicaSets(PodOwner):
             return without(had, FAILURE)
         if found(had, FAILURE) is not None:
             return had
-        failed = condition(FAILURE, "True", outcome.reason, str(outcome.error), stamp(self.clock))
+        failed = condition(FAILURE, "True", outcome.reason, str(outcome.error), self.clock.stamp())
         return with_condition(had, failed)
 
 

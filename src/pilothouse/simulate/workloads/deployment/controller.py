@@ -10,7 +10,6 @@ from pilothouse.gotext import quote
 from pilothouse.simulate.workloads.deployment import revisions, rolling, status
 from pilothouse.simulate.workloads.deployment.revisions import size
 from pilothouse.simulate.workloads.index import Facts, ObjectIndex, plain_facts
-from pilothouse.simulate.workloads.moments import stamp
 from pilothouse.simulate.workloads.ownership import Claims
 from pilothouse.simulate.workloads.pods import PodFacts
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
@@ -107,7 +106,7 @@ class Deployments(Reconciler):
         return after
 
     def _now(self) -> str:
-        return stamp(self.clock)
+        return self.clock.stamp()
 
     # Replica sets
 

@@ -9,7 +9,7 @@ from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.conditions import condition, found, with_condition, without
 from pilothouse.simulate.workloads.deployment.revisions import counts, size
 from pilothouse.simulate.workloads.deployment.rolling import bounds, total
-from pilothouse.simulate.workloads.moments import elapsed, stamp
+from pilothouse.simulate.workloads.moments import elapsed
 from pilothouse.simulate.workloads.numbers import counted
 
 PROGRESSING, AVAILABLE, FAILURE = "Progressing", "Available", "ReplicaFailure"
@@ -81,7 +81,7 @@ def with_progress(
     deployment: Object, status: Object, sets: Sequence[Object], new: Object | None, clock: Clock
 ) -> Object:
     """The status with what there is to say about a rollout (syncRolloutStatus)."""
-    conditions, now = status["conditions"], stamp(clock)
+    conditions, now = status["conditions"], clock.stamp()
     current = found(conditions, PROGRESSING)
     named = f"ReplicaSet {_name(new)}" if new is not None else f"Deployment {_name(deployment)}"
     done = (status["replicas"] or 0) == (status["updatedReplicas"] or 0)

@@ -17,7 +17,6 @@ from pilothouse.simulate.workloads.job.tally import (
     per_index,
     replaces_failed_only,
 )
-from pilothouse.simulate.workloads.moments import stamp
 from pilothouse.simulate.workloads.pod_control import Outcome
 from pilothouse.simulate.workloads.pod_owner import PodOwner
 from pilothouse.simulate.workloads.pods import PodFacts
@@ -102,7 +101,7 @@ class Jobs(PodOwner):
         """Count what has ended, and decide whether the job ends with that."""
         status = obj.get("status") or {}
         tally, conditions = Tally.of(obj, self.pods.object), list(status.get("conditions") or ())
-        start = status.get("startTime") or (None if obj["spec"].get("suspend") else stamp(self.clock))
+        start = status.get("startTime") or (None if obj["spec"].get("suspend") else self.clock.stamp())
         look = _Look(obj, tally, conditions, start)
         over = _announced(conditions) is not None
         tally.take(pods, over=over)
@@ -121,7 +120,7 @@ class Jobs(PodOwner):
         return self._backoffs.setdefault(f"{metadata['namespace']}/{metadata['name']}", Backoff())
 
     def _say(self, look: _Look, kind: str, reason: str, message: str, status: str = "True") -> None:
-        made = outcome.job_condition(kind, status, reason, message, stamp(self.clock))
+        made = outcome.job_condition(kind, status, reason, message, self.clock.stamp())
         look.conditions = with_condition(look.conditions, made, by_reason=False)
 
     async def _untrack(self, pods: Sequence[PodFacts]) -> None:
@@ -149,7 +148,7 @@ class Jobs(PodOwner):
                 await self.control.delete(pod)
         if any(not pod.ended for pod in self._owned(look.job)):
             return
-        last, now = outcome.LAST[announced["type"]], stamp(self.clock)
+        last, now = outcome.LAST[announced["type"]], self.clock.stamp()
         self._say(look, last, announced["reason"], announced.get("message", ""))
         if last == outcome.COMPLETE:
             look.end = now
@@ -168,7 +167,7 @@ class Jobs(PodOwner):
         obj, spec, tally = look.job, look.job["spec"], look.tally
         if outcome.is_true(look.conditions, outcome.SUSPENDED) is not None:
             self._say(look, outcome.SUSPENDED, "JobResumed", "Job resumed", "False")
-            look.start = stamp(self.clock)
+            look.start = self.clock.stamp()
             self.events.normal(obj, "Resumed", "Job resumed")
         pods = self._owned(obj)
         active = [pod for pod in pods if pod.active]
