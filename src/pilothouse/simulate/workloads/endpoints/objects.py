@@ -28,10 +28,11 @@ class EndpointsObjects(ServiceFollower):
     """Writes the Endpoints object of each service with a selector, and deletes it with the service."""
 
     def __init__(self, parts: Parts) -> None:
-        super().__init__(parts, "v1", "services", "endpoint-controller")
+        super().__init__(parts, "endpoint-controller")
         self.endpoints = self.client.resource("", "v1", "endpoints")
 
     async def removed(self, namespace: str, name: str) -> None:
+        await super().removed(namespace, name)
         if self.client.readers.get("endpoints", namespace, name) is not None:
             await self.client.delete(self.endpoints, namespace, name)
 

@@ -1,18 +1,52 @@
 """Which pods serve a service, and on which ports."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any
 
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.pods import PodFacts
-from pilothouse.simulate.workloads.reconciler import Reconciler
+from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
 
 HEADLESS = "service.kubernetes.io/headless"
 
 
+MANY = 100
+"""Pods of a service from which on changes are taken in together."""
+PAUSE = 0.0002
+"""Seconds, for each pod of such a service, in which changes are taken in together."""
+
+
 class ServiceFollower(Reconciler):
     """Follows services, and the pods that they select."""
+
+    def __init__(self, parts: Parts, component: str) -> None:
+        super().__init__(parts, "v1", "services", component)
+        self._sizes: dict[str, int] = {}
+        self._batches: dict[str, asyncio.TimerHandle] = {}
+
+    async def close(self) -> None:
+        for timer in self._batches.values():
+            timer.cancel()
+        await super().close()
+
+    async def removed(self, namespace: str, name: str) -> None:
+        self._sizes.pop(f"{namespace}/{name}", None)
+
+    def _soon(self, namespace: str, name: str) -> None:
+        """Look at a service, at once or together with further changes."""
+        key = f"{namespace}/{name}"
+        size = self._sizes.get(key, 0)
+        if size < MANY:
+            self.queue.add(key)
+        elif key not in self._batches:
+            loop = asyncio.get_running_loop()
+            self._batches[key] = loop.call_later(size * PAUSE, self._due, key)
+
+    def _due(self, key: str) -> None:
+        self._batches.pop(key, None)
+        self.queue.add(key)
 
     def follows(self) -> list[Callable[[], None]]:
         return [self.pods.listen(self._pod_changed)]
@@ -24,12 +58,14 @@ class ServiceFollower(Reconciler):
         assert either is not None
         for service in self.client.readers.list("services", either.namespace):
             if any(selects(service, pod.labels) for pod in (new, old) if pod is not None):
-                self.enqueue(either.namespace, service["metadata"]["name"])
+                self._soon(either.namespace, service["metadata"]["name"])
 
     def members(self, service: Object) -> list[PodFacts]:
         """The pods of a service that have an address and have not ended, by name."""
-        found = self.pods.among(service["metadata"]["namespace"])
+        namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+        found = self.pods.among(namespace)
         mine = [pod for pod in found if pod.ips and not pod.ended and selects(service, pod.labels)]
+        self._sizes[f"{namespace}/{name}"] = len(mine)
         return sorted(mine, key=lambda pod: pod.name)
 
 

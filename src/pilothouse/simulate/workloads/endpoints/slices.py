@@ -48,7 +48,7 @@ class EndpointSlices(ServiceFollower):
     """Writes the endpoint slices of services."""
 
     def __init__(self, parts: Parts) -> None:
-        super().__init__(parts, "v1", "services", "endpoint-slice-controller")
+        super().__init__(parts, "endpoint-slice-controller")
         self.slices = self.client.resource("discovery.k8s.io", "v1", "endpointslices")
         self.index = ObjectIndex(self.client, self.slices, plain_facts)
 
