@@ -160,6 +160,7 @@ class Jobs(PodOwner):
         await self._drop([pod for pod in self._owned(look.job) if pod.active], look)
         if outcome.is_true(look.conditions, outcome.SUSPENDED) is None:
             self._say(look, outcome.SUSPENDED, "JobSuspended", "Job suspended")
+            look.start = None  # it begins anew when the job is resumed
             self.events.normal(look.job, "Suspended", "Job suspended")
 
     async def _manage(self, look: _Look) -> None:
@@ -236,9 +237,8 @@ class Jobs(PodOwner):
             "ready": sum(pod.ready for pod in active),
             "terminating": sum(bool(pod.deleting) and not pod.ended for pod in pods),
             "conditions": look.conditions or None,
+            "startTime": look.start,
         }
-        if look.start:
-            status["startTime"] = look.start
         if look.end:
             status["completionTime"] = look.end
         return status
