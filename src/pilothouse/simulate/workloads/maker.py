@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
+from pilothouse.simulate.workloads.cronjob.controller import CronJobs
 from pilothouse.simulate.workloads.daemonset.controller import DaemonSets
 from pilothouse.simulate.workloads.deployment.controller import Deployments
 from pilothouse.simulate.workloads.endpoints.objects import EndpointsObjects
@@ -44,5 +45,6 @@ def controllers(
         "job-controller": lambda: Jobs(parts()),
         "statefulset-controller": lambda: StatefulSets(parts()),
         "daemonset-controller": lambda: DaemonSets(parts()),
+        "cronjob-controller": lambda: CronJobs(parts()),
         "replicationcontroller-controller": lambda: ReplicationControllers(parts()),
     }
