@@ -12,7 +12,7 @@ from pilothouse.storage._entry import Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Indexed:
     """The members of one version of an object by which controllers find it;
     `owner` is its controller's uid."""
 
@@ -28,11 +28,11 @@ class Facts:
     deleting: str
 
 
-F = TypeVar("F", bound=Facts)
+F = TypeVar("F", bound=Indexed)
 
 
 def identity(key: str, obj: Object) -> Object:
-    """The members of Facts, as arguments."""
+    """The members of Indexed, as arguments."""
     metadata = obj["metadata"]
     owner: Object = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), {})
     return {
@@ -49,9 +49,9 @@ def identity(key: str, obj: Object) -> Object:
     }
 
 
-def plain_facts(key: str, obj: Object) -> Facts:
+def plain_facts(key: str, obj: Object) -> Indexed:
     """The facts of an object of which no more is looked at."""
-    return Facts(**identity(key, obj))
+    return Indexed(**identity(key, obj))
 
 
 def follow(
@@ -112,7 +112,7 @@ class ObjectIndex(Generic[F]):
         """The facts of one object."""
         return self._facts.get(self.resource.key(namespace, name))
 
-    def object(self, facts: Facts) -> Object | None:
+    def object(self, facts: Indexed) -> Object | None:
         """The object itself, which is shared and must not be changed."""
         return self.client.readers.get(self.resource.group_resource, facts.namespace, facts.name)
 

@@ -9,9 +9,9 @@ from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
-from pilothouse.simulate.workloads.index import Facts
+from pilothouse.simulate.workloads.index import Indexed
 
-F = TypeVar("F", bound=Facts)
+F = TypeVar("F", bound=Indexed)
 
 
 def reference(owner: Object) -> Object:
@@ -60,7 +60,7 @@ class Claims:
                 out.append(facts)
         return out
 
-    async def _edit(self, facts: Facts, edit: Callable[[Object], None]) -> bool:
+    async def _edit(self, facts: Indexed, edit: Callable[[Object], None]) -> bool:
         """Change the metadata of an object; False when it has gone."""
         try:
             await self.client.change_metadata(self.resource, facts.namespace, facts.name, edit, facts.uid)

@@ -10,7 +10,7 @@ from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.simulate.workloads.events import EventQueue
-from pilothouse.simulate.workloads.index import Facts
+from pilothouse.simulate.workloads.index import Indexed
 from pilothouse.simulate.workloads.ownership import reference
 from pilothouse.storage.interface import StorageError
 
@@ -79,15 +79,15 @@ class PodControl:
             self.events.warning(owner, "FailedCreate", f"Error creating: {outcome.error}")
         return outcome
 
-    async def delete(self, pod: Facts) -> bool:
+    async def delete(self, pod: Indexed) -> bool:
         """Delete a pod, with its grace; False when it was gone."""
         options = {"preconditions": {"uid": pod.uid}}
         return await self.client.delete(self.pods, pod.namespace, pod.name, options)
 
-    async def delete_some(self, pods: Sequence[Facts], owner: Object) -> Outcome:
+    async def delete_some(self, pods: Sequence[Indexed], owner: Object) -> Outcome:
         """Delete pods."""
 
-        async def one(pod: Facts) -> None:
+        async def one(pod: Indexed) -> None:
             if await self.delete(pod):
                 self.events.normal(owner, "SuccessfulDelete", f"Deleted pod: {pod.name}")
 

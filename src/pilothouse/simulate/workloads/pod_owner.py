@@ -9,7 +9,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import from_label_selector
 from pilothouse.simulate.workloads.ownership import Claims
 from pilothouse.simulate.workloads.pod_control import PodControl
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
 
 
@@ -33,13 +33,13 @@ class PodOwner(Reconciler):
         """The pods that an owner may have."""
         return from_label_selector(obj["spec"].get("selector"))
 
-    async def claimed(self, obj: Object) -> list[PodFacts]:
+    async def claimed(self, obj: Object) -> list[IndexedPod]:
         """The pods of an owner, after it has adopted and released."""
         metadata = obj["metadata"]
         candidates = [*self.pods.owned(metadata["uid"]), *self.pods.strays(metadata["namespace"])]
         return await self.claims.claim(obj, self.selector(obj), candidates, lambda pod: not pod.ended)
 
-    def _pod_changed(self, new: PodFacts | None, old: PodFacts | None) -> None:
+    def _pod_changed(self, new: IndexedPod | None, old: IndexedPod | None) -> None:
         if old is not None and old.owner_kind == self.kind:
             self.enqueue(old.namespace, old.owner_name)
         if new is None or (old is not None and new.owner and new.owner == old.owner):
@@ -49,7 +49,7 @@ class PodOwner(Reconciler):
         elif not new.owner and not new.deleting and not new.ended:
             self._offer(new)
 
-    def _offer(self, stray: PodFacts) -> None:
+    def _offer(self, stray: IndexedPod) -> None:
         """Look at all owners that may adopt a pod."""
         for obj in self.client.readers.list(self.resource.group_resource, stray.namespace):
             selector = self.selector(obj)

@@ -8,7 +8,7 @@ from math import log2
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
-from pilothouse.simulate.workloads.index import Facts, ObjectIndex, identity
+from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, identity
 from pilothouse.simulate.workloads.moments import elapsed, seconds
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -16,7 +16,7 @@ _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PodFacts(Facts):
+class IndexedPod(Indexed):
     """The facts of a pod. `ready_since` is "" while it is not ready."""
 
     phase: str
@@ -60,13 +60,13 @@ def condition_of(pod: Object, kind: str) -> Object:
     return next((one for one in found if one.get("type") == kind), {})
 
 
-def pod_facts(key: str, pod: Object) -> PodFacts:
+def pod_facts(key: str, pod: Object) -> IndexedPod:
     """The facts of a pod."""
     status, metadata, spec = pod.get("status") or {}, pod["metadata"], pod.get("spec") or {}
     ready = condition_of(pod, "Ready")
     since = ready.get("lastTransitionTime") or metadata.get("creationTimestamp") or ""
     statuses = status.get("containerStatuses") or ()
-    return PodFacts(
+    return IndexedPod(
         **identity(key, pod),
         phase=status.get("phase", ""),
         node=spec.get("nodeName", ""),
@@ -108,7 +108,7 @@ def _number(text: str) -> int:
         return 0
 
 
-class PodIndex(ObjectIndex[PodFacts]):
+class PodIndex(ObjectIndex[IndexedPod]):
     """All pods."""
 
     def __init__(self, client: Client) -> None:
@@ -116,13 +116,13 @@ class PodIndex(ObjectIndex[PodFacts]):
 
 
 def to_delete(
-    pods: Iterable[PodFacts], count: int, related: Iterable[PodFacts], clock: Clock
-) -> list[PodFacts]:
+    pods: Iterable[IndexedPod], count: int, related: Iterable[IndexedPod], clock: Clock
+) -> list[IndexedPod]:
     """The pods to delete first (ActivePodsWithRanks): those that do least, then those whose node has the most
     related pods, then the younger ones."""
     crowd = Counter(pod.node for pod in related if pod.active)
 
-    def rank(pod: PodFacts) -> tuple[object, ...]:
+    def rank(pod: IndexedPod) -> tuple[object, ...]:
         return (
             bool(pod.node),
             _PHASES.get(pod.phase, 1),
@@ -144,13 +144,13 @@ def _magnitude(clock: Clock, since: str) -> int:
     return int(log2(age)) if age > 1 else -1
 
 
-def available(pods: Iterable[PodFacts], clock: Clock, least: int) -> tuple[int, float | None]:
+def available(pods: Iterable[IndexedPod], clock: Clock, least: int) -> tuple[int, float | None]:
     """How many pods have been ready for `least` seconds, and in how many seconds the next one will have."""
     waits = [pod.available_in(clock, least) for pod in pods]
     later = [wait for wait in waits if wait is not None and wait > 0]
     return sum(wait is not None and wait <= 0 for wait in waits), min(later, default=None)
 
 
-def oldest_first(facts: Facts) -> tuple[float, str]:
+def oldest_first(facts: Indexed) -> tuple[float, str]:
     """A key that sorts objects by age."""
     return (seconds(facts.created) if facts.created else 0.0, facts.name)

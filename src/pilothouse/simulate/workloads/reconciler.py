@@ -66,8 +66,9 @@ class Reconciler(Background):
         The object is shared and must not be changed.
         """
 
-    async def removed(self, namespace: str, name: str) -> None:
-        """Clean up after an object that is gone."""
+    async def removed(self, namespace: str, name: str) -> float | None:
+        """Clean up after an object that is gone; the seconds after which to do so again."""
+        return None
 
     def enqueue(self, namespace: str, name: str) -> None:
         """Look at an object."""
@@ -114,11 +115,7 @@ class Reconciler(Background):
     async def _handle(self, key: str) -> None:
         namespace, _, name = key.rpartition("/")
         obj = self.read(namespace, name)
-        later = None
-        if obj is not None:
-            later = await self.reconcile(obj)
-        else:
-            await self.removed(namespace, name)
+        later = await (self.reconcile(obj) if obj is not None else self.removed(namespace, name))
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()

@@ -7,7 +7,7 @@ from pilothouse.simulate.workloads.conditions import condition, found, with_cond
 from pilothouse.simulate.workloads.numbers import counted
 from pilothouse.simulate.workloads.pod_control import Outcome, pod_of
 from pilothouse.simulate.workloads.pod_owner import PodOwner
-from pilothouse.simulate.workloads.pods import PodFacts, available, to_delete
+from pilothouse.simulate.workloads.pods import IndexedPod, available, to_delete
 from pilothouse.simulate.workloads.reconciler import Parts
 
 BURST = 500
@@ -42,7 +42,7 @@ class ReplicaSets(PodOwner):
             raise outcome.error
         return later
 
-    async def _manage(self, obj: Object, active: list[PodFacts]) -> Outcome:
+    async def _manage(self, obj: Object, active: list[IndexedPod]) -> Outcome:
         """Create the pods that are missing, or delete those that are too many."""
         surplus = len(active) - _replicas(obj)
         if surplus < 0:
@@ -55,7 +55,7 @@ class ReplicaSets(PodOwner):
             return await self.control.delete_some(chosen, obj)
         return Outcome()
 
-    def _related(self, obj: Object) -> Iterable[PodFacts]:
+    def _related(self, obj: Object) -> Iterable[IndexedPod]:
         """The pods of the set and of the other sets of its deployment: they share nodes."""
         metadata = obj["metadata"]
         owner = next((o["uid"] for o in metadata.get("ownerReferences") or () if o.get("controller")), "")
@@ -69,7 +69,7 @@ class ReplicaSets(PodOwner):
             for pod in self.pods.owned(one["metadata"]["uid"])
         ]
 
-    def _status(self, obj: Object, pods: list[PodFacts], ready: int, outcome: Outcome) -> Object:
+    def _status(self, obj: Object, pods: list[IndexedPod], ready: int, outcome: Outcome) -> Object:
         active = [pod for pod in pods if pod.active]
         labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
         full = sum(all(pod.labels.get(k) == v for k, v in labels.items()) for pod in active)
@@ -87,7 +87,7 @@ class ReplicaSets(PodOwner):
             status[name] = numbers.get(name)
         return status | self.terminating(pods)
 
-    def terminating(self, pods: list[PodFacts]) -> Object:
+    def terminating(self, pods: list[IndexedPod]) -> Object:
         """The member of the status that counts pods on their way out."""
         return {"terminatingReplicas": sum(bool(pod.deleting) and not pod.ended for pod in pods)}
 

@@ -3,7 +3,7 @@
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import NOTHING, from_labels
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
 from pilothouse.simulate.workloads.replicaset import ReplicaSets
 
@@ -20,5 +20,5 @@ class ReplicationControllers(ReplicaSets):
         labels = obj["spec"].get("selector")
         return from_labels(labels) if labels else NOTHING
 
-    def terminating(self, pods: list[PodFacts]) -> Object:
+    def terminating(self, pods: list[IndexedPod]) -> Object:
         return {}

@@ -8,7 +8,7 @@ from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.simulate.workloads.cronjob.schedule import CronSchedule, Missed
-from pilothouse.simulate.workloads.index import Facts, ObjectIndex, plain_facts
+from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_facts
 from pilothouse.simulate.workloads.job.outcome import COMPLETE, FAILED, is_finished, is_true
 from pilothouse.simulate.workloads.moments import seconds
 from pilothouse.simulate.workloads.ownership import reference
@@ -31,7 +31,7 @@ class CronJobs(Reconciler):
     def follows(self) -> list[Callable[[], None]]:
         return [self.index.listen(self._job_changed)]
 
-    def _job_changed(self, new: Facts | None, old: Facts | None) -> None:
+    def _job_changed(self, new: Indexed | None, old: Indexed | None) -> None:
         for one in (new, old):
             if one is not None and one.owner_kind == "CronJob":
                 self.enqueue(one.namespace, one.owner_name)

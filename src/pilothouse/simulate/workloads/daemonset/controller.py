@@ -11,7 +11,7 @@ from pilothouse.simulate.workloads.daemonset import fitting, rolling
 from pilothouse.simulate.workloads.index import follow
 from pilothouse.simulate.workloads.pod_control import Outcome, pod_of
 from pilothouse.simulate.workloads.pod_owner import PodOwner
-from pilothouse.simulate.workloads.pods import PodFacts, available, oldest_first
+from pilothouse.simulate.workloads.pods import IndexedPod, available, oldest_first
 from pilothouse.simulate.workloads.reconciler import Parts
 from pilothouse.simulate.workloads.revisions import LABEL, Revision, Revisions
 from pilothouse.storage._entry import Entry
@@ -29,7 +29,7 @@ class _Look:
     revision: Revision
     should: set[str]
     may: set[str]
-    pods: dict[str, list[PodFacts]]
+    pods: dict[str, list[IndexedPod]]
     later: float | None = None
 
 
@@ -83,7 +83,7 @@ class DaemonSets(PodOwner):
             runs, stays = fitting.runs_on(spec, node)
             should.update([node["metadata"]["name"]] if runs else [])
             may.update([node["metadata"]["name"]] if stays else [])
-        pods: dict[str, list[PodFacts]] = defaultdict(list)
+        pods: dict[str, list[IndexedPod]] = defaultdict(list)
         for pod in sorted(self.pods.owned(obj["metadata"]["uid"]), key=oldest_first):
             pods[pod.pinned].append(pod)
         return _Look(obj, revision, should, may, pods, later)
@@ -92,7 +92,7 @@ class DaemonSets(PodOwner):
 
     async def _manage(self, look: _Look) -> Outcome:
         """Make pods where there is none, and delete those that have ended or must not stay."""
-        doomed: list[PodFacts] = []
+        doomed: list[IndexedPod] = []
         missing: list[str] = []
         for node, pods in look.pods.items():
             kept = self._kept(look, node, pods, doomed) if node in look.may else []
@@ -103,11 +103,13 @@ class DaemonSets(PodOwner):
         created = await self._create(look, missing)
         return created if created.error is not None else deleted
 
-    def _waits_for_collection(self, pod: PodFacts) -> bool:
+    def _waits_for_collection(self, pod: IndexedPod) -> bool:
         """Whether a pod has run on a node that is gone: who collects such pods deletes it."""
         return bool(pod.node) and self.client.readers.get("nodes", "", pod.node) is None
 
-    def _kept(self, look: _Look, node: str, pods: list[PodFacts], doomed: list[PodFacts]) -> list[PodFacts]:
+    def _kept(
+        self, look: _Look, node: str, pods: list[IndexedPod], doomed: list[IndexedPod]
+    ) -> list[IndexedPod]:
         """The pods that may stay on a node; ended ones are doomed,
         at growing intervals if they have failed."""
         alive = [pod for pod in pods if not pod.ended]
@@ -165,7 +167,7 @@ class DaemonSets(PodOwner):
         created = await self._create(look, step.create)
         return created if created.error is not None else deleted
 
-    def _available(self, look: _Look, pod: PodFacts) -> bool:
+    def _available(self, look: _Look, pod: IndexedPod) -> bool:
         least = look.obj["spec"].get("minReadySeconds") or 0
         wait = pod.available_in(self.clock, least)
         return wait is not None and wait <= 0 and not pod.deleting

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.numbers import scaled
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.revisions import LABEL
 
 
 class Replacement(NamedTuple):
     """Pods to delete, and nodes on which to make one."""
 
-    delete: list[PodFacts]
+    delete: list[IndexedPod]
     create: list[str]
 
 
@@ -28,10 +28,10 @@ def bounds(obj: Object, desired: int) -> tuple[int, int]:
 
 
 def replacement(
-    nodes: Mapping[str, Sequence[PodFacts]],
+    nodes: Mapping[str, Sequence[IndexedPod]],
     code: str,
     limits: tuple[int, int],
-    is_available: Callable[[PodFacts], bool],
+    is_available: Callable[[IndexedPod], bool],
 ) -> Replacement:
     """The next step of an update; `nodes` are those that should have a pod, with the pods that they have."""
     surge, missing = limits
@@ -45,8 +45,8 @@ def replacement(
     if surge:
         return _surging(split, surge, is_available)
     unavailable = 0
-    broken: list[PodFacts] = []
-    candidates: list[PodFacts] = []
+    broken: list[IndexedPod] = []
+    candidates: list[IndexedPod] = []
     for new, old in split.values():
         if len(new) > 1 or len(old) > 1 or bool(new) == bool(old):
             unavailable += 1
@@ -61,12 +61,12 @@ def replacement(
 
 
 def _surging(
-    split: Mapping[str, tuple[list[PodFacts], list[PodFacts]]],
+    split: Mapping[str, tuple[list[IndexedPod], list[IndexedPod]]],
     surge: int,
-    is_available: Callable[[PodFacts], bool],
+    is_available: Callable[[IndexedPod], bool],
 ) -> Replacement:
     used = 0
-    delete: list[PodFacts] = []
+    delete: list[IndexedPod] = []
     broken: list[str] = []
     candidates: list[str] = []
     for node, (new, old) in split.items():

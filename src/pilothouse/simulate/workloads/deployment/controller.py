@@ -9,9 +9,9 @@ from pilothouse.api.values.selectors import from_label_selector
 from pilothouse.gotext import quote
 from pilothouse.simulate.workloads.deployment import revisions, rolling, status
 from pilothouse.simulate.workloads.deployment.revisions import size
-from pilothouse.simulate.workloads.index import Facts, ObjectIndex, plain_facts
+from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_facts
 from pilothouse.simulate.workloads.ownership import Claims
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
 
 
@@ -44,7 +44,7 @@ class Deployments(Reconciler):
     def follows(self) -> list[Callable[[], None]]:
         return [self.index.listen(self._set_changed), self.pods.listen(self._pod_changed)]
 
-    def _set_changed(self, new: Facts | None, old: Facts | None) -> None:
+    def _set_changed(self, new: Indexed | None, old: Indexed | None) -> None:
         for one in (new, old):
             if one is not None and one.owner_kind == "Deployment":
                 self.enqueue(one.namespace, one.owner_name)
@@ -53,7 +53,7 @@ class Deployments(Reconciler):
                 if from_label_selector(obj["spec"]["selector"]).matches_labels(new.labels):
                     self.enqueue(new.namespace, obj["metadata"]["name"])
 
-    def _pod_changed(self, new: PodFacts | None, old: PodFacts | None) -> None:
+    def _pod_changed(self, new: IndexedPod | None, old: IndexedPod | None) -> None:
         """Look at a deployment that waits for its old pods to end."""
         if old is None or old.owner_kind != "ReplicaSet" or (new is not None and not new.ended):
             return

@@ -15,7 +15,7 @@ from pilothouse.simulate.workloads.endpoints.selection import (
     ports,
     target,
 )
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
 
 MOST = 1000
@@ -95,7 +95,7 @@ def _packed(found: Iterable[tuple[list[Object], Object]]) -> list[Object]:
     return list(packed.values())
 
 
-def _address(service: Object, pod: PodFacts, ip: str) -> Object:
+def _address(service: Object, pod: IndexedPod, ip: str) -> Object:
     made: Object = {"ip": ip, "targetRef": target(pod)}
     if pod.node:
         made["nodeName"] = pod.node

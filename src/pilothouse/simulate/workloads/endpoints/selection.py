@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from pilothouse.api.values.fields import Object
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
 
 HEADLESS = "service.kubernetes.io/headless"
@@ -51,7 +51,7 @@ class ServiceFollower(Reconciler):
     def follows(self) -> list[Callable[[], None]]:
         return [self.pods.listen(self._pod_changed)]
 
-    def _pod_changed(self, new: PodFacts | None, old: PodFacts | None) -> None:
+    def _pod_changed(self, new: IndexedPod | None, old: IndexedPod | None) -> None:
         if new is not None and old is not None and _shown(new) == _shown(old):
             return
         either = new or old
@@ -60,7 +60,7 @@ class ServiceFollower(Reconciler):
             if any(selects(service, pod.labels) for pod in (new, old) if pod is not None):
                 self._soon(either.namespace, service["metadata"]["name"])
 
-    def members(self, service: Object) -> list[PodFacts]:
+    def members(self, service: Object) -> list[IndexedPod]:
         """The pods of a service that have an address and have not ended, by name."""
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
         found = self.pods.among(namespace)
@@ -69,7 +69,7 @@ class ServiceFollower(Reconciler):
         return sorted(mine, key=lambda pod: pod.name)
 
 
-def _shown(pod: PodFacts) -> tuple[Any, ...]:
+def _shown(pod: IndexedPod) -> tuple[Any, ...]:
     """The facts of a pod that endpoints show."""
     return pod.uid, pod.labels, pod.ready, pod.ended, pod.node, pod.ips, bool(pod.deleting)
 
@@ -89,12 +89,12 @@ def is_headless(service: Object) -> bool:
     return bool(service["spec"].get("clusterIP") == "None")
 
 
-def address(pod: PodFacts, version: int) -> str:
+def address(pod: IndexedPod, version: int) -> str:
     """The pod's address of an IP version, "" when it has none."""
     return next((ip for ip in pod.ips if ip_address(ip).version == version), "")
 
 
-def ports(service: Object, pod: PodFacts) -> list[Object]:
+def ports(service: Object, pod: IndexedPod) -> list[Object]:
     """The ports of a service on a pod; those whose names the pod does not have are left out."""
     out = []
     for port in service["spec"].get("ports") or ():
@@ -114,12 +114,12 @@ def _number(target: Any, protocol: str, named: Iterable[tuple[str, str, int]]) -
     return next((number for name, spoken, number in named if (name, spoken) == (target, protocol)), None)
 
 
-def hostname(service: Object, pod: PodFacts) -> str:
+def hostname(service: Object, pod: IndexedPod) -> str:
     """The name under which a headless service knows a pod, "" for none."""
     name, subdomain = pod.host
     return name if name and subdomain == service["metadata"]["name"] else ""
 
 
-def target(pod: PodFacts) -> Object:
+def target(pod: IndexedPod) -> Object:
     """The reference to a pod."""
     return {"kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}

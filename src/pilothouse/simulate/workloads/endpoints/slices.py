@@ -19,9 +19,9 @@ from pilothouse.simulate.workloads.endpoints.selection import (
     ports,
     target,
 )
-from pilothouse.simulate.workloads.index import Facts, ObjectIndex, plain_facts
+from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_facts
 from pilothouse.simulate.workloads.ownership import reference
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -55,7 +55,7 @@ class EndpointSlices(ServiceFollower):
     def follows(self) -> list[Callable[[], None]]:
         return [*super().follows(), self.index.listen(self._slice_changed)]
 
-    def _slice_changed(self, new: Facts | None, old: Facts | None) -> None:
+    def _slice_changed(self, new: Indexed | None, old: Indexed | None) -> None:
         """Look at the service of a slice that somebody has changed or deleted."""
         for one in (new, old):
             if one is not None and one.labels.get(MANAGED_BY) == MANAGER and one.labels.get(SERVICE_NAME):
@@ -93,7 +93,7 @@ class EndpointSlices(ServiceFollower):
                 groups[_key(family, [])] = _Group(family, [])
         return groups
 
-    def _endpoint(self, service: Object, pod: PodFacts, ip: str) -> Object:
+    def _endpoint(self, service: Object, pod: IndexedPod, ip: str) -> Object:
         serving, leaving = pod.ready, bool(pod.deleting)
         public = bool(service["spec"].get("publishNotReadyAddresses"))
         made: Object = {

@@ -8,7 +8,7 @@ from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.job.indexes import index_of
 from pilothouse.simulate.workloads.job.tally import Tally, failures_of
 from pilothouse.simulate.workloads.moments import seconds
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 
 FIRST, LONGEST = 10.0, 600.0
 
@@ -32,7 +32,7 @@ def delay(failures: int) -> float:
 
 
 @dataclass(slots=True)
-class Backoff:
+class JobBackoff:
     """The failures of a job since its last success."""
 
     failures: int = 0
@@ -46,7 +46,7 @@ class Backoff:
             self.failures, self.last = (0, 0.0) if succeeded else (self.failures + 1, at)
 
     @staticmethod
-    def _time(tally: Tally, pod: PodFacts, clock: Clock) -> float:
+    def _time(tally: Tally, pod: IndexedPod, clock: Clock) -> float:
         whole = tally.read(pod)
         return clock.time() if whole is None else ended_at(whole, clock.time())
 
@@ -65,7 +65,7 @@ class IndexFailures:
 
 
 def by_index(
-    tally: Tally, pods: Iterable[PodFacts], ignores: Callable[[Object], bool], clock: Clock
+    tally: Tally, pods: Iterable[IndexedPod], ignores: Callable[[Object], bool], clock: Clock
 ) -> dict[int, IndexFailures]:
     """The failures of each index, which its failed pods carry on."""
     out: dict[int, IndexFailures] = {}

@@ -8,7 +8,7 @@ from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.conditions import found, with_condition
 from pilothouse.simulate.workloads.job import backoff, making, outcome
-from pilothouse.simulate.workloads.job.backoff import Backoff
+from pilothouse.simulate.workloads.job.backoff import JobBackoff
 from pilothouse.simulate.workloads.job.policies import failure_rule
 from pilothouse.simulate.workloads.job.tally import (
     TRACKED,
@@ -19,7 +19,7 @@ from pilothouse.simulate.workloads.job.tally import (
 )
 from pilothouse.simulate.workloads.pod_control import Outcome
 from pilothouse.simulate.workloads.pod_owner import PodOwner
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
 
 MANAGER = "kubernetes.io/job-controller"
@@ -46,9 +46,9 @@ class Jobs(PodOwner):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts, "batch/v1", "jobs", "job-controller")
-        self._backoffs: dict[str, Backoff] = {}
+        self._backoffs: dict[str, JobBackoff] = {}
 
-    def _pod_changed(self, new: PodFacts | None, old: PodFacts | None) -> None:
+    def _pod_changed(self, new: IndexedPod | None, old: IndexedPod | None) -> None:
         super()._pod_changed(new, old)
         if new is not None and not new.owner and TRACKED in new.finalizers:
             self.enqueue(new.namespace, new.labels.get(JOB_NAME, ""))
@@ -92,12 +92,12 @@ class Jobs(PodOwner):
         times = [t for t in (look.later, outcome.until_deadline(_started(look), self.clock)) if t is not None]
         return min(times, default=None)
 
-    def _owned(self, obj: Object) -> list[PodFacts]:
+    def _owned(self, obj: Object) -> list[IndexedPod]:
         return self.pods.owned(obj["metadata"]["uid"])
 
     # Counting
 
-    def _count(self, obj: Object, pods: Sequence[PodFacts]) -> _Look:
+    def _count(self, obj: Object, pods: Sequence[IndexedPod]) -> _Look:
         """Count what has ended, and decide whether the job ends with that."""
         status = obj.get("status") or {}
         tally, conditions = Tally.of(obj, self.pods.object), list(status.get("conditions") or ())
@@ -115,15 +115,15 @@ class Jobs(PodOwner):
             tally.give_up(pods)
         return look
 
-    def _backoff(self, obj: Object) -> Backoff:
+    def _backoff(self, obj: Object) -> JobBackoff:
         metadata = obj["metadata"]
-        return self._backoffs.setdefault(f"{metadata['namespace']}/{metadata['name']}", Backoff())
+        return self._backoffs.setdefault(f"{metadata['namespace']}/{metadata['name']}", JobBackoff())
 
     def _say(self, look: _Look, kind: str, reason: str, message: str, status: str = "True") -> None:
         made = outcome.job_condition(kind, status, reason, message, self.clock.stamp())
         look.conditions = with_condition(look.conditions, made, by_reason=False)
 
-    async def _untrack(self, pods: Sequence[PodFacts]) -> None:
+    async def _untrack(self, pods: Sequence[IndexedPod]) -> None:
         """Take the finalizer off pods, so that they can be deleted."""
 
         def edit(live: Object) -> None:
@@ -131,7 +131,7 @@ class Jobs(PodOwner):
             if left:
                 live["metadata"]["finalizers"] = left
 
-        async def one(pod: PodFacts) -> None:
+        async def one(pod: IndexedPod) -> None:
             try:
                 await self.client.change_metadata(self.control.pods, pod.namespace, pod.name, edit, pod.uid)
             except (errors.NotFound, errors.Conflict):
@@ -189,7 +189,7 @@ class Jobs(PodOwner):
         if missing > 0:
             await self._create(look, pods, missing)
 
-    async def _create(self, look: _Look, pods: list[PodFacts], missing: int) -> None:
+    async def _create(self, look: _Look, pods: list[IndexedPod], missing: int) -> None:
         obj, tally = look.job, look.tally
         if not is_indexed(obj):
             if (wait := self._backoff(obj).remaining(self.clock)) > 0:
@@ -221,7 +221,7 @@ class Jobs(PodOwner):
     def _ignores(obj: Object) -> "_Ignores":
         return _Ignores(obj["spec"].get("podFailurePolicy"))
 
-    async def _drop(self, pods: Sequence[PodFacts], look: _Look) -> None:
+    async def _drop(self, pods: Sequence[IndexedPod], look: _Look) -> None:
         """Delete pods without counting them."""
         await self._untrack([pod for pod in pods if TRACKED in pod.finalizers])
         deleted = await self.control.delete_some(pods, look.job)
@@ -229,7 +229,7 @@ class Jobs(PodOwner):
 
     # Status
 
-    def _status(self, look: _Look, pods: Sequence[PodFacts]) -> Object:
+    def _status(self, look: _Look, pods: Sequence[IndexedPod]) -> Object:
         active = [pod for pod in pods if pod.active]
         status: Object = {
             **look.tally.status(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 
@@ -30,7 +30,7 @@ def show(indexes: Iterable[int]) -> str:
     return ",".join(parts)
 
 
-def index_of(pod: PodFacts, completions: int) -> int | None:
+def index_of(pod: IndexedPod, completions: int) -> int | None:
     """The completion index of a pod; None without one, or with one beyond the job's."""
     text = pod.labels.get(INDEX, "")
     return int(text) if text.isdecimal() and int(text) < completions else None

@@ -8,7 +8,7 @@ from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.job.indexes import INDEX, index_of
 from pilothouse.simulate.workloads.job.tally import FAILURES, IGNORED, TRACKED, is_indexed, per_index
 from pilothouse.simulate.workloads.pod_control import pod_of
-from pilothouse.simulate.workloads.pods import PodFacts, to_delete
+from pilothouse.simulate.workloads.pods import IndexedPod, to_delete
 
 VARIABLE = "JOB_COMPLETION_INDEX"
 LONGEST_BASE = 58
@@ -51,7 +51,7 @@ def _tell_index(container: Object) -> None:
         listed.append({"name": VARIABLE, "valueFrom": {"fieldRef": field}})
 
 
-def free_indexes(job: Object, pods: Sequence[PodFacts], count: int, ended: Collection[int]) -> list[int]:
+def free_indexes(job: Object, pods: Sequence[IndexedPod], count: int, ended: Collection[int]) -> list[int]:
     """The lowest indexes that have neither ended nor a pod at work."""
     completions = job["spec"].get("completions") or 0
     taken = {index_of(pod, completions) for pod in pods}
@@ -65,15 +65,15 @@ def free_indexes(job: Object, pods: Sequence[PodFacts], count: int, ended: Colle
 
 
 def surplus(
-    job: Object, active: Sequence[PodFacts], count: int, ended: Collection[int], clock: Clock
-) -> list[PodFacts]:
+    job: Object, active: Sequence[IndexedPod], count: int, ended: Collection[int], clock: Clock
+) -> list[IndexedPod]:
     """The pods to delete when there are too many: those of an index that has another one come first."""
     if not is_indexed(job):
         return to_delete(active, count, active, clock)
-    groups: dict[int | None, list[PodFacts]] = defaultdict(list)
+    groups: dict[int | None, list[IndexedPod]] = defaultdict(list)
     for pod in active:
         groups[index_of(pod, job["spec"].get("completions") or 0)].append(pod)
-    first: list[PodFacts] = []
+    first: list[IndexedPod] = []
     for index, pods in groups.items():
         doomed = len(pods) if index is None or index in ended else len(pods) - 1
         first += to_delete(pods, doomed, pods, clock)

@@ -8,7 +8,7 @@ from pilothouse.simulate.workloads.conditions import condition, found
 from pilothouse.simulate.workloads.job.policies import success_rule
 from pilothouse.simulate.workloads.job.tally import Tally, is_indexed, per_index
 from pilothouse.simulate.workloads.moments import elapsed
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 
 ENOUGH, TARGET = "SuccessCriteriaMet", "FailureTarget"
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
@@ -34,7 +34,7 @@ def is_finished(job: Object) -> bool:
     return any(is_true(conditions, kind) is not None for kind in (COMPLETE, FAILED))
 
 
-def verdict(tally: Tally, pods: Sequence[PodFacts], clock: Clock) -> tuple[str, str, str] | None:
+def verdict(tally: Tally, pods: Sequence[IndexedPod], clock: Clock) -> tuple[str, str, str] | None:
     """The condition that announces the end of a job, with reason and message; None while it goes on."""
     job, spec = tally.job, tally.job["spec"]
     if tally.failing:
@@ -68,7 +68,7 @@ def until_deadline(job: Object, clock: Clock) -> float | None:
     return float(limit - elapsed(clock, since))
 
 
-def _restarted_too_often(job: Object, pods: Sequence[PodFacts]) -> bool:
+def _restarted_too_often(job: Object, pods: Sequence[IndexedPod]) -> bool:
     """Whether the containers of pods that are restarted in place have failed too often together."""
     if (job["spec"]["template"].get("spec") or {}).get("restartPolicy") != "OnFailure":
         return False

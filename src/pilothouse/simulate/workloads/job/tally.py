@@ -10,7 +10,7 @@ from typing import Any
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.job.indexes import index_of, parse, show
 from pilothouse.simulate.workloads.job.policies import failure_rule
-from pilothouse.simulate.workloads.pods import PodFacts, oldest_first
+from pilothouse.simulate.workloads.pods import IndexedPod, oldest_first
 
 TRACKED = "batch.kubernetes.io/job-tracking"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"
@@ -31,7 +31,7 @@ def replaces_failed_only(job: Object) -> bool:
     return bool(job["spec"].get("podReplacementPolicy") == "Failed")
 
 
-def has_failed(job: Object, pod: PodFacts) -> bool:
+def has_failed(job: Object, pod: IndexedPod) -> bool:
     """Whether a pod counts as failed: a deleted one does, unless replacements wait for its end."""
     if pod.phase == "Failed":
         return True
@@ -43,7 +43,7 @@ class Tally:
     """The numbers of a job: those of its status, and the pods that are being counted."""
 
     job: Object
-    read: Callable[[PodFacts], Object | None]
+    read: Callable[[IndexedPod], Object | None]
     succeeded: int = 0
     failed: int = 0
     counting: dict[str, list[str]] = field(default_factory=lambda: {"succeeded": [], "failed": []})
@@ -51,14 +51,14 @@ class Tally:
     lost: set[int] = field(default_factory=set)
     failing: str = ""
     """The message of the rule by which a pod has failed the job."""
-    failures: list[PodFacts] = field(default_factory=list)
-    successes: list[PodFacts] = field(default_factory=list)
+    failures: list[IndexedPod] = field(default_factory=list)
+    successes: list[IndexedPod] = field(default_factory=list)
     """The pods that have ended since the last look."""
-    released: list[PodFacts] = field(default_factory=list)
+    released: list[IndexedPod] = field(default_factory=list)
     """The pods whose finalizers can go when the status lists what is being counted."""
 
     @classmethod
-    def of(cls, job: Object, read: Callable[[PodFacts], Object | None]) -> "Tally":
+    def of(cls, job: Object, read: Callable[[IndexedPod], Object | None]) -> "Tally":
         """The numbers as the status tells them."""
         status = job.get("status") or {}
         made = cls(job, read, status.get("succeeded") or 0, status.get("failed") or 0)
@@ -74,7 +74,7 @@ class Tally:
     def completions(self) -> int:
         return self.job["spec"].get("completions") or 0
 
-    def take(self, pods: Sequence[PodFacts], *, over: bool) -> None:
+    def take(self, pods: Sequence[IndexedPod], *, over: bool) -> None:
         """Note the pods that have ended and are not counted yet; when the job is `over`,
         no failure is replaced."""
         known = {*self.counting["succeeded"], *self.counting["failed"]}
@@ -90,7 +90,7 @@ class Tally:
             elif has_failed(self.job, pod):
                 self._failed(pod, kept=pod.uid in kept)
 
-    def _succeeded(self, pod: PodFacts) -> None:
+    def _succeeded(self, pod: IndexedPod) -> None:
         if is_indexed(self.job):  # the index alone tells that it is counted
             index = index_of(pod, self.completions)
             if index is None or index in self.completed:
@@ -100,7 +100,7 @@ class Tally:
             self.counting["succeeded"].append(pod.uid)
         self.successes.append(pod)
 
-    def _failed(self, pod: PodFacts, *, kept: bool) -> None:
+    def _failed(self, pod: IndexedPod, *, kept: bool) -> None:
         """Count a failure, unless the pod is to carry the failures of its index on to its replacement."""
         index = index_of(pod, self.completions) if is_indexed(self.job) else None
         limit, policy = per_index(self.job), self.job["spec"].get("podFailurePolicy")
@@ -121,7 +121,7 @@ class Tally:
             self.counting["failed"].append(pod.uid)
             self.failures.append(pod)
 
-    def give_up(self, pods: Iterable[PodFacts]) -> None:
+    def give_up(self, pods: Iterable[IndexedPod]) -> None:
         """Count as failed every pod that has not ended: the job has failed."""
         known = {*self.counting["succeeded"], *self.counting["failed"]}
         for pod in pods:
@@ -168,9 +168,9 @@ def failures_of(pod: Object) -> tuple[int, int]:
     return int(notes.get(FAILURES, 0)), int(notes.get(IGNORED, 0))
 
 
-def _unreplaced(tally: Tally, pods: Sequence[PodFacts]) -> set[str]:
+def _unreplaced(tally: Tally, pods: Sequence[IndexedPod]) -> set[str]:
     """The last failed pod of each index that has no newer pod yet."""
-    newest: dict[int, PodFacts] = {}
+    newest: dict[int, IndexedPod] = {}
     for pod in sorted(pods, key=oldest_first):
         index = index_of(pod, tally.completions)
         if index is not None:
@@ -178,5 +178,5 @@ def _unreplaced(tally: Tally, pods: Sequence[PodFacts]) -> set[str]:
     return {pod.uid for pod in newest.values() if not pod.active}
 
 
-def _is_active(pod: PodFacts | None) -> bool:
+def _is_active(pod: IndexedPod | None) -> bool:
     return pod is not None and pod.active

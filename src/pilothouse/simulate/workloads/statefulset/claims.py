@@ -5,7 +5,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.simulate.workloads.events import EventQueue
 from pilothouse.simulate.workloads.ownership import plain_reference
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.statefulset.identity import claim_names, claims_for
 
 
@@ -30,7 +30,7 @@ class PodClaims:
                 note = f"create Claim {name} Pod {pod} in StatefulSet {set_name} success"
                 self.events.normal(obj, "SuccessfulCreate", note)
 
-    async def settle(self, obj: Object, ordinal: int, pod: PodFacts | None, *, surplus: bool) -> None:
+    async def settle(self, obj: Object, ordinal: int, pod: IndexedPod | None, *, surplus: bool) -> None:
         """Have the claims of a pod owned by what they shall go with: the set, the surplus pod, or nobody."""
         policy = obj["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
         owner: Object | None = None

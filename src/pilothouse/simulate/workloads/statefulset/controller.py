@@ -7,7 +7,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.moments import elapsed
 from pilothouse.simulate.workloads.pod_control import FAILED
 from pilothouse.simulate.workloads.pod_owner import PodOwner
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
 from pilothouse.simulate.workloads.revisions import LABEL, Revision, Revisions, template_of
 from pilothouse.simulate.workloads.statefulset import identity
@@ -90,13 +90,13 @@ class StatefulSets(PodOwner):
             raise refused
         return later
 
-    def _pods(self, obj: Object) -> dict[int, PodFacts]:
+    def _pods(self, obj: Object) -> dict[int, IndexedPod]:
         """The pods of a set by their ordinals."""
         name, owned = obj["metadata"]["name"], self.pods.owned(obj["metadata"]["uid"])
         found = {identity.ordinal_of(name, pod.name): pod for pod in owned}
         return {ordinal: found[ordinal] for ordinal in sorted(found) if ordinal >= 0}
 
-    def _healthy(self, obj: Object, pod: PodFacts | None) -> bool:
+    def _healthy(self, obj: Object, pod: IndexedPod | None) -> bool:
         """Whether a pod is running, ready for long enough, and stays."""
         if pod is None or pod.deleting or pod.phase != "Running" or not pod.ready:
             return False
@@ -119,7 +119,7 @@ class StatefulSets(PodOwner):
         if plan.rolls and (settled or not plan.in_order):
             await self._update(plan)
 
-    async def _keep(self, plan: _Plan, ordinal: int, pod: PodFacts | None) -> bool:
+    async def _keep(self, plan: _Plan, ordinal: int, pod: IndexedPod | None) -> bool:
         """Have a pod of an ordinal; whether it is there and healthy."""
         obj = plan.obj
         if pod is not None and pod.ended and not pod.deleting:
@@ -148,13 +148,13 @@ class StatefulSets(PodOwner):
             self.events.warning(obj, "FailedCreate", f"create {about} failed error: {err}")
             raise
 
-    async def _delete(self, plan: _Plan, pod: PodFacts) -> None:
+    async def _delete(self, plan: _Plan, pod: IndexedPod) -> None:
         if await self.control.delete(pod):
             name = plan.obj["metadata"]["name"]
             note = f"delete Pod {pod.name} in StatefulSet {name} successful"
             self.events.normal(plan.obj, "SuccessfulDelete", note)
 
-    async def _condemn(self, plan: _Plan, ordinal: int, pods: dict[int, PodFacts]) -> None:
+    async def _condemn(self, plan: _Plan, ordinal: int, pods: dict[int, IndexedPod]) -> None:
         """Delete a surplus pod, unless an unhealthy one before it is to be waited for."""
         pod = pods[ordinal]
         unhealthy = [n for n in pods if not self._healthy(plan.obj, pods[n])]

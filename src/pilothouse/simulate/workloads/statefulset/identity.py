@@ -5,7 +5,7 @@ import re
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.pod_control import pod_of
-from pilothouse.simulate.workloads.pods import PodFacts
+from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.revisions import LABEL
 
 POD_NAME = "statefulset.kubernetes.io/pod-name"
@@ -63,6 +63,6 @@ def claims_for(obj: Object, ordinal: int) -> list[Object]:
     return out
 
 
-def has_identity(pod: PodFacts) -> bool:
+def has_identity(pod: IndexedPod) -> bool:
     """Whether a pod has the label that its service selects it by."""
     return pod.labels.get(POD_NAME) == pod.name

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.clock import Clock
-from pilothouse.simulate.workloads.pods import PodFacts, available
+from pilothouse.simulate.workloads.pods import IndexedPod, available
 from pilothouse.simulate.workloads.revisions import LABEL, Revision
 
 
 def status_of(
-    obj: Object, pods: Sequence[PodFacts], current: str, update: Revision, clock: Clock
+    obj: Object, pods: Sequence[IndexedPod], current: str, update: Revision, clock: Clock
 ) -> tuple[Object, float | None]:
     """The numbers and revisions of a set, and the seconds until another pod will be available."""
     ready = [pod for pod in pods if pod.phase == "Running" and pod.ready]
