@@ -1,0 +1,64 @@
+"""Events of a controller, written beside its work, at most as many of an object as upstream's recorder
+lets through."""
+
+import asyncio
+from collections import deque
+
+from pilothouse.api.values.fields import Object
+from pilothouse.controllers.recorder import Recorder
+from pilothouse.registry.client import Client
+from pilothouse.simulate.clock import Clock
+
+BURST = 25
+"""Events of one object at once (EventSourceObjectSpamFilter)."""
+REFILL = 300.0
+"""Seconds after which an object may have one more."""
+REMEMBERED = 4096
+"""Objects whose events are counted; when there are more, the count begins anew."""
+
+
+class EventQueue:
+    """Takes events at once and writes them one after the other."""
+
+    def __init__(self, client: Client, clock: Clock, component: str) -> None:
+        self._recorder = Recorder(client, component)
+        self._clock = clock
+        self._waiting: deque[tuple[Object, str, str, str]] = deque()
+        self._left: dict[str, tuple[float, float]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def normal(self, about: Object, reason: str, note: str) -> None:
+        """Tell of something that is as it should be."""
+        self._add(about, "Normal", reason, note)
+
+    def warning(self, about: Object, reason: str, note: str) -> None:
+        """Tell of something that has failed."""
+        self._add(about, "Warning", reason, note)
+
+    async def close(self) -> None:
+        """Drop what waits."""
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def _add(self, about: Object, kind: str, reason: str, note: str) -> None:
+        if not self._may(about["metadata"].get("uid", "")):
+            return
+        self._waiting.append((about, kind, reason, note))
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._write(), name="events")
+
+    def _may(self, uid: str) -> bool:
+        """Whether an object may have another event; takes it from its share."""
+        now = self._clock.time()
+        if uid not in self._left and len(self._left) >= REMEMBERED:
+            self._left.clear()
+        left, since = self._left.get(uid, (float(BURST), now))
+        left = min(BURST, left + (now - since) / REFILL)
+        self._left[uid] = (left - 1 if left >= 1 else left, now)
+        return left >= 1
+
+    async def _write(self) -> None:
+        while self._waiting:
+            await self._recorder.tell(*self._waiting.popleft())
