@@ -3,7 +3,7 @@
 It is imported when --simulate is given.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.configuration.config import Config
@@ -17,6 +17,7 @@ from pilothouse.simulate.kubelet.streams import SimulatedStreams
 from pilothouse.simulate.leases import NodeLeases
 from pilothouse.simulate.nodes import Machines, SimulatedNodes
 from pilothouse.simulate.scheduler.scheduler import Scheduler
+from pilothouse.simulate.workloads.maker import controllers
 
 MakeClient = Callable[[str], Client]
 
@@ -52,13 +53,10 @@ class SimulatedCluster:
             KUBELET: [self._kubelet],
             SCHEDULER: [lambda: Scheduler(self._client("kube-scheduler"), self.clock)],
         }
-        others = self._workloads()
+        others = controllers(self._client, self.clock)
         _refuse_unknown(options.simulate_controllers, {*own, *others})
         out = [make() for name, makers in own.items() if options.runs(name) for make in makers]
         return out + [make() for name, make in others.items() if options.runs(name)]
-
-    def _workloads(self) -> Mapping[str, Callable[[], Background]]:
-        return {}
 
 
 def _refuse_unknown(asked: tuple[str, ...], known: set[str]) -> None:
