@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
-from pilothouse.simulate.scheduler.pods import CPU, Labels, PodFacts, Port
+from pilothouse.simulate.scheduler.pods import CPU, Group, Labels, PodFacts, Port
 
 NamespaceLabels = Mapping[str, Labels]
 """Namespace -> its labels."""
@@ -16,6 +16,7 @@ class NodeState:
     __slots__ = (
         "allocatable",
         "counted",
+        "groups",
         "labels",
         "name",
         "pods",
@@ -32,6 +33,8 @@ class NodeState:
         self.unschedulable = False
         self.allocatable: dict[str, int] = {}
         self.pods: dict[str, PodFacts] = {}
+        self.groups: dict[Group, int] = {}
+        """The number of pods that are alike and do not end."""
         self.social: dict[str, PodFacts] = {}
         """The pods that say something of other pods."""
         self.requested: dict[str, int] = {}
@@ -67,6 +70,12 @@ class NodeState:
             self._count(pod, -1)
 
     def _count(self, pod: PodFacts, sign: int) -> None:
+        if not pod.terminating:
+            number = self.groups.get(pod.group, 0) + sign
+            if number:
+                self.groups[pod.group] = number
+            else:
+                del self.groups[pod.group]
         for name, amount in pod.requests.items():
             self.requested[name] = self.requested.get(name, 0) + sign * amount
         for name in pod.unsaid:
@@ -82,7 +91,7 @@ class NodeState:
         made = NodeState(self.name)
         made.labels, made.taints, made.unschedulable = self.labels, self.taints, self.unschedulable
         made.allocatable = self.allocatable
-        made.pods, made.social = dict(self.pods), dict(self.social)
+        made.pods, made.social, made.groups = dict(self.pods), dict(self.social), dict(self.groups)
         made.requested, made.counted = dict(self.requested), dict(self.counted)
         return made
 

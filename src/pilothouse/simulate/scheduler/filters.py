@@ -12,9 +12,6 @@ from pilothouse.simulate.scheduler.spreading import Spread
 from pilothouse.simulate.scheduler.taints import untolerated
 
 UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-BASIC = ("cpu", "memory", "ephemeral-storage")
-"""The resources that are named first when they are missing."""
-
 ANY_ADDRESS = ("0.0.0.0", "::")
 
 
@@ -32,6 +29,8 @@ def _tainted(pod: Pending, node: NodeState) -> Rejection | None:
 
 def matches_node(pod: Pending, node: NodeState) -> bool:
     """Whether the pod's node selector and its required node affinity let it on a node."""
+    if not pod.choosy:
+        return True
     wanted: Mapping[str, str] = pod.spec.get("nodeSelector") or {}
     if any(node.labels.get(key) != value for key, value in wanted.items()):
         return False
@@ -64,16 +63,12 @@ def _fits(pod: Pending, node: NodeState) -> Rejection | None:
     if len(node.pods) + 1 > node.allocatable.get("pods", 0):
         reasons.append("Too many pods")
     wanted = pod.requests
-    for name in sorted(wanted, key=_order):
+    for name, amount in wanted.items():
         has = node.allocatable.get(name, 0)
-        if wanted[name] > has - node.requested.get(name, 0):
+        if amount > has - node.requested.get(name, 0):
             reasons.append(f"Insufficient {name}")
-            helpless = helpless or wanted[name] > has
+            helpless = helpless or amount > has
     return Rejection("NodeResourcesFit", tuple(reasons), helpless=helpless) if reasons else None
-
-
-def _order(name: str) -> tuple[int, str]:
-    return BASIC.index(name) if name in BASIC else len(BASIC), name
 
 
 SIMPLE: Sequence[Callable[[Pending, NodeState], Rejection | None]] = (

@@ -13,10 +13,14 @@ REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 CPU, MEMORY = "cpu", "memory"
+BASIC = (CPU, MEMORY, "ephemeral-storage")
+"""The resources that are looked at first."""
 UNSAID = {CPU: 100, MEMORY: 200 * 1024 * 1024}
 """The requests of a container that has none, where nodes are compared (GetNonzeroRequests)."""
 
 Labels = dict[str, str]
+Group = tuple[str, tuple[tuple[str, str], ...]]
+"""The namespace and the labels that pods have in common."""
 Port = tuple[str, str, int]
 """Address, protocol and number of a port of the host."""
 
@@ -71,6 +75,7 @@ class PodFacts:
         "anti_affinity",
         "claims",
         "created",
+        "group",
         "key",
         "labels",
         "name",
@@ -96,6 +101,7 @@ class PodFacts:
         self.uid: str = metadata.get("uid", "")
         self.labels: Labels = metadata.get("labels") or {}
         self.created: str = metadata.get("creationTimestamp", "")
+        self.group: Group = (self.namespace, tuple(self.labels.items()))
         self.terminating = bool(metadata.get("deletionTimestamp"))
         self.node: str = spec.get("nodeName", "")
         self.nominated: str = status.get("nominatedNodeName", "")
@@ -126,7 +132,8 @@ class Pending(PodFacts):
         self.spec: Object = pod.get("spec") or {}
         self.tolerations: Sequence[Object] = self.spec.get("tolerations") or ()
         self.node_affinity: Object = (self.spec.get("affinity") or {}).get("nodeAffinity") or {}
-        self.attempts = 0
+        self.choosy = bool(self.spec.get("nodeSelector") or self.node_affinity.get(REQUIRED))
+        """Whether the pod says anything of nodes."""
 
     @cached_property
     def spread(self) -> Sequence[Object]:
@@ -136,13 +143,17 @@ class Pending(PodFacts):
 
 
 def requests(spec: Object) -> dict[str, int]:
-    """The requests of a pod: cpu in thousandths, all others in units."""
+    """The requests of a pod in the order in which they are looked at: cpu in thousandths, others in units."""
     found = effective_requests(_complete(spec))
     return {
-        name: amount.milli_value() if name == CPU else amount.value()
-        for name, amount in found.items()
-        if amount
+        name: found[name].milli_value() if name == CPU else found[name].value()
+        for name in sorted(found, key=_order)
+        if found[name]
     }
+
+
+def _order(name: str) -> tuple[int, str]:
+    return BASIC.index(name) if name in BASIC else len(BASIC), name
 
 
 def _complete(spec: Object) -> Object:

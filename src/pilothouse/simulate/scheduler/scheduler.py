@@ -117,7 +117,6 @@ class Scheduler(BackgroundTask):
         pod = Pending(new)
         known = self._queue.get(name)
         if known is not None and known.uid == pod.uid and old is not None and _same_wish(new, old):
-            pod.attempts = known.attempts
             known.nominated = pod.nominated
             return
         self._queue.add(pod)

@@ -10,7 +10,7 @@ from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.machines import HOSTNAME, ZONE
 from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
-from pilothouse.simulate.scheduler.pods import Pending, PodFacts
+from pilothouse.simulate.scheduler.pods import Pending
 from pilothouse.simulate.scheduler.rejection import Rejection
 from pilothouse.simulate.scheduler.taints import untolerated
 
@@ -40,14 +40,10 @@ class Constraint:
 
     def number(self, pod: Pending, node: NodeState) -> int:
         """How many pods of a node the constraint is about."""
-        return sum(1 for other in node.pods.values() if self.concerns(pod, other))
-
-    def concerns(self, pod: Pending, other: PodFacts) -> bool:
-        """Whether the constraint is about another pod."""
-        return (
-            other.namespace == pod.namespace
-            and not other.terminating
-            and self.selector.matches_labels(other.labels)
+        return sum(
+            number
+            for (namespace, labels), number in node.groups.items()
+            if namespace == pod.namespace and self.selector.matches_labels(dict(labels))
         )
 
 
