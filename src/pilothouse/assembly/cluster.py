@@ -52,7 +52,7 @@ from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
 if TYPE_CHECKING:
-    from pilothouse.simulate.clock import Clock
+    from pilothouse.assembly.simulation import SimulatedCluster
 
 
 @dataclass(slots=True, frozen=True)
@@ -96,8 +96,8 @@ class Cluster:
     quotas: Ledger
     resolver: ServiceResolver
     handlers: Handlers
-    clock: "Clock | None" = None
-    """The time of what is simulated, once the controllers have started."""
+    simulated: "SimulatedCluster | None" = None
+    """The parts that simulate, once the controllers have started."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -150,7 +150,7 @@ class Cluster:
         if host.config.simulation.on:
             from pilothouse.assembly.simulation import open_simulation
 
-            self.clock = open_simulation(host.config, writers.client, handlers.streams, opened)
+            self.simulated = open_simulation(host.config, writers.client, handlers.streams, opened)
 
 
 async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry, ExternalSigner | None]:

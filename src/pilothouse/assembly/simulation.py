@@ -14,13 +14,14 @@ from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.kubelet.kubelet import SimulatedKubelet
 from pilothouse.simulate.kubelet.streams import SimulatedStreams
-from pilothouse.simulate.leases import NodeLeases
-from pilothouse.simulate.nodes import Machines, SimulatedNodes
+from pilothouse.simulate.leases import NAMESPACE, NodeLeases
+from pilothouse.simulate.nodes import Machines, SimulatedNodes, is_welcome
 from pilothouse.simulate.scheduler.scheduler import Scheduler
 from pilothouse.simulate.workloads.maker import controllers
 
 MakeClient = Callable[[str], Client]
 
+LEASES = "leases.coordination.k8s.io"
 NODES, KUBELET, SCHEDULER = "nodes", "kubelet", "scheduler"
 
 
@@ -34,6 +35,16 @@ class SimulatedCluster:
         self._streams = streams
         self._simulation = config.simulation.read()
         self._machines = Machines(make_client("kubelet"))
+
+    def complete(self) -> bool:
+        """Whether the nodes that the simulation begins with are there and ready."""
+        if not self._config.simulation.runs(NODES):
+            return True
+        readers = self._client("kubelet").readers
+        nodes = {node["metadata"]["name"]: node for node in readers.list("nodes")}
+        leases = {one["metadata"]["name"] for one in readers.list(LEASES, NAMESPACE)}
+        wanted = [f"{group.name}-{i}" for group in self._simulation.groups for i in range(group.count)]
+        return all(name in leases and name in nodes and is_welcome(nodes[name]) for name in wanted)
 
     def _nodes(self) -> Background:
         version = self._config.api.reported_version
@@ -68,10 +79,13 @@ def _refuse_unknown(asked: tuple[str, ...], known: set[str]) -> None:
             )
 
 
-def open_simulation(config: Config, make_client: MakeClient, streams: Streams, opened: Opened) -> Clock:
-    """Start what simulates; its clock."""
+def open_simulation(
+    config: Config, make_client: MakeClient, streams: Streams, opened: Opened
+) -> SimulatedCluster:
+    """Start what simulates."""
     clock = Clock()
     opened.on_close("the clock of the simulation", clock.close)
-    for part in SimulatedCluster(config, make_client, clock, streams).parts():
+    cluster = SimulatedCluster(config, make_client, clock, streams)
+    for part in cluster.parts():
         opened.start(part)
-    return clock
+    return cluster

@@ -179,6 +179,13 @@ class SimulatedNodes(Background):
             return
 
 
+def is_welcome(node: Object) -> bool:
+    """Whether a node is ready, and has lost the taint with which nodes begin."""
+    taints = (node.get("spec") or {}).get("taints") or ()
+    tainted = any(taint.get("key") == NOT_READY for taint in taints)
+    return conditions.is_true(node.get("status") or {}, "Ready") and not tainted
+
+
 def _networks(node: Object, wanted: Object) -> None:
     members = ("podCIDR", "podCIDRs")
     node.setdefault("spec", {}).update({member: wanted["spec"][member] for member in members})
