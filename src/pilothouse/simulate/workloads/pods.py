@@ -8,7 +8,7 @@ from math import log2
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
-from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, identity
+from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, identity, remove
 from pilothouse.simulate.workloads.moments import elapsed, seconds
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -32,6 +32,8 @@ class IndexedPod(Indexed):
     """Name, protocol and number of each port with a name."""
     pinned: str
     """The node that it has, or the one that alone it may have."""
+    claims: tuple[str, ...]
+    """The persistent volume claims that it uses."""
 
     @property
     def ended(self) -> bool:
@@ -78,7 +80,16 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
         host=(spec.get("hostname", ""), spec.get("subdomain", "")),
         ports=tuple(_named_ports(spec)),
         pinned=spec.get("nodeName") or _pinned_to(spec),
+        claims=tuple(_claims(spec, metadata["name"])),
     )
+
+
+def _claims(spec: Object, name: str) -> Iterator[str]:
+    for volume in spec.get("volumes") or ():
+        if "persistentVolumeClaim" in volume:
+            yield volume["persistentVolumeClaim"]["claimName"]
+        elif "ephemeral" in volume:
+            yield f"{name}-{volume['name']}"
 
 
 def _pinned_to(spec: Object) -> str:
@@ -109,10 +120,25 @@ def _number(text: str) -> int:
 
 
 class PodIndex(ObjectIndex[IndexedPod]):
-    """All pods."""
+    """All pods, by their nodes, too."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, client.resource("", "v1", "pods"), pod_facts)
+        self._nodes: dict[str, dict[str, IndexedPod]] = {}
+
+    def on_node(self, node: str) -> list[IndexedPod]:
+        """The pods of a node."""
+        return list(self._nodes.get(node, {}).values())
+
+    def keep(self, facts: IndexedPod) -> None:
+        super().keep(facts)
+        if facts.node:
+            self._nodes.setdefault(facts.node, {})[facts.key] = facts
+
+    def drop(self, facts: IndexedPod) -> None:
+        super().drop(facts)
+        if facts.node:
+            remove(self._nodes, facts.node, facts.key)
 
 
 def to_delete(

@@ -89,7 +89,7 @@ async def test_pods_come_one_after_the_other(cluster: Any) -> None:
 async def test_parallel_pods_come_at_once(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     cluster.kubelet.hold = True
-    spec = {"podManagementPolicy": "Parallel", "ordinals": {"start": 5}}
+    spec: Any = {"podManagementPolicy": "Parallel", "ordinals": {"start": 5}}
     await cluster.post("statefulsets", stateful_set(**spec), APPS)
     assert await names(cluster) == ["db-5", "db-6", "db-7"]
 
@@ -204,7 +204,7 @@ async def test_claims_stay(cluster: Any) -> None:
 
 async def test_claims_that_go_with_their_pods_or_the_set(cluster: Any) -> None:
     await cluster.run(CONTROLLER, garbage=True)
-    policy = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"}}
+    policy: Any = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"}}
     await cluster.post("statefulsets", stateful_set(2, volumeClaimTemplates=[CLAIM], **policy), APPS)
     assert await claims(cluster) == {"data-db-0": ["StatefulSet"], "data-db-1": ["StatefulSet"]}
     await cluster.patch("statefulsets/db", {"spec": {"replicas": 1}}, APPS)

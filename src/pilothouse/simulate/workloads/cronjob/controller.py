@@ -128,8 +128,8 @@ class CronJobs(Reconciler):
         return wait
 
     def _warn(self, obj: Object, missed: Missed) -> None:
-        if missed.count > LATE:
-            why = f"too many missed start times: {missed.count}. Set or decrease"
+        if missed.number > LATE:
+            why = f"too many missed start times: {missed.number}. Set or decrease"
             note = f"{why} .spec.startingDeadlineSeconds or check clock skew"
             self.events.warning(obj, "TooManyMissedTimes", note)
 

@@ -1,0 +1,1 @@
+"""What happens to nodes that do not answer, and to their pods."""
