@@ -43,8 +43,9 @@ async def test_metrics_cannot_be_had(cluster: Any) -> None:
     assert failed[:2] == ("False", "FailedGetResourceMetric")
     assert failed[2] == (
         "the HPA was unable to compute the replica count: "
-        "failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the "
-        "requested resource (get pods.metrics.k8s.io)"
+        "failed to get cpu utilization: unable to get metrics for resource cpu: "
+        "unable to fetch metrics from resource metrics API: "
+        "the server could not find the requested resource (get pods.metrics.k8s.io)"
     )
     assert (found["currentReplicas"], found["desiredReplicas"]) == (2, 0)
     told = dict(await cluster.events("HorizontalPodAutoscaler"))

@@ -167,7 +167,7 @@ def _without_metrics(obj: Object) -> tuple[str, str]:
 
 
 def _all_invalid(obj: Object, message: str) -> str:
-    """What is told when no metric can be had."""
+    """The note of the event that no metric can be had."""
     metrics = obj["spec"].get("metrics") or [{}]
     name = (metrics[0].get("resource") or {}).get("name", "")
     first = message.removeprefix(UNABLE)

@@ -17,7 +17,7 @@ from pilothouse.simulate.workloads.job.tally import (
     per_index,
     replaces_failed_only,
 )
-from pilothouse.simulate.workloads.pod_control import Outcome
+from pilothouse.simulate.workloads.pod_control import PodWrites
 from pilothouse.simulate.workloads.pod_owner import PodOwner
 from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
@@ -36,7 +36,7 @@ class _Look:
     start: str | None
     end: str | None = None
     later: float | None = None
-    failed: Outcome | None = None
+    failed: PodWrites | None = None
 
 
 class Jobs(PodOwner):

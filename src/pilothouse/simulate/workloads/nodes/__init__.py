@@ -1,1 +1,1 @@
-"""What happens to nodes that do not answer, and to their pods."""
+"""Nodes that do not answer, and their pods: taints, evictions, collection."""
