@@ -85,7 +85,8 @@ async def test_a_pod_that_ends_while_another_is_counted(cluster: Any) -> None:
     plug(cluster.chain, Meanwhile(lambda: cluster.kubelet.finish(second)))
     await cluster.kubelet.finish(first)
     found = await get(cluster)
-    assert found["status"]["succeeded"] == len(await cluster.pods()) == 2
+    made = [reason for reason, _ in await cluster.events("Job") if reason == "SuccessfulCreate"]
+    assert found["status"]["succeeded"] == len(made) == 2
 
 
 async def test_each_end_is_counted_once_over_a_restart(cluster: Any) -> None:
