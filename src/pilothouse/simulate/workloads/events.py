@@ -14,7 +14,7 @@ BURST = 25
 REFILL = 300.0
 """Seconds after which an object may have one more."""
 AGAIN = 60.0
-"""Seconds in which an event that an object has had last is not told again."""
+"""Seconds in which an event is not told again."""
 REMEMBERED = 4096
 """Objects whose events are counted; when there are more, the count begins anew."""
 
@@ -27,7 +27,7 @@ class EventQueue:
         self._clock = clock
         self._waiting: deque[tuple[Object, str, str, str]] = deque()
         self._left: dict[str, tuple[float, float]] = {}
-        self._last: dict[str, tuple[str, str, float]] = {}
+        self._last: dict[tuple[str, str], tuple[str, float]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def normal(self, about: Object, reason: str, note: str) -> None:
@@ -55,13 +55,13 @@ class EventQueue:
 
     def _is_told(self, uid: str, reason: str, note: str) -> bool:
         """Whether an object has just had this event; notes that it has it now."""
-        now = self._clock.time()
-        *last, at = self._last.get(uid, ("", "", 0.0))
-        if last == [reason, note] and now - at < AGAIN:
+        key, now = (uid, reason), self._clock.time()
+        last, at = self._last.get(key, ("", 0.0))
+        if last == note and now - at < AGAIN:
             return True
-        if uid not in self._last and len(self._last) >= REMEMBERED:
+        if key not in self._last and len(self._last) >= REMEMBERED:
             self._last.clear()
-        self._last[uid] = (reason, note, now)
+        self._last[key] = (note, now)
         return False
 
     def _may(self, uid: str) -> bool:
