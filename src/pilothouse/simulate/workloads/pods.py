@@ -35,18 +35,10 @@ class IndexedPod(Indexed):
     claims: tuple[str, ...]
     """The persistent volume claims that it uses."""
 
-    @property
-    def ended(self) -> bool:
-        return self.phase in ("Succeeded", "Failed")
-
-    @property
-    def active(self) -> bool:
-        """Whether it counts as a replica: it has not ended and nobody deletes it."""
-        return not self.deleting and not self.ended
-
-    @property
-    def ready(self) -> bool:
-        return bool(self.ready_since)
+    ready: bool
+    ended: bool
+    active: bool
+    """Whether it counts as a replica: it has not ended and nobody deletes it."""
 
     def available_in(self, clock: Clock, least: int) -> float | None:
         """Seconds until it has been ready for `least` seconds; 0 or less when it has,
@@ -67,12 +59,17 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
     status, metadata, spec = pod.get("status") or {}, pod["metadata"], pod.get("spec") or {}
     ready = condition_of(pod, "Ready")
     since = ready.get("lastTransitionTime") or metadata.get("creationTimestamp") or ""
+    is_ready, phase = ready.get("status") == "True", status.get("phase", "")
+    ended = phase in ("Succeeded", "Failed")
     statuses = status.get("containerStatuses") or ()
     return IndexedPod(
         **identity(key, pod),
-        phase=status.get("phase", ""),
+        phase=phase,
         node=spec.get("nodeName", ""),
-        ready_since=since if ready.get("status") == "True" else "",
+        ready_since=since if is_ready else "",
+        ready=is_ready and bool(since),
+        ended=ended,
+        active=not ended and not metadata.get("deletionTimestamp"),
         restarts=max((one.get("restartCount", 0) for one in statuses), default=0),
         cost=_number((metadata.get("annotations") or {}).get(DELETION_COST, "0")),
         finalizers=tuple(metadata.get("finalizers") or ()),

@@ -35,9 +35,10 @@ class ReplicaSets(PodOwner):
         if not obj["metadata"].get("deletionTimestamp"):
             outcome = await self._manage(obj, [pod for pod in pods if pod.active])
             pods = self.pods.owned(obj["metadata"]["uid"])
-        least = obj["spec"].get("minReadySeconds") or 0
-        ready, later = available([pod for pod in pods if pod.active], self.clock, least)
-        await self.write_status(obj, self._status(obj, pods, ready, outcome))
+        active = [pod for pod in pods if pod.active]
+        ready, later = available(active, self.clock, obj["spec"].get("minReadySeconds") or 0)
+        status = self._status(obj, active, ready, outcome) | self.terminating(pods)
+        await self.write_status(obj, status)
         if outcome.error is not None:
             raise outcome.error
         return later
@@ -69,10 +70,9 @@ class ReplicaSets(PodOwner):
             for pod in self.pods.owned(one["metadata"]["uid"])
         ]
 
-    def _status(self, obj: Object, pods: list[IndexedPod], ready: int, outcome: PodWrites) -> Object:
-        active = [pod for pod in pods if pod.active]
+    def _status(self, obj: Object, active: list[IndexedPod], ready: int, outcome: PodWrites) -> Object:
         labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
-        full = sum(all(pod.labels.get(k) == v for k, v in labels.items()) for pod in active)
+        full = sum(labels.items() <= pod.labels.items() for pod in active)
         status: Object = {
             "replicas": len(active),
             "observedGeneration": obj["metadata"].get("generation", 0),
@@ -85,7 +85,7 @@ class ReplicaSets(PodOwner):
         )
         for name in ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"):
             status[name] = numbers.get(name)
-        return status | self.terminating(pods)
+        return status
 
     def terminating(self, pods: list[IndexedPod]) -> Object:
         """The member of the status that counts pods on their way out."""
