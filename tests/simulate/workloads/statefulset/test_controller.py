@@ -149,6 +149,20 @@ async def test_an_undo_brings_the_revision_to_the_front(cluster: Any) -> None:
     assert sorted(one["revision"] for one in held) == [4, 5]
 
 
+async def test_pods_and_revisions_that_a_former_set_has_left_are_adopted(cluster: Any) -> None:
+    await cluster.run(CONTROLLER, garbage=True)
+    await cluster.post("statefulsets", stateful_set(), APPS)
+    before = await status(cluster)
+    pods = {pod["metadata"]["uid"] for pod in await cluster.pods()}
+    await cluster.ok("DELETE", f"{APPS}/namespaces/default/statefulsets/db?propagationPolicy=Orphan")
+    await cluster.settle()
+    assert all("ownerReferences" not in pod["metadata"] for pod in await cluster.pods())
+    await cluster.post("statefulsets", stateful_set(), APPS)
+    assert (await status(cluster))["currentRevision"] == before["currentRevision"]
+    assert {pod["metadata"]["uid"] for pod in await cluster.pods()} == pods
+    assert all(pod["metadata"]["ownerReferences"] for pod in await cluster.pods())
+
+
 async def test_a_pod_that_has_failed_is_made_again(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("statefulsets", stateful_set(), APPS)
