@@ -14,7 +14,7 @@ OWNER: Any = {
 
 async def test_a_name_that_is_taken_by_another_template(rig: Any) -> None:
     revisions = Revisions(rig.client())
-    revisions.index.listen(lambda new, old: None)
+    revisions.index.follow()
     made = await revisions.current(OWNER, 0, labelled_by_hash=True)
     assert made.collisions == 0 and made.hash == made.obj["metadata"]["labels"]["controller-revision-hash"]
     again = await revisions.current(OWNER, 0, labelled_by_hash=True)

@@ -13,6 +13,8 @@ BURST = 25
 """Events of one object at once (EventSourceObjectSpamFilter)."""
 REFILL = 300.0
 """Seconds after which an object may have one more."""
+AGAIN = 60.0
+"""Seconds in which an event is not told again."""
 REMEMBERED = 4096
 """Objects whose events are counted; when there are more, the count begins anew."""
 
@@ -25,6 +27,7 @@ class EventQueue:
         self._clock = clock
         self._waiting: deque[tuple[Object, str, str, str]] = deque()
         self._left: dict[str, tuple[float, float]] = {}
+        self._last: dict[tuple[str, str], tuple[str, float]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def normal(self, about: Object, reason: str, note: str) -> None:
@@ -43,11 +46,23 @@ class EventQueue:
             await asyncio.wait([self._task])
 
     def _add(self, about: Object, kind: str, reason: str, note: str) -> None:
-        if not self._may(about["metadata"].get("uid", "")):
+        uid = about["metadata"].get("uid", "")
+        if self._is_told(uid, reason, note) or not self._may(uid):
             return
         self._waiting.append((about, kind, reason, note))
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write(), name="events")
+
+    def _is_told(self, uid: str, reason: str, note: str) -> bool:
+        """Whether an object has just had this event; notes that it has it now."""
+        key, now = (uid, reason), self._clock.time()
+        last, at = self._last.get(key, ("", 0.0))
+        if last == note and now - at < AGAIN:
+            return True
+        if key not in self._last and len(self._last) >= REMEMBERED:
+            self._last.clear()
+        self._last[key] = (note, now)
+        return False
 
     def _may(self, uid: str) -> bool:
         """Whether an object may have another event; takes it from its share."""

@@ -81,12 +81,16 @@ class ObjectIndex(Generic[F]):
         self._listeners: list[Callable[[F | None, F | None], None]] = []
         self._following = False
 
-    def listen(self, listener: Callable[[F | None, F | None], None]) -> Callable[[], None]:
-        """Call back with (new, old): at once for each object, then for each change,
-        until the result is called."""
+    def follow(self) -> None:
+        """Begin to know the objects."""
         if not self._following:
             self._following = True
             follow(self.client, self.resource, self._changed)
+
+    def listen(self, listener: Callable[[F | None, F | None], None]) -> Callable[[], None]:
+        """Call back with (new, old): at once for each object, then for each change,
+        until the result is called."""
+        self.follow()
         for facts in list(self._facts.values()):
             listener(facts, None)
         self._listeners.append(listener)
@@ -121,29 +125,32 @@ class ObjectIndex(Generic[F]):
         before = self._facts.pop(key, None)
         after = self._read(key, decode(new)) if new is not None else None
         if before is not None:
-            self._drop(before)
+            self.drop(before)
         if after is not None:
             self._facts[key] = after
-            self._keep(after)
+            self.keep(after)
         for listener in list(self._listeners):
             listener(after, before)
 
-    def _keep(self, facts: F) -> None:
+    def keep(self, facts: F) -> None:
+        """Add an object to the groups in which it is found."""
         self._spaces.setdefault(facts.namespace, {})[facts.key] = facts
         if facts.owner:
             self._owned.setdefault(facts.owner, {})[facts.key] = facts
         else:
             self._strays.setdefault(facts.namespace, {})[facts.key] = facts
 
-    def _drop(self, facts: F) -> None:
-        _remove(self._spaces, facts.namespace, facts.key)
+    def drop(self, facts: F) -> None:
+        """Take an object out of its groups."""
+        remove(self._spaces, facts.namespace, facts.key)
         if facts.owner:
-            _remove(self._owned, facts.owner, facts.key)
+            remove(self._owned, facts.owner, facts.key)
         else:
-            _remove(self._strays, facts.namespace, facts.key)
+            remove(self._strays, facts.namespace, facts.key)
 
 
-def _remove(groups: dict[str, dict[str, F]], name: str, key: str) -> None:
+def remove(groups: dict[str, dict[str, F]], name: str, key: str) -> None:
+    """Take an object out of one group, and the group away when it is empty."""
     members = groups[name]
     del members[key]
     if not members:

@@ -1,4 +1,4 @@
-"""Who controls an object: references to owners, adoption and release (pkg/controller
+"""The controllers of objects: references to them, adoption and release (pkg/controller
 ControllerRefManager)."""
 
 from collections.abc import Callable, Iterable

@@ -22,7 +22,7 @@ FAILED = (errors.StatusError, StorageError)
 
 
 @dataclass(slots=True)
-class Outcome:
+class PodWrites:
     """How many of several writes were made, and why one was not."""
 
     done: int = 0
@@ -61,7 +61,7 @@ class PodControl:
                 return name
         return ""
 
-    async def create_some(self, count: int, make: Callable[[int], Object], owner: Object) -> Outcome:
+    async def create_some(self, count: int, make: Callable[[int], Object], owner: Object) -> PodWrites:
         """Create pods: one, then twice as many at a time while none fails (slowStartBatch)."""
 
         async def one(number: int) -> None:
@@ -69,7 +69,7 @@ class PodControl:
             if name:
                 self.events.normal(owner, "SuccessfulCreate", f"Created pod: {name}")
 
-        outcome, batch = Outcome(), 1
+        outcome, batch = PodWrites(), 1
         while outcome.done < count and outcome.error is None:
             numbers = range(outcome.done, min(outcome.done + batch, count))
             await _all([one(number) for number in numbers], outcome)
@@ -84,14 +84,14 @@ class PodControl:
         options = {"preconditions": {"uid": pod.uid}}
         return await self.client.delete(self.pods, pod.namespace, pod.name, options)
 
-    async def delete_some(self, pods: Sequence[Indexed], owner: Object) -> Outcome:
+    async def delete_some(self, pods: Sequence[Indexed], owner: Object) -> PodWrites:
         """Delete pods."""
 
         async def one(pod: Indexed) -> None:
             if await self.delete(pod):
                 self.events.normal(owner, "SuccessfulDelete", f"Deleted pod: {pod.name}")
 
-        outcome = Outcome()
+        outcome = PodWrites()
         await _all([one(pod) for pod in pods], outcome)
         if outcome.error is not None:
             outcome.reason = "FailedDelete"
@@ -99,7 +99,7 @@ class PodControl:
         return outcome
 
 
-async def _all(writes: Sequence[Awaitable[None]], outcome: Outcome) -> None:
+async def _all(writes: Sequence[Awaitable[None]], outcome: PodWrites) -> None:
     """Wait for writes, and add to the outcome how they ended; a bug is raised."""
     for result in await asyncio.gather(*writes, return_exceptions=True):
         if result is None:

@@ -3,6 +3,7 @@ strays to who may adopt them."""
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
@@ -40,6 +41,8 @@ class PodOwner(Reconciler):
         return await self.claims.claim(obj, self.selector(obj), candidates, lambda pod: not pod.ended)
 
     def _pod_changed(self, new: IndexedPod | None, old: IndexedPod | None) -> None:
+        if old is not None and new is not None and _counts(old) == _counts(new):
+            return
         if old is not None and old.owner_kind == self.kind:
             self.enqueue(old.namespace, old.owner_name)
         if new is None or (old is not None and new.owner and new.owner == old.owner):
@@ -55,3 +58,18 @@ class PodOwner(Reconciler):
             selector = self.selector(obj)
             if not selector.nothing and selector.matches_labels(stray.labels):
                 self.enqueue(stray.namespace, obj["metadata"]["name"])
+
+
+def _counts(pod: IndexedPod) -> tuple[Any, ...]:
+    """The facts of a pod that owners look at: where it runs, and what it is doing there,
+    is not among them."""
+    return (
+        pod.uid,
+        pod.owner,
+        pod.labels,
+        pod.phase,
+        pod.ready_since,
+        pod.deleting,
+        pod.finalizers,
+        pod.restarts,
+    )

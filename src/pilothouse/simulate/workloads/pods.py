@@ -8,7 +8,7 @@ from math import log2
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
-from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, identity
+from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, identity, remove
 from pilothouse.simulate.workloads.moments import elapsed, seconds
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -32,19 +32,13 @@ class IndexedPod(Indexed):
     """Name, protocol and number of each port with a name."""
     pinned: str
     """The node that it has, or the one that alone it may have."""
+    claims: tuple[str, ...]
+    """The persistent volume claims that it uses."""
 
-    @property
-    def ended(self) -> bool:
-        return self.phase in ("Succeeded", "Failed")
-
-    @property
-    def active(self) -> bool:
-        """Whether it counts as a replica: it has not ended and nobody deletes it."""
-        return not self.deleting and not self.ended
-
-    @property
-    def ready(self) -> bool:
-        return bool(self.ready_since)
+    ready: bool
+    ended: bool
+    active: bool
+    """Whether it counts as a replica: it has not ended and nobody deletes it."""
 
     def available_in(self, clock: Clock, least: int) -> float | None:
         """Seconds until it has been ready for `least` seconds; 0 or less when it has,
@@ -65,12 +59,17 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
     status, metadata, spec = pod.get("status") or {}, pod["metadata"], pod.get("spec") or {}
     ready = condition_of(pod, "Ready")
     since = ready.get("lastTransitionTime") or metadata.get("creationTimestamp") or ""
+    is_ready, phase = ready.get("status") == "True", status.get("phase", "")
+    ended = phase in ("Succeeded", "Failed")
     statuses = status.get("containerStatuses") or ()
     return IndexedPod(
         **identity(key, pod),
-        phase=status.get("phase", ""),
+        phase=phase,
         node=spec.get("nodeName", ""),
-        ready_since=since if ready.get("status") == "True" else "",
+        ready_since=since if is_ready else "",
+        ready=is_ready and bool(since),
+        ended=ended,
+        active=not ended and not metadata.get("deletionTimestamp"),
         restarts=max((one.get("restartCount", 0) for one in statuses), default=0),
         cost=_number((metadata.get("annotations") or {}).get(DELETION_COST, "0")),
         finalizers=tuple(metadata.get("finalizers") or ()),
@@ -78,7 +77,16 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
         host=(spec.get("hostname", ""), spec.get("subdomain", "")),
         ports=tuple(_named_ports(spec)),
         pinned=spec.get("nodeName") or _pinned_to(spec),
+        claims=tuple(_claims(spec, metadata["name"])),
     )
+
+
+def _claims(spec: Object, name: str) -> Iterator[str]:
+    for volume in spec.get("volumes") or ():
+        if "persistentVolumeClaim" in volume:
+            yield volume["persistentVolumeClaim"]["claimName"]
+        elif "ephemeral" in volume:
+            yield f"{name}-{volume['name']}"
 
 
 def _pinned_to(spec: Object) -> str:
@@ -109,10 +117,25 @@ def _number(text: str) -> int:
 
 
 class PodIndex(ObjectIndex[IndexedPod]):
-    """All pods."""
+    """All pods, by their nodes, too."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, client.resource("", "v1", "pods"), pod_facts)
+        self._nodes: dict[str, dict[str, IndexedPod]] = {}
+
+    def on_node(self, node: str) -> list[IndexedPod]:
+        """The pods of a node."""
+        return list(self._nodes.get(node, {}).values())
+
+    def keep(self, facts: IndexedPod) -> None:
+        super().keep(facts)
+        if facts.node:
+            self._nodes.setdefault(facts.node, {})[facts.key] = facts
+
+    def drop(self, facts: IndexedPod) -> None:
+        super().drop(facts)
+        if facts.node:
+            remove(self._nodes, facts.node, facts.key)
 
 
 def to_delete(

@@ -25,6 +25,21 @@ class Parts(NamedTuple):
     pods: PodIndex
 
 
+class Together(Background):
+    """Several parts that are one controller."""
+
+    def __init__(self, *parts: Background) -> None:
+        self._parts = parts
+
+    def start(self) -> None:
+        for part in self._parts:
+            part.start()
+
+    async def close(self) -> None:
+        for part in reversed(self._parts):
+            await part.close()
+
+
 class Reconciler(Background):
     """Brings the objects of one resource to what their specs say; a key is `namespace/name`.
 

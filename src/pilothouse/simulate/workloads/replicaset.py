@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.conditions import condition, found, with_condition, without
 from pilothouse.simulate.workloads.numbers import counted
-from pilothouse.simulate.workloads.pod_control import Outcome, pod_of
+from pilothouse.simulate.workloads.pod_control import PodWrites, pod_of
 from pilothouse.simulate.workloads.pod_owner import PodOwner
 from pilothouse.simulate.workloads.pods import IndexedPod, available, to_delete
 from pilothouse.simulate.workloads.reconciler import Parts
@@ -31,18 +31,19 @@ class ReplicaSets(PodOwner):
 
     async def reconcile(self, obj: Object) -> float | None:
         pods = await self.claimed(obj)
-        outcome = Outcome()
+        outcome = PodWrites()
         if not obj["metadata"].get("deletionTimestamp"):
             outcome = await self._manage(obj, [pod for pod in pods if pod.active])
             pods = self.pods.owned(obj["metadata"]["uid"])
-        least = obj["spec"].get("minReadySeconds") or 0
-        ready, later = available([pod for pod in pods if pod.active], self.clock, least)
-        await self.write_status(obj, self._status(obj, pods, ready, outcome))
+        active = [pod for pod in pods if pod.active]
+        ready, later = available(active, self.clock, obj["spec"].get("minReadySeconds") or 0)
+        status = self._status(obj, active, ready, outcome) | self.terminating(pods)
+        await self.write_status(obj, status)
         if outcome.error is not None:
             raise outcome.error
         return later
 
-    async def _manage(self, obj: Object, active: list[IndexedPod]) -> Outcome:
+    async def _manage(self, obj: Object, active: list[IndexedPod]) -> PodWrites:
         """Create the pods that are missing, or delete those that are too many."""
         surplus = len(active) - _replicas(obj)
         if surplus < 0:
@@ -53,7 +54,7 @@ class ReplicaSets(PodOwner):
         if surplus > 0:
             chosen = to_delete(active, min(surplus, BURST), self._related(obj), self.clock)
             return await self.control.delete_some(chosen, obj)
-        return Outcome()
+        return PodWrites()
 
     def _related(self, obj: Object) -> Iterable[IndexedPod]:
         """The pods of the set and of the other sets of its deployment: they share nodes."""
@@ -69,10 +70,9 @@ class ReplicaSets(PodOwner):
             for pod in self.pods.owned(one["metadata"]["uid"])
         ]
 
-    def _status(self, obj: Object, pods: list[IndexedPod], ready: int, outcome: Outcome) -> Object:
-        active = [pod for pod in pods if pod.active]
+    def _status(self, obj: Object, active: list[IndexedPod], ready: int, outcome: PodWrites) -> Object:
         labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
-        full = sum(all(pod.labels.get(k) == v for k, v in labels.items()) for pod in active)
+        full = sum(labels.items() <= pod.labels.items() for pod in active)
         status: Object = {
             "replicas": len(active),
             "observedGeneration": obj["metadata"].get("generation", 0),
@@ -85,13 +85,13 @@ class ReplicaSets(PodOwner):
         )
         for name in ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"):
             status[name] = numbers.get(name)
-        return status | self.terminating(pods)
+        return status
 
     def terminating(self, pods: list[IndexedPod]) -> Object:
         """The member of the status that counts pods on their way out."""
         return {"terminatingReplicas": sum(bool(pod.deleting) and not pod.ended for pod in pods)}
 
-    def _conditions(self, obj: Object, outcome: Outcome) -> list[Object]:
+    def _conditions(self, obj: Object, outcome: PodWrites) -> list[Object]:
         had: list[Object] = (obj.get("status") or {}).get("conditions") or []
         if outcome.error is None:
             return without(had, FAILURE)

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.selectors import from_label_selector
 from pilothouse.registry.client import Client
 from pilothouse.simulate.workloads.hashes import template_hash
 from pilothouse.simulate.workloads.index import ObjectIndex, plain_facts
-from pilothouse.simulate.workloads.ownership import reference
+from pilothouse.simulate.workloads.ownership import Claims, reference
 
 LABEL = "controller-revision-hash"
 HASH = "controller.kubernetes.io/hash"
@@ -50,6 +51,7 @@ class Revisions:
         self.client = client
         self.resource = client.resource("apps", "v1", "controllerrevisions")
         self.index = ObjectIndex(client, self.resource, plain_facts)
+        self._claims = Claims(client, self.resource)
 
     def listed(self, owner: Object) -> list[Object]:
         """The revisions of an owner, the oldest first."""
@@ -59,8 +61,14 @@ class Revisions:
     async def current(self, owner: Object, collisions: int, *, labelled_by_hash: bool) -> Revision:
         """The revision of the owner's template, made or made the newest if need be.
 
+        Revisions that a former owner has left are adopted first.
         `labelled_by_hash`: pods carry the hash as their label, else the revision's name.
         """
+        await self._claims.claim(
+            owner,
+            from_label_selector(owner["spec"].get("selector")),
+            self.index.strays(owner["metadata"]["namespace"]),
+        )
         listed = self.listed(owner)
         data = data_of(owner["spec"]["template"])
         newest = _number(listed[-1]) if listed else 0

@@ -66,6 +66,25 @@ async def test_a_job_at_each_time(cluster: Any) -> None:
     assert len(await jobs(cluster)) == 2
 
 
+async def test_times_before_the_cron_job_do_not_count(cluster: Any) -> None:
+    """The clock may be far ahead of the server's, which stamps objects."""
+    await cluster.run(*CONTROLLERS)
+    await cluster.advance(5 * HOUR)
+    await cluster.post("cronjobs", cron_job(), BATCH)
+    assert await jobs(cluster) == {}
+    await to_the_hour(cluster)
+    assert len(await jobs(cluster)) == 1
+
+
+async def test_a_restart_finds_what_was_missed(cluster: Any) -> None:
+    await cluster.run(*CONTROLLERS)
+    await cluster.post("cronjobs", cron_job(), BATCH)
+    await cluster.running.pop(CONTROLLERS[0]).close()
+    await to_the_hour(cluster)
+    await cluster.run(CONTROLLERS[0])
+    assert len(await jobs(cluster)) == 1
+
+
 async def test_what_is_done_while_a_job_runs(cluster: Any) -> None:
     await cluster.run(*CONTROLLERS)
     await cluster.post("cronjobs", cron_job(), BATCH)

@@ -210,6 +210,20 @@ async def test_a_name_that_is_taken_is_counted(cluster: Any) -> None:
     assert found["status"]["collisionCount"] == 1 and found["status"]["availableReplicas"] == 3
 
 
+async def test_a_set_that_a_former_deployment_has_left_is_adopted(cluster: Any) -> None:
+    await cluster.run(*CONTROLLERS, garbage=True)
+    await cluster.post("deployments", deployment(), APPS)
+    before = (await sets(cluster))["a:1"]["metadata"]
+    await cluster.ok("DELETE", f"{APPS}/namespaces/default/deployments/web?propagationPolicy=Orphan")
+    await cluster.settle()
+    assert "ownerReferences" not in (await sets(cluster))["a:1"]["metadata"]
+    await cluster.post("deployments", deployment(), APPS)
+    found = await get(cluster)
+    after = (await sets(cluster))["a:1"]["metadata"]
+    assert after["uid"] == before["uid"] and after["ownerReferences"][0]["uid"] == found["metadata"]["uid"]
+    assert found["status"]["availableReplicas"] == 3 and "collisionCount" not in found["status"]
+
+
 async def test_a_hundred_replicas_take_few_writes(cluster: Any) -> None:
     """Readiness is reported together where it comes together: the cost of a rollout is that of its pods."""
     await cluster.run(*CONTROLLERS)

@@ -1,7 +1,13 @@
 """Jobs run pods until enough have succeeded, or too many have failed."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from harness import plug
+
+from pilothouse.admission.about import About
+from pilothouse.admission.chain import AdmissionPlugin
+from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.simulate.workloads.job.tally import TRACKED
 
 BATCH = "/apis/batch/v1"
@@ -56,6 +62,31 @@ async def test_a_job_completes(cluster: Any) -> None:
     assert "active" not in found["status"] and found["status"]["uncountedTerminatedPods"] == {}
     assert all("finalizers" not in pod["metadata"] for pod in await cluster.pods())
     assert ("Completed", "Job completed") in await cluster.events("Job")
+
+
+class Meanwhile(AdmissionPlugin):
+    """Does something while the controller writes that it has counted a pod."""
+
+    about = (About(("UPDATE",), ("jobs.batch/status",)),)
+
+    def __init__(self, act: Callable[[], Awaitable[None]]) -> None:
+        self.act: Callable[[], Awaitable[None]] | None = act
+
+    async def validate(self, a: AdmissionAttributes) -> None:
+        act, self.act = self.act, None
+        if act is not None:
+            await act()
+
+
+async def test_a_pod_that_ends_while_another_is_counted(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await cluster.post("jobs", job(completions=2, parallelism=2), BATCH)
+    first, second = await running(cluster)
+    plug(cluster.chain, Meanwhile(lambda: cluster.kubelet.finish(second)))
+    await cluster.kubelet.finish(first)
+    found = await get(cluster)
+    made = [reason for reason, _ in await cluster.events("Job") if reason == "SuccessfulCreate"]
+    assert found["status"]["succeeded"] == len(made) == 2
 
 
 async def test_each_end_is_counted_once_over_a_restart(cluster: Any) -> None:

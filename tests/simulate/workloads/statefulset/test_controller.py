@@ -89,7 +89,7 @@ async def test_pods_come_one_after_the_other(cluster: Any) -> None:
 async def test_parallel_pods_come_at_once(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     cluster.kubelet.hold = True
-    spec = {"podManagementPolicy": "Parallel", "ordinals": {"start": 5}}
+    spec: Any = {"podManagementPolicy": "Parallel", "ordinals": {"start": 5}}
     await cluster.post("statefulsets", stateful_set(**spec), APPS)
     assert await names(cluster) == ["db-5", "db-6", "db-7"]
 
@@ -149,6 +149,20 @@ async def test_an_undo_brings_the_revision_to_the_front(cluster: Any) -> None:
     assert sorted(one["revision"] for one in held) == [4, 5]
 
 
+async def test_pods_and_revisions_that_a_former_set_has_left_are_adopted(cluster: Any) -> None:
+    await cluster.run(CONTROLLER, garbage=True)
+    await cluster.post("statefulsets", stateful_set(), APPS)
+    before = await status(cluster)
+    pods = {pod["metadata"]["uid"] for pod in await cluster.pods()}
+    await cluster.ok("DELETE", f"{APPS}/namespaces/default/statefulsets/db?propagationPolicy=Orphan")
+    await cluster.settle()
+    assert all("ownerReferences" not in pod["metadata"] for pod in await cluster.pods())
+    await cluster.post("statefulsets", stateful_set(), APPS)
+    assert (await status(cluster))["currentRevision"] == before["currentRevision"]
+    assert {pod["metadata"]["uid"] for pod in await cluster.pods()} == pods
+    assert all(pod["metadata"]["ownerReferences"] for pod in await cluster.pods())
+
+
 async def test_a_pod_that_has_failed_is_made_again(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("statefulsets", stateful_set(), APPS)
@@ -204,7 +218,7 @@ async def test_claims_stay(cluster: Any) -> None:
 
 async def test_claims_that_go_with_their_pods_or_the_set(cluster: Any) -> None:
     await cluster.run(CONTROLLER, garbage=True)
-    policy = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"}}
+    policy: Any = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"}}
     await cluster.post("statefulsets", stateful_set(2, volumeClaimTemplates=[CLAIM], **policy), APPS)
     assert await claims(cluster) == {"data-db-0": ["StatefulSet"], "data-db-1": ["StatefulSet"]}
     await cluster.patch("statefulsets/db", {"spec": {"replicas": 1}}, APPS)

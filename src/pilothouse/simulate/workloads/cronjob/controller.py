@@ -14,6 +14,7 @@ from pilothouse.simulate.workloads.moments import seconds
 from pilothouse.simulate.workloads.ownership import reference
 from pilothouse.simulate.workloads.pod_control import FAILED as REFUSED
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
+from pilothouse.storage._entry import Entry
 
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 LATE = 100
@@ -27,9 +28,24 @@ class CronJobs(Reconciler):
         super().__init__(parts, "batch/v1", "cronjobs", "cronjob-controller")
         self.jobs = self.client.resource("batch", "v1", "jobs")
         self.index = ObjectIndex(self.client, self.jobs, plain_facts)
+        self._created: dict[str, float] | None = None
+        """When objects were created by the clock of the simulation: their stamps are of the server's."""
 
     def follows(self) -> list[Callable[[], None]]:
         return [self.index.listen(self._job_changed)]
+
+    def start(self) -> None:
+        super().start()
+        self._created = {}
+
+    def _changed(self, new: Entry | None, old: Entry | None) -> None:
+        if new is not None and old is None and self._created is not None:
+            self._created[new.key.removeprefix(self.resource.key_prefix)] = self.clock.time()
+        super()._changed(new, old)
+
+    async def removed(self, namespace: str, name: str) -> None:
+        assert self._created is not None
+        self._created.pop(f"{namespace}/{name}", None)
 
     def _job_changed(self, new: Indexed | None, old: Indexed | None) -> None:
         for one in (new, old):
@@ -105,7 +121,7 @@ class CronJobs(Reconciler):
     async def _run(self, obj: Object, schedule: CronSchedule, status: Object) -> float | None:
         """Make the job of the last time that has passed; the seconds until the next one."""
         now, spec = self.clock.time(), obj["spec"]
-        missed = schedule.missed(_earliest(obj, status, now), now)
+        missed = schedule.missed(self._earliest(obj, status, now), now)
         wait = missed.next - now if missed.next is not None else None
         if missed.last is None:
             return wait
@@ -127,9 +143,22 @@ class CronJobs(Reconciler):
         await self._create(obj, name, missed.last, schedule, status)
         return wait
 
+    def _earliest(self, obj: Object, status: Object, now: float) -> float:
+        """The time after which a job may be due."""
+        metadata, last = obj["metadata"], status.get("lastScheduleTime")
+        key = f"{metadata['namespace']}/{metadata['name']}"
+        if last:
+            earliest = seconds(last)
+        elif self._created is not None and key in self._created:
+            earliest = self._created[key]
+        else:
+            earliest = seconds(metadata["creationTimestamp"])
+        limit = obj["spec"].get("startingDeadlineSeconds")
+        return max(earliest, now - limit) if limit is not None else earliest
+
     def _warn(self, obj: Object, missed: Missed) -> None:
-        if missed.count > LATE:
-            why = f"too many missed start times: {missed.count}. Set or decrease"
+        if missed.number > LATE:
+            why = f"too many missed start times: {missed.number}. Set or decrease"
             note = f"{why} .spec.startingDeadlineSeconds or check clock skew"
             self.events.warning(obj, "TooManyMissedTimes", note)
 
@@ -173,14 +202,6 @@ def _is_unexpected(obj: Object, job: Object) -> bool:
     those are noted right after they are made."""
     since = (obj.get("status") or {}).get("lastScheduleTime", "")
     return SCHEDULED not in (job["metadata"].get("annotations") or {}) and bool(since)
-
-
-def _earliest(obj: Object, status: Object, now: float) -> float:
-    """The time after which a job may be due."""
-    last = status.get("lastScheduleTime") or obj["metadata"].get("creationTimestamp")
-    earliest = seconds(last) if last else now
-    limit = obj["spec"].get("startingDeadlineSeconds")
-    return max(earliest, now - limit) if limit is not None else earliest
 
 
 def _shown(at: float, schedule: CronSchedule) -> str:

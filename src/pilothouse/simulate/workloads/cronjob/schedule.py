@@ -13,7 +13,7 @@ from pilothouse.api.values.duration import go_duration
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_FIELDS = (
+_FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
     (0, 59, {}),
     (0, 23, {}),
     (1, 31, {}),
@@ -39,7 +39,7 @@ class Missed(NamedTuple):
 
     last: float | None
     next: float | None
-    count: int
+    number: int
 
 
 class CronSchedule:

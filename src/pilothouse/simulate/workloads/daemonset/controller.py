@@ -9,7 +9,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.registry.store import decode
 from pilothouse.simulate.workloads.daemonset import fitting, rolling
 from pilothouse.simulate.workloads.index import follow
-from pilothouse.simulate.workloads.pod_control import Outcome, pod_of
+from pilothouse.simulate.workloads.pod_control import PodWrites, pod_of
 from pilothouse.simulate.workloads.pod_owner import PodOwner
 from pilothouse.simulate.workloads.pods import IndexedPod, available, oldest_first
 from pilothouse.simulate.workloads.reconciler import Parts
@@ -45,11 +45,8 @@ class DaemonSets(PodOwner):
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}
 
     def follows(self) -> list[Callable[[], None]]:
-        return [
-            *super().follows(),
-            self.revisions.index.listen(lambda new, old: None),
-            follow(self.client, self.nodes, self._node_changed),
-        ]
+        self.revisions.index.follow()
+        return [*super().follows(), follow(self.client, self.nodes, self._node_changed)]
 
     def _node_changed(self, new: Entry | None, old: Entry | None) -> None:
         if new is not None and old is not None and _place(decode(new)) == _place(decode(old)):
@@ -62,7 +59,7 @@ class DaemonSets(PodOwner):
         collisions = (obj.get("status") or {}).get("collisionCount") or 0
         revision = await self.revisions.current(obj, collisions, labelled_by_hash=True)
         look = self._look(obj, revision)
-        outcome = Outcome()
+        outcome = PodWrites()
         if not obj["metadata"].get("deletionTimestamp"):
             outcome = await self._manage(look)
             look = self._look(obj, revision, look.later)
@@ -90,7 +87,7 @@ class DaemonSets(PodOwner):
 
     # Pods
 
-    async def _manage(self, look: _Look) -> Outcome:
+    async def _manage(self, look: _Look) -> PodWrites:
         """Make pods where there is none, and delete those that have ended or must not stay."""
         doomed: list[IndexedPod] = []
         missing: list[str] = []
@@ -145,7 +142,7 @@ class DaemonSets(PodOwner):
             self._failures[key] = (min(count + 1, 10), now)
         return wait
 
-    async def _create(self, look: _Look, nodes: list[str]) -> Outcome:
+    async def _create(self, look: _Look, nodes: list[str]) -> PodWrites:
         template = look.obj["spec"]["template"]
         generation = template_generation(look.obj)
 
@@ -158,7 +155,7 @@ class DaemonSets(PodOwner):
 
         return await self.control.create_some(len(nodes), make, look.obj)
 
-    async def _update(self, look: _Look) -> Outcome:
+    async def _update(self, look: _Look) -> PodWrites:
         """Replace as many pods of former templates as may be."""
         alive = {node: [p for p in look.pods.get(node, ()) if not p.ended] for node in sorted(look.should)}
         limits = rolling.bounds(look.obj, len(look.should))

@@ -14,16 +14,13 @@ FIRST, LONGEST = 10.0, 600.0
 
 
 def ended_at(pod: Object, now: float) -> float:
-    """When the last container of a pod has ended, else when its deletion began, else now."""
-    status, metadata = pod.get("status") or {}, pod["metadata"]
+    """When the last container of a pod has ended, else now."""
+    status = pod.get("status") or {}
     states = [
         (one.get("state") or {}).get("terminated") or {} for one in status.get("containerStatuses") or ()
     ]
     times = [seconds(state["finishedAt"]) for state in states if state.get("finishedAt")]
-    if times:
-        return max(times)
-    since = metadata.get("deletionTimestamp")
-    return min(seconds(since), now) if since else now
+    return max(times, default=now)
 
 
 def delay(failures: int) -> float:

@@ -17,7 +17,7 @@ from pilothouse.simulate.workloads.job.tally import (
     per_index,
     replaces_failed_only,
 )
-from pilothouse.simulate.workloads.pod_control import Outcome
+from pilothouse.simulate.workloads.pod_control import PodWrites
 from pilothouse.simulate.workloads.pod_owner import PodOwner
 from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
@@ -36,7 +36,7 @@ class _Look:
     start: str | None
     end: str | None = None
     later: float | None = None
-    failed: Outcome | None = None
+    failed: PodWrites | None = None
 
 
 class Jobs(PodOwner):
@@ -85,7 +85,7 @@ class Jobs(PodOwner):
         elif obj["spec"].get("suspend"):
             await self._suspend(look)
         else:
-            await self._manage(look)
+            await self._manage(look, pods)
         await self.write_status(obj, self._status(look, self._owned(obj)))
         if look.failed is not None and look.failed.error is not None:
             raise look.failed.error
@@ -163,14 +163,17 @@ class Jobs(PodOwner):
             look.start = None  # it begins anew when the job is resumed
             self.events.normal(look.job, "Suspended", "Job suspended")
 
-    async def _manage(self, look: _Look) -> None:
-        """Make the pods that are missing, or delete those that are too many."""
+    async def _manage(self, look: _Look, pods: Sequence[IndexedPod]) -> None:
+        """Make the pods that are missing, or delete those that are too many.
+
+        It looks at the pods that were counted: one that has ended since then is not replaced before it
+        counts.
+        """
         obj, spec, tally = look.job, look.job["spec"], look.tally
         if outcome.is_true(look.conditions, outcome.SUSPENDED) is not None:
             self._say(look, outcome.SUSPENDED, "JobResumed", "Job resumed", "False")
             look.start = self.clock.stamp()
             self.events.normal(obj, "Resumed", "Job resumed")
-        pods = self._owned(obj)
         active = [pod for pod in pods if pod.active]
         ended = tally.completed | tally.lost
         if spec.get("completions") is None:
@@ -189,7 +192,7 @@ class Jobs(PodOwner):
         if missing > 0:
             await self._create(look, pods, missing)
 
-    async def _create(self, look: _Look, pods: list[IndexedPod], missing: int) -> None:
+    async def _create(self, look: _Look, pods: Sequence[IndexedPod], missing: int) -> None:
         obj, tally = look.job, look.tally
         if not is_indexed(obj):
             if (wait := self._backoff(obj).remaining(self.clock)) > 0:

@@ -65,7 +65,8 @@ class StatefulSets(PodOwner):
         self.pod_claims = PodClaims(self.client, self.events)
 
     def follows(self) -> list[Callable[[], None]]:
-        return [*super().follows(), self.revisions.index.listen(lambda new, old: None)]
+        self.revisions.index.follow()
+        return super().follows()
 
     async def reconcile(self, obj: Object) -> float | None:
         have = obj.get("status") or {}
