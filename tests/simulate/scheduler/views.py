@@ -58,7 +58,7 @@ def cluster(*objects: Object) -> ClusterState:
 
 
 def decided(pod: Object, *objects: Object, **lists: Iterable[Object]) -> SchedulingDecision:
-    """What is decided of a pod on these nodes, beside these pods; `lists` are further objects."""
+    """The decision on a pod on these nodes, beside these pods; `lists` are further objects."""
     return decide(Pending(pod), cluster(*objects), Objects(**lists), [])  # type: ignore[arg-type]
 
 
