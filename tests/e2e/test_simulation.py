@@ -1,6 +1,8 @@
 """kubectl with a cluster that runs nothing and looks alive."""
 
 import pathlib
+import re
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -63,7 +65,8 @@ def test_a_deployment_rolls_out_and_survives_a_drain(kubectl: Kubectl) -> None:
 def test_commands_fail_as_annotations_say_and_logs_are_followed(kubectl: Kubectl) -> None:
     prefix = "--annotations=simulate.pilothouse.dev"
     kubectl(
-        f"run once --image=i --restart=Never {prefix}/exit-after=2s {prefix}/logs=line {prefix}/exec-exit-code=3"
+        f"run once --image=i --restart=Never {prefix}/exit-after=2s {prefix}/logs=line"
+        f" {prefix}/exec-exit-code=3"
     )
     kubectl("wait --for=condition=Ready pod/once --timeout=20s")
     failed = kubectl.run("exec", "once", "--", "false")
@@ -71,6 +74,21 @@ def test_commands_fail_as_annotations_say_and_logs_are_followed(kubectl: Kubectl
     assert kubectl("logs -f once") == "line\n"
     assert kubectl("get pod once -o jsonpath={.status.phase}") in ("Running", "Succeeded")
     kubectl("wait --for=jsonpath={.status.phase}=Succeeded pod/once --timeout=20s")
+
+
+def test_ports_answer_what_an_annotation_says(kubectl: Kubectl) -> None:
+    text = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+    kubectl("run a --image=i", f"--annotations=simulate.pilothouse.dev/port-output={text}")
+    kubectl("wait --for=condition=Ready pod/a --timeout=20s")
+    with kubectl.start("port-forward pod/a :80") as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            port = int(re.findall(r"127\.0\.0\.1:(\d+)", forwarding.stdout.readline())[0])
+            for _ in range(3):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+                    assert answer.read() == b"hello"
+        finally:
+            forwarding.terminate()
 
 
 def test_a_reset_keeps_the_nodes(server: InProcess, kubectl: Kubectl) -> None:

@@ -56,6 +56,9 @@ class LocalKubelet(Protocol):
     def run(self, pod: Object, container: str, command: Sequence[str]) -> tuple[bytes, int]:
         """The output of a command, and its exit code. Raises the errors of a kubelet."""
 
+    def connect(self, pod: Object, port: int) -> bytes:
+        """The bytes that a connection to a port of the pod gets. Raises an error if nobody listens."""
+
 
 def execute(
     kubelet: LocalKubelet, ctx: Context, pod: Object, container: str, command: Sequence[str]

@@ -6,13 +6,14 @@ becomes SPDY (`stream_translator`), and SPDY within a WebSocket is taken out of 
 that its kubelet takes them itself (KEP-4006).
 """
 
+from functools import partial
 from urllib.parse import urlencode
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
-from pilothouse.endpoints.streams import local, podlog, relay
+from pilothouse.endpoints.streams import local, local_forward, podlog, relay
 from pilothouse.endpoints.streams.kubelet import Kubelet
 from pilothouse.endpoints.streams.local import LocalKubelet
 from pilothouse.endpoints.streams.parts import Streams
@@ -69,7 +70,7 @@ def _local(kubelet: LocalKubelet, ctx: Context, pod: Object, action: Action, opt
     if not is_upgrade(ctx.request):
         raise errors.BadRequest("Upgrade request required")
     if action is Action.PORT_FORWARD:
-        raise errors.BadRequest("simulated pods have no ports to forward")
+        return local_forward.forward(ctx, partial(kubelet.connect, pod))
     container = podlog.container_of(pod, options.get("container", ""))
     if action is Action.EXEC:
         return local.execute(kubelet, ctx, pod, container, options.get("command") or ())

@@ -45,6 +45,20 @@ class SimulatedStreams:
             raise errors.InternalError(f'container not found ("{container}")')
         return _text(run.behaviour.exec_output), run.behaviour.exec_code
 
+    def connect(self, pod: Object, port: int) -> bytes:
+        """The text of the container that has the port, or else of the first one that sends any."""
+        runs = [self._find(pod, one["name"])[1] for one in pod["spec"]["containers"]]
+        named = [
+            one["name"]
+            for one in pod["spec"]["containers"]
+            if any(p.get("containerPort") == port for p in one.get("ports") or ())
+        ]
+        running = [run for run in runs if run.running]
+        chosen = [run for run in running if run.name in named] or running
+        if not chosen:
+            raise errors.InternalError(f"failed to connect to localhost:{port}: connection refused")
+        return next((run.behaviour.port_output for run in chosen if run.behaviour.port_output), "").encode()
+
     def log(self, pod: Object, container: str, wanted: LogRequest) -> AsyncGenerator[bytes, None]:
         """The log of a container: the lines of its behaviour, as of the moment in which it started."""
         sandbox, run = self._find(pod, container)
