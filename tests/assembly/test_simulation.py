@@ -1,4 +1,4 @@
-"""What simulates: which parts run, and that nothing of it is loaded unless it is asked for."""
+"""The parts that simulate run by name, and nothing of them is loaded unless the flag asks for it."""
 
 import pytest
 from quality.test_imports import python

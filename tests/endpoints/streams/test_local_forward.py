@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from pilothouse.endpoints.streams.local_forward import LONGEST, Frame, FrameParser
+from pilothouse.endpoints.streams.local_forward import LONGEST, ClientFrame, FrameParser
 from pilothouse.outbound import spdy
 
 
@@ -22,12 +22,12 @@ def test_frames_are_read_with_their_headers_however_they_arrive() -> None:
         )
     )
     wanted = [
-        Frame(spdy.SYN_STREAM, 1, fin=True, headers={"streamtype": "error"}),
-        Frame(spdy.SYN_STREAM, 3, headers=headers),
-        Frame(spdy.DATA, 3, fin=True, size=3),
-        Frame(spdy.PING, value=7),
-        Frame(spdy.RST_STREAM, 3),
-        Frame(spdy.GOAWAY),
+        ClientFrame(spdy.SYN_STREAM, 1, fin=True, headers={"streamtype": "error"}),
+        ClientFrame(spdy.SYN_STREAM, 3, headers=headers),
+        ClientFrame(spdy.DATA, 3, fin=True, size=3),
+        ClientFrame(spdy.PING, value=7),
+        ClientFrame(spdy.RST_STREAM, 3),
+        ClientFrame(spdy.GOAWAY),
     ]
     assert list(FrameParser().feed(sent)) == wanted
     one_by_one = FrameParser()

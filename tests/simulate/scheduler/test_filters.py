@@ -120,7 +120,8 @@ def test_the_reasons_of_all_nodes_are_counted_in_their_order() -> None:
 def test_other_resources_are_counted_too() -> None:
     wanted = pod("p")
     wanted["spec"]["containers"][0]["resources"] = {"requests": {"a.b/gpu": "2"}}
-    assert refusal(wanted, node("n", **{"a.b/gpu": "1"})) == (
-        "0/1 nodes are available: 1 Insufficient a.b/gpu."
-    )
-    assert decided(wanted, node("n", **{"a.b/gpu": "2"})).node == "n"
+    gpus = node("n")
+    gpus["status"]["allocatable"]["a.b/gpu"] = "1"
+    assert refusal(wanted, gpus) == "0/1 nodes are available: 1 Insufficient a.b/gpu."
+    gpus["status"]["allocatable"]["a.b/gpu"] = "2"
+    assert decided(wanted, gpus).node == "n"

@@ -27,7 +27,7 @@ STREAMS = 256
 """Streams that may be open at once."""
 
 
-class Frame(NamedTuple):
+class ClientFrame(NamedTuple):
     """A frame: `kind` as in outbound/spdy.py; of data only the size is kept."""
 
     kind: int
@@ -45,7 +45,7 @@ class FrameParser:
         self._inflate = zlib.decompressobj(zdict=spdy.DICTIONARY)
         self._bytes = b""
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
+    def feed(self, data: bytes) -> Iterator[ClientFrame]:
         """The frames that are complete with further bytes; data is told piece by piece."""
         self._bytes += data
         while len(self._bytes) >= 8:
@@ -60,20 +60,20 @@ class FrameParser:
             if first >> 31:
                 yield self._control(first & 0xFFFF, fin, body)
             else:
-                yield Frame(spdy.DATA, first, fin, size)
+                yield ClientFrame(spdy.DATA, first, fin, size)
 
-    def _control(self, kind: int, fin: bool, body: bytes) -> Frame:
+    def _control(self, kind: int, fin: bool, body: bytes) -> ClientFrame:
         if kind not in (spdy.SYN_STREAM, spdy.RST_STREAM, spdy.PING):
-            return Frame(kind)
+            return ClientFrame(kind)
         if len(body) < (10 if kind == spdy.SYN_STREAM else 4):
             raise ValueError("invalid control frame")
         number = struct.unpack_from(">I", body)[0]
         if kind == spdy.PING:
-            return Frame(kind, value=number)
+            return ClientFrame(kind, value=number)
         stream = number & 0x7FFFFFFF
         if kind == spdy.RST_STREAM:
-            return Frame(kind, stream)
-        return Frame(kind, stream, fin, headers=self._headers(body[10:]))
+            return ClientFrame(kind, stream)
+        return ClientFrame(kind, stream, fin, headers=self._headers(body[10:]))
 
     def _headers(self, block: bytes) -> dict[str, str]:
         try:
@@ -143,7 +143,7 @@ class Forwarding:
 
     # --- frames
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: ClientFrame) -> None:
         if frame.kind == spdy.PING and frame.value % 2:  # the client's are odd
             self._socket.send(spdy.ping(frame.value))
         elif frame.kind == spdy.GOAWAY:
@@ -153,7 +153,7 @@ class Forwarding:
         elif frame.stream in self._open and (frame.kind == spdy.RST_STREAM or frame.fin or frame.size):
             self._end(frame.stream)
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: ClientFrame) -> None:
         """Accept a stream; one for data is sent what its port sends."""
         if len(self._open) + len(self._errors) >= STREAMS:
             self._socket.send(spdy.rst_stream(frame.stream, spdy.REFUSED_STREAM))
