@@ -74,8 +74,9 @@ async def test_surplus_pods_that_do_least_go_first(cluster: Any) -> None:
     await cluster.post("replicasets", replica_set("a", 4), APPS)
     names = sorted(pod["metadata"]["name"] for pod in await cluster.pods())
     await cluster.kubelet.ready(names[0], "False")
-    cost = {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "-5"}}}
-    await cluster.patch(f"pods/{names[1]}", cost)
+    for name, cost in ((names[0], "100"), (names[1], "-5")):
+        note = {"controller.kubernetes.io/pod-deletion-cost": cost}
+        await cluster.patch(f"pods/{name}", {"metadata": {"annotations": note}})
     await cluster.patch("replicasets/a", {"spec": {"replicas": 2}}, APPS)
     assert sorted(pod["metadata"]["name"] for pod in await cluster.pods()) == names[2:]
     assert ("SuccessfulDelete", f"Deleted pod: {names[0]}") in await cluster.events("ReplicaSet")

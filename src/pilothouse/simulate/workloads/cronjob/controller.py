@@ -126,11 +126,6 @@ class CronJobs(Reconciler):
         if missed.last is None:
             return wait
         self._warn(obj, missed)
-        limit = spec.get("startingDeadlineSeconds")
-        if limit is not None and missed.last + limit < now:
-            when = _shown(missed.last, schedule)
-            self.events.warning(obj, "MissSchedule", f"Missed scheduled time to start a job: {when}")
-            return wait
         name = f"{obj['metadata']['name']}-{int(missed.last) // 60}"
         if any(one["name"] == name for one in status["active"]):
             return wait
