@@ -43,7 +43,8 @@ class Together(Background):
 class Reconciler(Background):
     """Brings the objects of one resource to what their specs say; a key is `namespace/name`.
 
-    It holds no expectations of its own writes: the cache that it reads has each before it is answered.
+    It holds no expectations of its own writes: the cache that it reads has each before it is answered,
+    or catches up before the next look.
     """
 
     def __init__(self, parts: Parts, group_version: str, plural: str, component: str) -> None:
@@ -128,6 +129,8 @@ class Reconciler(Background):
         self.queue.add(entry.key.removeprefix(self.resource.key_prefix))
 
     async def _handle(self, key: str) -> None:
+        if self.client.store.fresh is not None:  # a store that others write: its cache may be behind
+            await self.client.store.fresh()
         namespace, _, name = key.rpartition("/")
         obj = self.read(namespace, name)
         later = await (self.reconcile(obj) if obj is not None else self.removed(namespace, name))

@@ -36,8 +36,7 @@ class NodeLifecycle(Reconciler):
         self._ready: dict[str, bool] = {}
 
     def follows(self) -> list[Callable[[], None]]:
-        self.pods.follow()
-        return [follow(self.client, self.leases, self._lease_changed)]
+        return [self.pods.follow(), follow(self.client, self.leases, self._lease_changed)]
 
     def _lease_changed(self, new: Entry | None, old: Entry | None) -> None:
         prefix = f"{self.leases.key_prefix}{LEASES}/"

@@ -65,8 +65,7 @@ class StatefulSets(PodOwner):
         self.pod_claims = PodClaims(self.client, self.events)
 
     def follows(self) -> list[Callable[[], None]]:
-        self.revisions.index.follow()
-        return super().follows()
+        return [*super().follows(), self.revisions.index.follow()]
 
     async def reconcile(self, obj: Object) -> float | None:
         have = obj.get("status") or {}
