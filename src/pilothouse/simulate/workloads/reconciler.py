@@ -14,6 +14,7 @@ from pilothouse.simulate.clock import Clock, Timer
 from pilothouse.simulate.workloads.events import EventQueue
 from pilothouse.simulate.workloads.index import follow
 from pilothouse.simulate.workloads.pods import PodIndex
+from pilothouse.simulate.workloads.refusals import namespace_ends
 from pilothouse.storage._entry import Entry
 
 
@@ -133,7 +134,12 @@ class Reconciler(Background):
             await self.client.store.fresh()
         namespace, _, name = key.rpartition("/")
         obj = self.read(namespace, name)
-        later = await (self.reconcile(obj) if obj is not None else self.removed(namespace, name))
+        try:
+            later = await (self.reconcile(obj) if obj is not None else self.removed(namespace, name))
+        except errors.StatusError as err:
+            if not namespace_ends(err):
+                raise
+            later = None  # the object goes with its namespace
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()

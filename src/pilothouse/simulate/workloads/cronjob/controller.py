@@ -12,8 +12,9 @@ from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_fact
 from pilothouse.simulate.workloads.job.outcome import COMPLETE, FAILED, is_finished, is_true
 from pilothouse.simulate.workloads.moments import seconds
 from pilothouse.simulate.workloads.ownership import reference
-from pilothouse.simulate.workloads.pod_control import FAILED as REFUSED
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
+from pilothouse.simulate.workloads.refusals import FAILED as REFUSED
+from pilothouse.simulate.workloads.refusals import namespace_ends
 from pilothouse.storage._entry import Entry
 
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
@@ -172,6 +173,8 @@ class CronJobs(Reconciler):
         try:
             created = await self.client.create(self.jobs, self.jobs.decode_value(made)[0])
         except REFUSED as err:
+            if namespace_ends(err):
+                return
             self.events.warning(obj, "FailedCreate", f"Error creating job: {err}")
             raise
         job = self.client.readers.get("jobs.batch", obj["metadata"]["namespace"], name)
