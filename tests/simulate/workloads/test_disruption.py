@@ -66,6 +66,17 @@ async def test_shares_are_of_what_the_owners_ask_for(cluster: Any) -> None:
     assert numbers(await status(cluster)) == (8, 5, 8, 3)
 
 
+async def test_a_deployment_says_more_than_its_sets(cluster: Any) -> None:
+    running = ("deployment-controller", "replicaset-controller")
+    await cluster.run(CONTROLLER, *running)
+    await cluster.post("deployments", deployment(8), APPS)
+    for name in running:
+        await cluster.running.pop(name).close()
+    await cluster.patch("deployments/web", {"spec": {"replicas": 12}}, APPS)
+    await cluster.post("poddisruptionbudgets", budget(maxUnavailable="25%"), POLICY)
+    assert numbers(await status(cluster)) == (12, 9, 8, 0)
+
+
 async def test_pods_without_an_owner_have_no_share(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("pods", pod("a", labels={"app": "web"}))

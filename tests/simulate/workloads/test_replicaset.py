@@ -74,8 +74,9 @@ async def test_surplus_pods_that_do_least_go_first(cluster: Any) -> None:
     await cluster.post("replicasets", replica_set("a", 4), APPS)
     names = sorted(pod["metadata"]["name"] for pod in await cluster.pods())
     await cluster.kubelet.ready(names[0], "False")
-    cost = {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "-5"}}}
-    await cluster.patch(f"pods/{names[1]}", cost)
+    for name, cost in ((names[0], "100"), (names[1], "-5")):
+        note = {"controller.kubernetes.io/pod-deletion-cost": cost}
+        await cluster.patch(f"pods/{name}", {"metadata": {"annotations": note}})
     await cluster.patch("replicasets/a", {"spec": {"replicas": 2}}, APPS)
     assert sorted(pod["metadata"]["name"] for pod in await cluster.pods()) == names[2:]
     assert ("SuccessfulDelete", f"Deleted pod: {names[0]}") in await cluster.events("ReplicaSet")
@@ -130,3 +131,22 @@ async def test_why_pods_are_not_made(cluster: Any) -> None:
     cluster.chain._steps.clear()
     cluster.running[CONTROLLER].queue.add("default/a")
     assert "conditions" not in await status(cluster, "a")
+
+
+async def test_a_namespace_that_ends_is_left_alone(cluster: Any) -> None:
+    await cluster.namespace("other")
+    await cluster.run(CONTROLLER)
+    path = f"{APPS}/namespaces/other/replicasets"
+    held = replica_set("a", 2)
+    held["metadata"]["finalizers"] = ["example.com/slow"]
+    await cluster.ok("POST", path, held)
+    await cluster.settle()
+    await cluster.ok("DELETE", "/api/v1/namespaces/other")
+    before = (await cluster.ok("GET", "/api/v1/namespaces/other/events"))["items"]
+    for pod in (await cluster.ok("GET", "/api/v1/namespaces/other/pods"))["items"]:
+        await cluster.ok("DELETE", f"/api/v1/namespaces/other/pods/{pod['metadata']['name']}")
+    await cluster.settle()
+    found = (await cluster.ok("GET", f"{path}/a"))["status"]
+    assert "conditions" not in found and found["replicas"] == 0
+    assert len((await cluster.ok("GET", "/api/v1/namespaces/other/events"))["items"]) == len(before)
+    assert not cluster.running[CONTROLLER].queue._failures

@@ -17,7 +17,7 @@ async def test_a_finished_job_goes_with_its_pods(cluster: Any, virtual: VirtualL
     await cluster.kubelet.finish(pod["metadata"]["name"])
     await cluster.settle()
     await cluster.advance(50)
-    assert (await cluster.get("jobs", BATCH))["items"]
+    assert "deletionTimestamp" not in (await cluster.get("jobs/j", BATCH))["metadata"]
     await cluster.advance(11)
     await virtual.advance(1)
     assert (await cluster.get("jobs", BATCH))["items"] == [] and await cluster.pods() == []

@@ -24,6 +24,7 @@ class EventQueue:
 
     def __init__(self, client: Client, clock: Clock, component: str) -> None:
         self._recorder = Recorder(client, component)
+        self._client = client
         self._clock = clock
         self._waiting: deque[tuple[Object, str, str, str]] = deque()
         self._left: dict[str, tuple[float, float]] = {}
@@ -76,4 +77,11 @@ class EventQueue:
 
     async def _write(self) -> None:
         while self._waiting:
-            await self._recorder.tell(*self._waiting.popleft())
+            about, *event = self._waiting.popleft()
+            if not self._ends(about["metadata"].get("namespace", "")):
+                await self._recorder.tell(about, *event)
+
+    def _ends(self, namespace: str) -> bool:
+        """Whether a namespace takes no more events."""
+        found = self._client.readers.get("namespaces", "", namespace) if namespace else None
+        return found is not None and (found.get("status") or {}).get("phase") == "Terminating"

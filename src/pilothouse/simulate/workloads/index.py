@@ -79,22 +79,38 @@ class ObjectIndex(Generic[F]):
         self._strays: dict[str, dict[str, F]] = {}
         self._spaces: dict[str, dict[str, F]] = {}
         self._listeners: list[Callable[[F | None, F | None], None]] = []
-        self._following = False
+        self._users = 0
+        self._stop: Callable[[], None] | None = None
 
-    def follow(self) -> None:
-        """Begin to know the objects."""
-        if not self._following:
-            self._following = True
-            follow(self.client, self.resource, self._changed)
+    def follow(self) -> Callable[[], None]:
+        """Know the objects until the result is called; what nobody follows any more is forgotten."""
+        self._users += 1
+        if self._stop is None:
+            self._stop = follow(self.client, self.resource, self._changed)
+        return self._leave
+
+    def _leave(self) -> None:
+        self._users -= 1
+        if self._users == 0 and self._stop is not None:
+            self._stop()
+            self._stop = None
+            for facts in list(self._facts.values()):
+                self.drop(facts)
+            self._facts.clear()
 
     def listen(self, listener: Callable[[F | None, F | None], None]) -> Callable[[], None]:
         """Call back with (new, old): at once for each object, then for each change,
         until the result is called."""
-        self.follow()
+        leave = self.follow()
         for facts in list(self._facts.values()):
             listener(facts, None)
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def stop() -> None:
+            self._listeners.remove(listener)
+            leave()
+
+        return stop
 
     def owned(self, uid: str) -> list[F]:
         """The objects whose controller has this uid."""

@@ -26,6 +26,7 @@ from pilothouse.simulate.workloads.statefulset.controller import StatefulSets
 from pilothouse.simulate.workloads.ttl import FinishedJobs
 from pilothouse.simulate.workloads.volumes.binder import ClaimBinder
 from pilothouse.simulate.workloads.volumes.ephemeral import EphemeralVolumes
+from pilothouse.simulate.workloads.volumes.expansion import VolumeExpansion
 from pilothouse.simulate.workloads.volumes.protection import ClaimProtection, VolumeProtection
 from pilothouse.simulate.workloads.volumes.reclaiming import VolumePhases
 
@@ -73,6 +74,7 @@ def controllers(
         "service-lb-controller": lambda: LoadBalancers(parts(), chosen.load_balancers),
         "ingress addresses": lambda: IngressAddresses(parts(), chosen.ingress),
         "persistentvolume-binder-controller": lambda: Together(ClaimBinder(parts()), VolumePhases(parts())),
+        "persistentvolume-expander-controller": lambda: VolumeExpansion(parts()),
         "persistentvolumeclaim-protection-controller": lambda: ClaimProtection(parts()),
         "persistentvolume-protection-controller": lambda: VolumeProtection(parts()),
         "ephemeral-volume-controller": lambda: EphemeralVolumes(parts()),

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
@@ -12,13 +11,10 @@ from pilothouse.registry.client import Client
 from pilothouse.simulate.workloads.events import EventQueue
 from pilothouse.simulate.workloads.index import Indexed
 from pilothouse.simulate.workloads.ownership import reference
-from pilothouse.storage.interface import StorageError
+from pilothouse.simulate.workloads.refusals import FAILED, namespace_ends
 
 NAMES = 8
 """Names that are tried for one pod."""
-
-FAILED = (errors.StatusError, StorageError)
-"""The exceptions by which a write is refused."""
 
 
 @dataclass(slots=True)
@@ -100,9 +96,12 @@ class PodControl:
 
 
 async def _all(writes: Sequence[Awaitable[None]], outcome: PodWrites) -> None:
-    """Wait for writes, and add to the outcome how they ended; a bug is raised."""
+    """Wait for writes, and add to the outcome how they ended; a bug is raised.
+
+    Those for a namespace that ends count as made: nobody needs them any more.
+    """
     for result in await asyncio.gather(*writes, return_exceptions=True):
-        if result is None:
+        if result is None or namespace_ends(result):
             outcome.done += 1
         elif isinstance(result, FAILED):
             outcome.error = outcome.error or result

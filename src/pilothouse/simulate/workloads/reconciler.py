@@ -14,6 +14,7 @@ from pilothouse.simulate.clock import Clock, Timer
 from pilothouse.simulate.workloads.events import EventQueue
 from pilothouse.simulate.workloads.index import follow
 from pilothouse.simulate.workloads.pods import PodIndex
+from pilothouse.simulate.workloads.refusals import namespace_ends
 from pilothouse.storage._entry import Entry
 
 
@@ -43,7 +44,8 @@ class Together(Background):
 class Reconciler(Background):
     """Brings the objects of one resource to what their specs say; a key is `namespace/name`.
 
-    It holds no expectations of its own writes: the cache that it reads has each before it is answered.
+    It holds no expectations of its own writes: the cache that it reads has each before it is answered,
+    or catches up before the next look.
     """
 
     def __init__(self, parts: Parts, group_version: str, plural: str, component: str) -> None:
@@ -128,9 +130,16 @@ class Reconciler(Background):
         self.queue.add(entry.key.removeprefix(self.resource.key_prefix))
 
     async def _handle(self, key: str) -> None:
+        if self.client.store.fresh is not None:  # a store that others write: its cache may be behind
+            await self.client.store.fresh()
         namespace, _, name = key.rpartition("/")
         obj = self.read(namespace, name)
-        later = await (self.reconcile(obj) if obj is not None else self.removed(namespace, name))
+        try:
+            later = await (self.reconcile(obj) if obj is not None else self.removed(namespace, name))
+        except errors.StatusError as err:
+            if not namespace_ends(err):
+                raise
+            later = None  # the object goes with its namespace
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()

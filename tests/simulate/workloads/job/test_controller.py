@@ -258,6 +258,21 @@ async def test_restarts_in_place_are_failures(cluster: Any) -> None:
     assert conditions(await get(cluster))[-1] == ("Failed", "True", "BackoffLimitExceeded")
 
 
+async def test_a_pod_is_replaced_when_it_has_ended(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await cluster.post("jobs", job(podReplacementPolicy="Failed"), BATCH)
+    [name] = await running(cluster)
+    await cluster.patch(f"pods/{name}", {"metadata": {"finalizers": [TRACKED, "example.com/slow"]}})
+    await cluster.ok("DELETE", f"/api/v1/namespaces/default/pods/{name}")
+    found = await get(cluster)
+    assert await running(cluster) == [] and found["status"]["terminating"] == 1
+    assert "failed" not in found["status"]
+    await cluster.kubelet.finish(name, 1)
+    assert (await get(cluster))["status"]["failed"] == 1
+    await cluster.advance(11)
+    assert len(await running(cluster)) == 1
+
+
 async def test_fewer_workers(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("jobs", job(completions=5, parallelism=3), BATCH)

@@ -41,6 +41,9 @@ async def test_a_node_that_comes_back_in_time(cluster: Any) -> None:
     await cluster.ok("POST", NODE, {"metadata": {"name": "n1"}})
     await cluster.advance(60)
     assert await names(cluster) == ["a"]
+    await cluster.ok("DELETE", f"{NODE}/n1")
+    await cluster.advance(30)
+    assert await names(cluster) == ["a"], "the time begins anew"
 
 
 async def test_the_oldest_ended_pods(cluster: Any) -> None:

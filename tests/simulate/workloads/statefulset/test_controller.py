@@ -114,6 +114,15 @@ async def test_a_roll_goes_backwards_and_waits_for_each(cluster: Any) -> None:
     assert found["currentRevision"] == found["updateRevision"] and found["currentReplicas"] == 3
 
 
+async def test_a_parallel_set_is_updated_one_pod_at_a_time(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await cluster.post("statefulsets", stateful_set(podManagementPolicy="Parallel"), APPS)
+    await status(cluster)
+    cluster.kubelet.hold = True
+    await cluster.patch("statefulsets/db", image("a:2"), APPS)
+    assert await images(cluster) == {"db-0": "a:1", "db-1": "a:1", "db-2": "a:2"}
+
+
 async def test_a_partition_keeps_the_lower_pods(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("statefulsets", stateful_set(updateStrategy=rolling(partition=2)), APPS)

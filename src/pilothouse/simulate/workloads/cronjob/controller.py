@@ -12,8 +12,9 @@ from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_fact
 from pilothouse.simulate.workloads.job.outcome import COMPLETE, FAILED, is_finished, is_true
 from pilothouse.simulate.workloads.moments import seconds
 from pilothouse.simulate.workloads.ownership import reference
-from pilothouse.simulate.workloads.pod_control import FAILED as REFUSED
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
+from pilothouse.simulate.workloads.refusals import FAILED as REFUSED
+from pilothouse.simulate.workloads.refusals import namespace_ends
 from pilothouse.storage._entry import Entry
 
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
@@ -126,11 +127,6 @@ class CronJobs(Reconciler):
         if missed.last is None:
             return wait
         self._warn(obj, missed)
-        limit = spec.get("startingDeadlineSeconds")
-        if limit is not None and missed.last + limit < now:
-            when = _shown(missed.last, schedule)
-            self.events.warning(obj, "MissSchedule", f"Missed scheduled time to start a job: {when}")
-            return wait
         name = f"{obj['metadata']['name']}-{int(missed.last) // 60}"
         if any(one["name"] == name for one in status["active"]):
             return wait
@@ -177,6 +173,8 @@ class CronJobs(Reconciler):
         try:
             created = await self.client.create(self.jobs, self.jobs.decode_value(made)[0])
         except REFUSED as err:
+            if namespace_ends(err):
+                return
             self.events.warning(obj, "FailedCreate", f"Error creating job: {err}")
             raise
         job = self.client.readers.get("jobs.batch", obj["metadata"]["namespace"], name)

@@ -45,8 +45,8 @@ class DaemonSets(PodOwner):
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}
 
     def follows(self) -> list[Callable[[], None]]:
-        self.revisions.index.follow()
-        return [*super().follows(), follow(self.client, self.nodes, self._node_changed)]
+        nodes = follow(self.client, self.nodes, self._node_changed)
+        return [*super().follows(), self.revisions.index.follow(), nodes]
 
     def _node_changed(self, new: Entry | None, old: Entry | None) -> None:
         if new is not None and old is not None and _place(decode(new)) == _place(decode(old)):

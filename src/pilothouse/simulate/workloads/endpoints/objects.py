@@ -25,16 +25,11 @@ MANAGED_BY, MANAGER = "endpoints.kubernetes.io/managed-by", "endpoint-controller
 
 
 class EndpointsObjects(ServiceFollower):
-    """Writes the Endpoints object of each service with a selector, and deletes it with the service."""
+    """Writes the Endpoints object of each service with a selector. The server deletes it with the service."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts, "endpoint-controller")
         self.endpoints = self.client.resource("", "v1", "endpoints")
-
-    async def removed(self, namespace: str, name: str) -> None:
-        await super().removed(namespace, name)
-        if self.client.readers.get("endpoints", namespace, name) is not None:
-            await self.client.delete(self.endpoints, namespace, name)
 
     async def reconcile(self, obj: Object) -> None:
         if obj["metadata"].get("deletionTimestamp") or not has_selector(obj):

@@ -172,7 +172,6 @@ class Jobs(PodOwner):
         obj, spec, tally = look.job, look.job["spec"], look.tally
         if outcome.is_true(look.conditions, outcome.SUSPENDED) is not None:
             self._say(look, outcome.SUSPENDED, "JobResumed", "Job resumed", "False")
-            look.start = self.clock.stamp()
             self.events.normal(obj, "Resumed", "Job resumed")
         active = [pod for pod in pods if pod.active]
         ended = tally.completed | tally.lost

@@ -36,25 +36,20 @@ class NodeLifecycle(Reconciler):
         self._ready: dict[str, bool] = {}
 
     def follows(self) -> list[Callable[[], None]]:
-        self.pods.follow()
-        return [follow(self.client, self.leases, self._lease_changed)]
+        return [self.pods.follow(), follow(self.client, self.leases, self._lease_changed)]
 
     def _lease_changed(self, new: Entry | None, old: Entry | None) -> None:
         prefix = f"{self.leases.key_prefix}{LEASES}/"
-        if new is not None and new.key.startswith(prefix):
-            self._hear(new.key.removeprefix(prefix))
+        if new is None or not new.key.startswith(prefix):
+            return
+        name = new.key.removeprefix(prefix)
+        if self.read("", name) is not None:  # the timer of the node finds this when it is due
+            self._heard[name] = self.clock.time()
 
     def _changed(self, new: Entry | None, old: Entry | None) -> None:
         if new is not None and (old is None or _heartbeats(decode(new)) != _heartbeats(decode(old))):
-            self._hear(new.key.removeprefix(self.resource.key_prefix))
+            self._heard[new.key.removeprefix(self.resource.key_prefix)] = self.clock.time()
         super()._changed(new, old)
-
-    def _hear(self, name: str) -> None:
-        """Note that a kubelet was heard; the timer of its node finds that when it is due."""
-        first = name not in self._heard
-        self._heard[name] = self.clock.time()
-        if first or not self._ready.get(name, True):
-            self.enqueue("", name)
 
     async def removed(self, namespace: str, name: str) -> None:
         self._heard.pop(name, None)

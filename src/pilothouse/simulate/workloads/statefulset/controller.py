@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.moments import elapsed
-from pilothouse.simulate.workloads.pod_control import FAILED
 from pilothouse.simulate.workloads.pod_owner import PodOwner
 from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
+from pilothouse.simulate.workloads.refusals import FAILED, namespace_ends
 from pilothouse.simulate.workloads.revisions import LABEL, Revision, Revisions, template_of
 from pilothouse.simulate.workloads.statefulset import identity
 from pilothouse.simulate.workloads.statefulset.claims import PodClaims
@@ -65,8 +65,7 @@ class StatefulSets(PodOwner):
         self.pod_claims = PodClaims(self.client, self.events)
 
     def follows(self) -> list[Callable[[], None]]:
-        self.revisions.index.follow()
-        return super().follows()
+        return [*super().follows(), self.revisions.index.follow()]
 
     async def reconcile(self, obj: Object) -> float | None:
         have = obj.get("status") or {}
@@ -146,6 +145,8 @@ class StatefulSets(PodOwner):
             if await self.control.create(pod, obj):
                 self.events.normal(obj, "SuccessfulCreate", f"create {about} successful")
         except FAILED as err:
+            if namespace_ends(err):
+                return
             self.events.warning(obj, "FailedCreate", f"create {about} failed error: {err}")
             raise
 
