@@ -38,6 +38,10 @@ async def test_a_pod_that_fits_nowhere_is_told_why_and_waits_for_room(clock: Clo
             " 5 No preemption victims found for incoming pod."
         )
         assert ("FailedScheduling", await rig.refusal("a")) in await rig.events("a")
+        before = rig.storage.revision
+        await rig.edit(f"{NODES}/n0", {"metadata": {"labels": {"x": "y"}}})  # all are looked at again
+        await rig.settle()
+        assert rig.storage.revision == before + 1, "nothing new is told"
         await rig.ok("DELETE", f"{PODS}/full3", {"gracePeriodSeconds": 0})
         assert await rig.placed("a") == "n3"
 
@@ -116,6 +120,12 @@ async def test_preemption_makes_room_and_tells_the_victims(clock: Clock) -> None
         assert target["reason"] == "PreemptionByScheduler"
         assert target["message"] == "default-scheduler: preempting to accommodate a higher priority pod"
         assert not (await rig.pod("weak"))["metadata"].get("deletionTimestamp")
+        assert (await rig.status("strong"))["nominatedNodeName"] == "one"
+        await rig.node("small", allocatable={"cpu": "100m"})  # it is looked at again
+        waits = "preemption: not eligible due to a terminating pod on the nominated node."
+        await rig.reached(
+            "strong", lambda one: condition(one, "PodScheduled")["message"].endswith(waits), waits
+        )
         assert (await rig.status("strong"))["nominatedNodeName"] == "one"
         await rig.create("late", spec={"priority": 5, **requesting(cpu="1")})
         await rig.ok("DELETE", f"{PODS}/weaker", {"gracePeriodSeconds": 0})

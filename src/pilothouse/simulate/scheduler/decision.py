@@ -28,6 +28,8 @@ class SchedulingDecision(NamedTuple):
     plugins: frozenset[str] = frozenset()
     """The plugins that have refused the pod."""
     preemption: Preemption | None = None
+    keeps_nomination: bool = False
+    """Whether room that was made for the pod is still meant for it."""
 
 
 def decide(
@@ -40,13 +42,12 @@ def decide(
     volumes = ClaimVolumes(readers, pod)
     count = len(view.nodes)
     if volumes.problem:
-        refused = {name: Rejection(PLUGIN, (volumes.problem,), helpless=True) for name in view.nodes}
         after = f"preemption: {message(count, [Rejection('', (NOT_HELPFUL,))] * count)}"
         return SchedulingDecision(
             message=f"{message(count, (), volumes.problem)} {after}", plugins=frozenset((PLUGIN,))
         )
     fit = Fit.of(pod, view, volumes)
-    refused = {}
+    refused: dict[str, Rejection] = {}
     fitting: list[NodeState] = []
     expected = _expected(pod, nominated)
     for name, node in view.nodes.items():
@@ -70,6 +71,7 @@ def decide(
         message=f"{text} {found.text}".rstrip(),
         plugins=frozenset(one.plugin for one in refused.values()),
         preemption=found.preemption,
+        keeps_nomination=found.keeps_nomination,
     )
 
 

@@ -132,6 +132,8 @@ class Pending(PodFacts):
         self.spec: Object = pod.get("spec") or {}
         self.tolerations: Sequence[Object] = self.spec.get("tolerations") or ()
         self.node_affinity: Object = (self.spec.get("affinity") or {}).get("nodeAffinity") or {}
+        self.told = ""
+        """The refusal of which an event tells."""
         self.choosy = bool(self.spec.get("nodeSelector") or self.node_affinity.get(REQUIRED))
         """Whether the pod says anything of nodes."""
 

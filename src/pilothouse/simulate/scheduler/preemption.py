@@ -29,6 +29,7 @@ class PreemptionResult(NamedTuple):
 
     preemption: Preemption | None
     text: str = ""
+    keeps_nomination: bool = False
 
 
 def search(
@@ -40,9 +41,9 @@ def search(
 ) -> PreemptionResult:
     """Look for pods that can make room; `refused` says for each node why it has refused the pod."""
     if pod.spec.get("preemptionPolicy") == "Never":
-        return PreemptionResult(None, NEVER)
+        return PreemptionResult(None, NEVER, keeps_nomination=True)
     if _waits(pod, view):
-        return PreemptionResult(None, TERMINATING)
+        return PreemptionResult(None, TERMINATING, keeps_nomination=True)
     reasons: list[Rejection] = []
     candidates: list[Preemption] = []
     for name, node in view.nodes.items():

@@ -179,13 +179,15 @@ class Scheduler(BackgroundTask):
     async def _refuse(self, pod: Pending, found: SchedulingDecision) -> None:
         """Say in the pod why it has no node, and preempt others for it."""
         chosen = found.preemption
-        nominated = chosen.node if chosen is not None else ""
+        nominated = chosen.node if chosen is not None else pod.nominated if found.keeps_nomination else ""
         try:
             await self._tell(pod, found.message, nominated)
             if chosen is not None:
                 pod.nominated = nominated
                 await self._preempt(pod, chosen)
-            await self._recorder.tell(_named(pod), "Warning", "FailedScheduling", found.message)
+            if found.message != pod.told:
+                pod.told = found.message
+                await self._recorder.tell(_named(pod), "Warning", "FailedScheduling", found.message)
         except (StorageError, errors.StatusError) as error:
             log.warning("A pod was not told that it cannot be scheduled", err=error, pod=pod.key)
 
