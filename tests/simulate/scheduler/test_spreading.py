@@ -83,6 +83,10 @@ def test_pods_of_a_service_are_spread_without_being_asked() -> None:
     heavy = pod("h", on="b1", cpu="1", memory="2Gi")  # its scores alone would keep pods away
     assert decided(web("p"), *ZONES, *busy, heavy, services=[service]).node == "b1"
     assert decided(web("p"), *ZONES, *busy, heavy).node != "b1"
+    other = {"metadata": {"name": "o", "namespace": "default"}, "spec": {"selector": {"app": "other"}}}
+    assert decided(web("p"), *ZONES, *busy, heavy, services=[other]).node != "b1"
+    both = [service, other]
+    assert decided(web("p"), *ZONES, *busy, heavy, services=both).node == "b1"
 
 
 def test_pods_of_a_replica_set_are_spread_without_being_asked() -> None:
