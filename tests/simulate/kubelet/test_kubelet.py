@@ -100,6 +100,7 @@ async def test_a_container_that_fails_is_restarted_with_back_off(clock: Clock) -
             "reason": "CrashLoopBackOff",
             "message": f"back-off 10s restarting failed container=c pod=a_default({uid})",
         }
+        assert one["containerID"] == one["lastState"]["terminated"]["containerID"]
         assert (await rig.pod("a"))["status"]["phase"] == "Running" and not one["ready"]
         await rig.pass_time(9)
         assert container(await rig.pod("a"))["restartCount"] == 1
