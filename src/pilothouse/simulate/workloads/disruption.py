@@ -51,7 +51,7 @@ class DisruptionBudgets(Reconciler):
             live["status"] = self._status(live, pods, expected, desired)
 
         if self._status(obj, pods, expected, desired) != (obj.get("status") or {}):
-            await self.change(obj, edit, "status")
+            await self.change_status(obj, edit)
         waits = self._disrupted(obj, pods).values()
         return min((UNCONFIRMED - elapsed(self.clock, since) for since in waits), default=None)
 

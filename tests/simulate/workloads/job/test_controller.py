@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from harness import plug
 
 from pilothouse.admission.about import About
@@ -155,6 +156,19 @@ async def test_a_suspended_job_has_no_pods(cluster: Any) -> None:
     assert again["status"]["startTime"] == cluster.clock.stamp() and "startTime" not in found["status"]
     told = [event for event in await cluster.events("Job") if event[0] != "SuccessfulCreate"]
     assert ("Suspended", "Job suspended") in told and ("Resumed", "Job resumed") in told
+
+
+async def test_a_job_that_is_resumed_while_it_is_suspended(
+    cluster: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The status of a former spec is not written: it would be refused."""
+    await cluster.run(CONTROLLER)
+    await cluster.post("jobs", job(), BATCH)
+    resume = {"spec": {"suspend": False}}
+    plug(cluster.chain, Meanwhile(lambda: cluster.patch("jobs/j", resume, BATCH)))
+    await cluster.patch("jobs/j", {"spec": {"suspend": True}}, BATCH)
+    assert (await get(cluster))["status"]["active"] == len(await running(cluster)) == 1
+    assert caplog.text == ""
 
 
 async def test_a_job_without_completions_ends_with_its_workers(cluster: Any) -> None:
