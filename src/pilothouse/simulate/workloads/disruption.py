@@ -59,7 +59,7 @@ class DisruptionBudgets(Reconciler):
         selector = from_label_selector(obj["spec"].get("selector"))
         if selector.nothing:
             return []
-        found = self.pods.among(obj["metadata"]["namespace"])
+        found = self.pods.select(obj["metadata"]["namespace"], dict(selector.equalities))
         return [pod for pod in found if selector.matches_labels(pod.labels)]
 
     def _wanted(self, obj: Object, pods: Sequence[IndexedPod]) -> tuple[int, int]:
