@@ -25,6 +25,7 @@ from pilothouse.simulate.workloads.replicationcontroller import ReplicationContr
 from pilothouse.simulate.workloads.statefulset.controller import StatefulSets
 from pilothouse.simulate.workloads.ttl import FinishedJobs
 from pilothouse.simulate.workloads.volumes.binder import ClaimBinder
+from pilothouse.simulate.workloads.volumes.defaults import StandardClass
 from pilothouse.simulate.workloads.volumes.ephemeral import EphemeralVolumes
 from pilothouse.simulate.workloads.volumes.expansion import VolumeExpansion
 from pilothouse.simulate.workloads.volumes.protection import ClaimProtection, VolumeProtection
@@ -74,6 +75,7 @@ def controllers(
         "service-lb-controller": lambda: LoadBalancers(parts(), chosen.load_balancers),
         "ingress addresses": lambda: IngressAddresses(parts(), chosen.ingress),
         "persistentvolume-binder-controller": lambda: Together(ClaimBinder(parts()), VolumePhases(parts())),
+        "standard storage class": lambda: StandardClass(make_client(MANAGER)),
         "persistentvolume-expander-controller": lambda: VolumeExpansion(parts()),
         "persistentvolumeclaim-protection-controller": lambda: ClaimProtection(parts()),
         "persistentvolume-protection-controller": lambda: VolumeProtection(parts()),
