@@ -12,6 +12,7 @@ from pilothouse.simulate.workloads.cronjob.controller import CronJobs
 from pilothouse.simulate.workloads.daemonset.controller import DaemonSets
 from pilothouse.simulate.workloads.deployment.controller import Deployments
 from pilothouse.simulate.workloads.disruption import DisruptionBudgets
+from pilothouse.simulate.workloads.endpoints.mirroring import EndpointsMirror
 from pilothouse.simulate.workloads.endpoints.objects import EndpointsObjects
 from pilothouse.simulate.workloads.endpoints.slices import EndpointSlices
 from pilothouse.simulate.workloads.job.controller import Jobs
@@ -72,6 +73,7 @@ def controllers(
         "disruption-controller": lambda: DisruptionBudgets(parts()),
         "endpoints-controller": lambda: EndpointsObjects(parts()),
         "endpointslice-controller": lambda: EndpointSlices(parts()),
+        "endpointslice-mirroring-controller": lambda: EndpointsMirror(parts()),
         "service-lb-controller": lambda: LoadBalancers(parts(), chosen.load_balancers),
         "ingress addresses": lambda: IngressAddresses(parts(), chosen.ingress),
         "persistentvolume-binder-controller": lambda: Together(ClaimBinder(parts()), VolumePhases(parts())),
