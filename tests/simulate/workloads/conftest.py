@@ -74,7 +74,9 @@ class Kubelet(Background):
         container = {"name": "c", "image": "nginx", "imageID": "", "ready": False, "restartCount": 0}
         phase = "Failed" if code else "Succeeded"
         statuses = [{**container, "state": {"terminated": ended}}]
-        await self.status(name, phase=phase, containerStatuses=statuses, **members)
+        unready = {"type": "Ready", "status": "False", "lastTransitionTime": self.clock.stamp()}
+        told = {"conditions": [unready], **members}
+        await self.status(name, phase=phase, containerStatuses=statuses, **told)
 
 
 class Cluster(Rig):

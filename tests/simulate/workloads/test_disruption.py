@@ -60,6 +60,11 @@ async def test_shares_are_of_what_the_owners_ask_for(cluster: Any) -> None:
     await cluster.post("deployments", deployment(8), APPS)
     await cluster.post("poddisruptionbudgets", budget(maxUnavailable="25%"), POLICY)
     assert numbers(await status(cluster)) == (8, 6, 8, 2)
+    left = (await cluster.pods())[0]["metadata"]["name"]
+    await cluster.kubelet.finish(left, 1)
+    changed = {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "j"}]}}}}
+    await cluster.patch("deployments/web", changed, APPS)
+    assert numbers(await status(cluster)) == (8, 6, 8, 2), "pods of two sets, of one deployment"
     await cluster.patch(
         "poddisruptionbudgets/b", {"spec": {"maxUnavailable": None, "minAvailable": "60%"}}, POLICY
     )

@@ -9,7 +9,7 @@ from pilothouse.simulate.workloads.moments import elapsed
 from pilothouse.simulate.workloads.numbers import scaled
 from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
-from pilothouse.simulate.workloads.scale import replicas
+from pilothouse.simulate.workloads.scale import Asked, asked_for
 
 ALLOWED = "DisruptionAllowed"
 UNCONFIRMED = 120
@@ -51,7 +51,7 @@ class DisruptionBudgets(Reconciler):
             live["status"] = self._status(live, pods, expected, desired)
 
         if self._status(obj, pods, expected, desired) != (obj.get("status") or {}):
-            await self.change(obj, edit, "status")
+            await self.change_status(obj, edit)
         waits = self._disrupted(obj, pods).values()
         return min((UNCONFIRMED - elapsed(self.clock, since) for since in waits), default=None)
 
@@ -59,7 +59,7 @@ class DisruptionBudgets(Reconciler):
         selector = from_label_selector(obj["spec"].get("selector"))
         if selector.nothing:
             return []
-        found = self.pods.among(obj["metadata"]["namespace"])
+        found = self.pods.select(obj["metadata"]["namespace"], dict(selector.equalities))
         return [pod for pod in found if selector.matches_labels(pod.labels)]
 
     def _wanted(self, obj: Object, pods: Sequence[IndexedPod]) -> tuple[int, int]:
@@ -75,26 +75,21 @@ class DisruptionBudgets(Reconciler):
 
     def _expected(self, obj: Object, pods: Sequence[IndexedPod]) -> int:
         """The pods that the owners of some pods ask for together."""
-        asked: dict[str, int] = {}
-        unmanaged = False
+        owners: dict[str, Asked | None] = {}
         for pod in pods:
-            if pod.owner in asked:
-                continue
-            number = self._asked(pod) if pod.owner else None
-            if number is None:
-                unmanaged = True
-            else:
-                asked[pod.owner] = number
-        if unmanaged:
+            if pod.owner not in owners:
+                owners[pod.owner] = self._asked(pod) if pod.owner else None
+        if None in owners.values():
             selector = from_label_selector(obj["spec"].get("selector")).label_text
             self.events.warning(obj, "UnmanagedPods", UNMANAGED.format(selector=selector))
+        asked = {found.uid: found.replicas for found in owners.values() if found is not None}
         return sum(asked.values())
 
-    def _asked(self, pod: IndexedPod) -> int | None:
+    def _asked(self, pod: IndexedPod) -> Asked | None:
         whole = self.pods.object(pod)
         refs = whole["metadata"].get("ownerReferences") or () if whole is not None else ()
         owner = next((one for one in refs if one.get("controller")), None)
-        return replicas(self.client, owner, pod.namespace) if owner is not None else None
+        return asked_for(self.client, owner, pod.namespace) if owner is not None else None
 
     def _disrupted(self, obj: Object, pods: Sequence[IndexedPod]) -> dict[str, str]:
         """The pods that were to be evicted and are still there, for as long as they count as gone."""

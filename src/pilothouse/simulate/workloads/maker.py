@@ -12,6 +12,7 @@ from pilothouse.simulate.workloads.cronjob.controller import CronJobs
 from pilothouse.simulate.workloads.daemonset.controller import DaemonSets
 from pilothouse.simulate.workloads.deployment.controller import Deployments
 from pilothouse.simulate.workloads.disruption import DisruptionBudgets
+from pilothouse.simulate.workloads.endpoints.mirroring import EndpointsMirror
 from pilothouse.simulate.workloads.endpoints.objects import EndpointsObjects
 from pilothouse.simulate.workloads.endpoints.slices import EndpointSlices
 from pilothouse.simulate.workloads.job.controller import Jobs
@@ -25,6 +26,7 @@ from pilothouse.simulate.workloads.replicationcontroller import ReplicationContr
 from pilothouse.simulate.workloads.statefulset.controller import StatefulSets
 from pilothouse.simulate.workloads.ttl import FinishedJobs
 from pilothouse.simulate.workloads.volumes.binder import ClaimBinder
+from pilothouse.simulate.workloads.volumes.defaults import StandardClass
 from pilothouse.simulate.workloads.volumes.ephemeral import EphemeralVolumes
 from pilothouse.simulate.workloads.volumes.expansion import VolumeExpansion
 from pilothouse.simulate.workloads.volumes.protection import ClaimProtection, VolumeProtection
@@ -71,9 +73,11 @@ def controllers(
         "disruption-controller": lambda: DisruptionBudgets(parts()),
         "endpoints-controller": lambda: EndpointsObjects(parts()),
         "endpointslice-controller": lambda: EndpointSlices(parts()),
+        "endpointslice-mirroring-controller": lambda: EndpointsMirror(parts()),
         "service-lb-controller": lambda: LoadBalancers(parts(), chosen.load_balancers),
         "ingress addresses": lambda: IngressAddresses(parts(), chosen.ingress),
         "persistentvolume-binder-controller": lambda: Together(ClaimBinder(parts()), VolumePhases(parts())),
+        "standard storage class": lambda: StandardClass(make_client(MANAGER)),
         "persistentvolume-expander-controller": lambda: VolumeExpansion(parts()),
         "persistentvolumeclaim-protection-controller": lambda: ClaimProtection(parts()),
         "persistentvolume-protection-controller": lambda: VolumeProtection(parts()),

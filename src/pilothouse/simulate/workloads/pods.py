@@ -1,7 +1,7 @@
 """The facts of pods that controllers look at, and the order in which surplus pods are deleted."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import log2
 
@@ -117,25 +117,50 @@ def _number(text: str) -> int:
 
 
 class PodIndex(ObjectIndex[IndexedPod]):
-    """All pods, by their nodes, too."""
+    """All pods, by their nodes and by labels that selectors name, too."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client, client.resource("", "v1", "pods"), pod_facts)
         self._nodes: dict[str, dict[str, IndexedPod]] = {}
+        self._labels: dict[str, dict[str, dict[str, IndexedPod]]] = {}
 
     def on_node(self, node: str) -> list[IndexedPod]:
         """The pods of a node."""
         return list(self._nodes.get(node, {}).values())
 
+    def select(self, namespace: str, labels: Mapping[str, str]) -> list[IndexedPod]:
+        """The pods of a namespace that have all of these labels;
+        the first call with a label makes its index."""
+        groups = [self._labelled(name).get(f"{namespace}/{value}", {}) for name, value in labels.items()]
+        fewest = min(groups, key=len, default=None)
+        if fewest is None:
+            return self.among(namespace)
+        return [pod for pod in fewest.values() if labels.items() <= pod.labels.items()]
+
+    def _labelled(self, name: str) -> dict[str, dict[str, IndexedPod]]:
+        groups = self._labels.get(name)
+        if groups is None:
+            groups = self._labels[name] = {}
+            for pod in self.all():
+                if name in pod.labels:
+                    groups.setdefault(f"{pod.namespace}/{pod.labels[name]}", {})[pod.key] = pod
+        return groups
+
     def keep(self, facts: IndexedPod) -> None:
         super().keep(facts)
         if facts.node:
             self._nodes.setdefault(facts.node, {})[facts.key] = facts
+        for name, groups in self._labels.items():
+            if name in facts.labels:
+                groups.setdefault(f"{facts.namespace}/{facts.labels[name]}", {})[facts.key] = facts
 
     def drop(self, facts: IndexedPod) -> None:
         super().drop(facts)
         if facts.node:
             remove(self._nodes, facts.node, facts.key)
+        for name, groups in self._labels.items():
+            if name in facts.labels:
+                remove(groups, f"{facts.namespace}/{facts.labels[name]}", facts.key)
 
 
 def to_delete(

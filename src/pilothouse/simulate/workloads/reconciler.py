@@ -18,6 +18,10 @@ from pilothouse.simulate.workloads.refusals import namespace_ends
 from pilothouse.storage._entry import Entry
 
 
+class _Stale(Exception):
+    """The spec has changed since a status was worked out."""
+
+
 class Parts(NamedTuple):
     """The things that all controllers share, and a client of one of them."""
 
@@ -98,7 +102,7 @@ class Reconciler(Background):
     async def write_status(self, obj: Object, status: Object) -> bool:
         """Write the members of a status unless the object has them; None removes one.
 
-        False when the object is gone: then there is nothing left to do for it.
+        False when the object is gone, or has another spec by now: then its watch leads to another look.
         """
         metadata = obj["metadata"]
         now = self.read(metadata.get("namespace", ""), metadata["name"])
@@ -112,7 +116,20 @@ class Reconciler(Background):
             merged = {**(live.get("status") or {}), **status}
             live["status"] = {name: value for name, value in merged.items() if value is not None}
 
-        return await self.change(obj, edit, "status")
+        return await self.change_status(obj, edit)
+
+    async def change_status(self, obj: Object, edit: Callable[[Object], None]) -> bool:
+        """Change the status of an object; False as of write_status()."""
+
+        def checked(live: Object) -> None:
+            if live["metadata"].get("generation") != obj["metadata"].get("generation"):
+                raise _Stale
+            edit(live)
+
+        try:
+            return await self.change(obj, checked, "status")
+        except _Stale:
+            return False
 
     async def change(self, obj: Object, edit: Callable[[Object], None], subresource: str = "") -> bool:
         """Change an object of the resource; False when it is gone."""

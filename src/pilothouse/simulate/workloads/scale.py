@@ -1,5 +1,7 @@
 """The number of pods that an owner asks for, by the scale that its resource serves."""
 
+from typing import NamedTuple
+
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
@@ -20,10 +22,17 @@ def path_of(resource: Resource) -> tuple[str, ...]:
     return tuple(resource.subresources["scale"].replicas) or FALLBACK
 
 
-def replicas(client: Client, owner: Object, namespace: str) -> int | None:
+class Asked(NamedTuple):
+    """The owner that decides how many pods there should be, and how many it asks for."""
+
+    uid: str
+    replicas: int
+
+
+def asked_for(client: Client, owner: Object, namespace: str) -> Asked | None:
     """The pods that an owner asks for, given a reference to it; None when it does not say.
 
-    A replica set of a deployment asks for those of the deployment.
+    For a replica set of a deployment the deployment decides.
     """
     resource = scalable(client, owner["apiVersion"], owner["kind"])
     if resource is None:
@@ -33,8 +42,7 @@ def replicas(client: Client, owner: Object, namespace: str) -> int | None:
         return None
     above = next((o for o in obj["metadata"].get("ownerReferences") or () if o.get("controller")), None)
     if owner["kind"] == "ReplicaSet" and above is not None:
-        found = replicas(client, above, namespace)
+        found = asked_for(client, above, namespace)
         if found is not None:
             return found
-    asked = dig(obj, path_of(resource))
-    return int(asked or 0)
+    return Asked(owner["uid"], int(dig(obj, path_of(resource)) or 0))

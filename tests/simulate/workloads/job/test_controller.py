@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from harness import plug
 
 from pilothouse.admission.about import About
 from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.simulate.workloads.job.tally import TRACKED
+from pilothouse.simulate.workloads.moments import seconds
 
 BATCH = "/apis/batch/v1"
 CONTROLLER = "job-controller"
@@ -143,6 +145,7 @@ async def test_a_job_is_too_long_active(cluster: Any) -> None:
 async def test_a_suspended_job_has_no_pods(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("jobs", job(completions=2, parallelism=2), BATCH)
+    began = seconds((await get(cluster))["status"]["startTime"])
     await cluster.patch("jobs/j", {"spec": {"suspend": True}}, BATCH)
     found = await get(cluster)
     assert conditions(found) == [("Suspended", "True", "JobSuspended")]
@@ -152,9 +155,22 @@ async def test_a_suspended_job_has_no_pods(cluster: Any) -> None:
     again = await get(cluster)
     assert conditions(again) == [("Suspended", "False", "JobResumed")]
     assert len(await running(cluster)) == 2
-    assert again["status"]["startTime"] == cluster.clock.stamp() and "startTime" not in found["status"]
+    assert "startTime" not in found["status"] and seconds(again["status"]["startTime"]) >= began + 100
     told = [event for event in await cluster.events("Job") if event[0] != "SuccessfulCreate"]
     assert ("Suspended", "Job suspended") in told and ("Resumed", "Job resumed") in told
+
+
+async def test_a_job_that_is_resumed_while_it_is_suspended(
+    cluster: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The status of a former spec is not written: it would be refused."""
+    await cluster.run(CONTROLLER)
+    await cluster.post("jobs", job(), BATCH)
+    resume = {"spec": {"suspend": False}}
+    plug(cluster.chain, Meanwhile(lambda: cluster.patch("jobs/j", resume, BATCH)))
+    await cluster.patch("jobs/j", {"spec": {"suspend": True}}, BATCH)
+    assert (await get(cluster))["status"]["active"] == len(await running(cluster)) == 1
+    assert caplog.text == ""
 
 
 async def test_a_job_without_completions_ends_with_its_workers(cluster: Any) -> None:

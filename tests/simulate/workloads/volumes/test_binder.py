@@ -130,6 +130,17 @@ async def test_a_class_that_comes_later_and_one_whose_driver_is_of_the_tree(clus
     assert "hostPath" in held["spec"] and held["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
 
 
+async def test_a_claim_that_was_there_before_the_default_class(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await cluster.post("persistentvolumeclaims", claim(storageClassName=None))
+    await cluster.post("persistentvolumeclaims", claim("none"))
+    default = {"storageclass.kubernetes.io/is-default-class": "true"}
+    await storage_class(cluster, "fast", metadata={"name": "fast", "annotations": default})
+    found = await get(cluster)
+    assert (found["spec"]["storageClassName"], found["status"]["phase"]) == ("fast", "Bound")
+    assert (await get(cluster, "none"))["status"]["phase"] == "Pending", "it asks for no class"
+
+
 async def test_a_class_that_waits_for_a_pod(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await storage_class(cluster, "late", "WaitForFirstConsumer")

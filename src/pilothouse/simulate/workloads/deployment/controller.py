@@ -268,4 +268,4 @@ class Deployments(Reconciler):
                 annotations = live["metadata"].get("annotations") or {}
                 live["metadata"]["annotations"] = annotations | {revisions.REVISION: view.revision}
 
-        await self.change(obj, edit, "status")
+        await self.change_status(obj, edit)

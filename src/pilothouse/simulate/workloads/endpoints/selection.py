@@ -63,8 +63,8 @@ class ServiceFollower(Reconciler):
     def members(self, service: Object) -> list[IndexedPod]:
         """The pods of a service that have an address and have not ended, by name."""
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
-        found = self.pods.among(namespace)
-        mine = [pod for pod in found if pod.ips and not pod.ended and selects(service, pod.labels)]
+        found = self.pods.select(namespace, service["spec"]["selector"])
+        mine = [pod for pod in found if pod.ips and not pod.ended]
         self._sizes[f"{namespace}/{name}"] = len(mine)
         return sorted(mine, key=lambda pod: pod.name)
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from pilothouse import errors
+from pilothouse.admission.defaultclass import default_class
+from pilothouse.admission.storageclass import IS_DEFAULT
 from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
 from pilothouse.registry.store import decode
@@ -13,6 +15,7 @@ from pilothouse.simulate.workloads.volumes.matching import (
     COMPLETED,
     best,
     class_of,
+    is_open,
     is_reserved,
     mismatch,
 )
@@ -100,6 +103,9 @@ class ClaimBinder(Reconciler):
 
     async def _find(self, obj: Object) -> None:
         """Find a volume for a claim, or have one made."""
+        if is_open(obj) and (chosen := self._default()):
+            await self.change(obj, lambda live: live["spec"].update(storageClassName=chosen))
+            return  # its watch leads back here
         named = class_of(obj)
         storage_class = self.client.readers.get(CLASSES, "", named) if named else None
         volumes = list(self.client.readers.list("persistentvolumes"))
@@ -121,6 +127,11 @@ class ClaimBinder(Reconciler):
             self.events.warning(obj, "ProvisioningFailed", note)
         else:
             await self._provision(obj, storage_class)
+
+    def _default(self) -> str:
+        """The class of claims that name none, "" without one."""
+        found = default_class(self.client.readers.list(CLASSES), IS_DEFAULT)
+        return str(found["metadata"]["name"]) if found is not None else ""
 
     async def _provision(self, obj: Object, storage_class: Object) -> None:
         provisioner = storage_class["provisioner"]

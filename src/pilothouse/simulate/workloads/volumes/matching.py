@@ -17,6 +17,12 @@ def class_of(obj: Object) -> str:
     return str(named if named is not None else obj["spec"].get("storageClassName") or "")
 
 
+def is_open(claim: Object) -> bool:
+    """Whether a claim leaves its class to the cluster: it names none, not even "" for none."""
+    noted = BETA_CLASS in (claim["metadata"].get("annotations") or {})
+    return claim["spec"].get("storageClassName") is None and not noted
+
+
 def storage(amounts: Object | None) -> quantity.Quantity:
     return quantity.parse((amounts or {}).get("storage", "0"))
 
