@@ -28,9 +28,9 @@ STREAMS = 256
 
 
 class ClientFrame(NamedTuple):
-    """A frame: `kind` as in outbound/spdy.py; of data only the size is kept."""
+    """A frame: `type` as in outbound/spdy.py; of data only the size is kept."""
 
-    kind: int
+    type: int
     stream: int = 0
     fin: bool = False
     size: int = 0
@@ -144,13 +144,13 @@ class Forwarding:
     # --- frames
 
     def _take(self, frame: ClientFrame) -> None:
-        if frame.kind == spdy.PING and frame.value % 2:  # the client's are odd
+        if frame.type == spdy.PING and frame.value % 2:  # the client's are odd
             self._socket.send(spdy.ping(frame.value))
-        elif frame.kind == spdy.GOAWAY:
+        elif frame.type == spdy.GOAWAY:
             self._socket.close(NORMAL)
-        elif frame.kind == spdy.SYN_STREAM:
+        elif frame.type == spdy.SYN_STREAM:
             self._begin(frame)
-        elif frame.stream in self._open and (frame.kind == spdy.RST_STREAM or frame.fin or frame.size):
+        elif frame.stream in self._open and (frame.type == spdy.RST_STREAM or frame.fin or frame.size):
             self._end(frame.stream)
 
     def _begin(self, frame: ClientFrame) -> None:
