@@ -9,7 +9,7 @@ from pilothouse.simulate.workloads.moments import elapsed
 from pilothouse.simulate.workloads.numbers import scaled
 from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
-from pilothouse.simulate.workloads.scale import Asked, asked_for
+from pilothouse.simulate.workloads.scale import WantedPods, asked_for
 
 ALLOWED = "DisruptionAllowed"
 UNCONFIRMED = 120
@@ -75,7 +75,7 @@ class DisruptionBudgets(Reconciler):
 
     def _expected(self, obj: Object, pods: Sequence[IndexedPod]) -> int:
         """The pods that the owners of some pods ask for together."""
-        owners: dict[str, Asked | None] = {}
+        owners: dict[str, WantedPods | None] = {}
         for pod in pods:
             if pod.owner not in owners:
                 owners[pod.owner] = self._asked(pod) if pod.owner else None
@@ -85,7 +85,7 @@ class DisruptionBudgets(Reconciler):
         asked = {found.uid: found.replicas for found in owners.values() if found is not None}
         return sum(asked.values())
 
-    def _asked(self, pod: IndexedPod) -> Asked | None:
+    def _asked(self, pod: IndexedPod) -> WantedPods | None:
         whole = self.pods.object(pod)
         refs = whole["metadata"].get("ownerReferences") or () if whole is not None else ()
         owner = next((one for one in refs if one.get("controller")), None)

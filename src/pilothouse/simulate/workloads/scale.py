@@ -22,14 +22,14 @@ def path_of(resource: Resource) -> tuple[str, ...]:
     return tuple(resource.subresources["scale"].replicas) or FALLBACK
 
 
-class Asked(NamedTuple):
+class WantedPods(NamedTuple):
     """The owner that decides how many pods there should be, and how many it asks for."""
 
     uid: str
     replicas: int
 
 
-def asked_for(client: Client, owner: Object, namespace: str) -> Asked | None:
+def asked_for(client: Client, owner: Object, namespace: str) -> WantedPods | None:
     """The pods that an owner asks for, given a reference to it; None when it does not say.
 
     For a replica set of a deployment the deployment decides.
@@ -45,4 +45,4 @@ def asked_for(client: Client, owner: Object, namespace: str) -> Asked | None:
         found = asked_for(client, above, namespace)
         if found is not None:
             return found
-    return Asked(owner["uid"], int(dig(obj, path_of(resource)) or 0))
+    return WantedPods(owner["uid"], int(dig(obj, path_of(resource)) or 0))

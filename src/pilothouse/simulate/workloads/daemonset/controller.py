@@ -42,7 +42,8 @@ class DaemonSets(PodOwner):
         super().__init__(parts, "apps/v1", "daemonsets", "daemonset-controller")
         self.nodes = self.client.resource("", "v1", "nodes")
         self.revisions = Revisions(self.client)
-        self._failures: dict[tuple[str, str], tuple[int, float]] = {}
+        self._failures: dict[str, dict[str, tuple[int, float]]] = {}
+        """Of each set and node: how often a pod has failed there, and when it was last replaced."""
 
     def follows(self) -> list[Callable[[], None]]:
         nodes = follow(self.client, self.nodes, self._node_changed)
@@ -53,6 +54,9 @@ class DaemonSets(PodOwner):
             return
         for obj in self.client.readers.list("daemonsets.apps"):
             self.enqueue(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+    async def removed(self, namespace: str, name: str) -> None:
+        self._failures.pop(f"{namespace}/{name}", None)
 
     async def reconcile(self, obj: Object) -> float | None:
         await self.claimed(obj)
@@ -133,13 +137,14 @@ class DaemonSets(PodOwner):
 
     def _failed(self, look: _Look, node: str) -> float:
         """Seconds until a failed pod may be replaced; counts the replacement when it may be now."""
-        key, now = (look.obj["metadata"]["uid"], node), self.clock.time()
-        count, last = self._failures.get(key, (0, 0.0))
+        metadata, now = look.obj["metadata"], self.clock.time()
+        known = self._failures.setdefault(f"{metadata['namespace']}/{metadata['name']}", {})
+        count, last = known.get(node, (0, 0.0))
         wait = last + min(float(1 << count), LONGEST_DELAY) - now if count else 0.0
         if wait <= 0:
             if now - last > 2 * LONGEST_DELAY:
                 count = 0
-            self._failures[key] = (min(count + 1, 10), now)
+            known[node] = (min(count + 1, 10), now)
         return wait
 
     async def _create(self, look: _Look, nodes: list[str]) -> PodWrites:
