@@ -1,0 +1,1 @@
+"""Daemon sets: one pod on each node that fits (pkg/controller/daemon)."""

@@ -1,0 +1,1 @@
+"""Endpoints of services with a selector: slices, and the older Endpoints objects."""

@@ -1,0 +1,141 @@
+"""Writes endpoint slices: endpoints stay in the slice that they are in,
+and slices fill up (endpointslice/util)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import orjson
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.api.values.fields import Object
+from pilothouse.registry.client import Client
+from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_facts
+from pilothouse.simulate.workloads.ownership import reference
+
+SERVICE_NAME = "kubernetes.io/service-name"
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+FULL = 100
+"""Endpoints in a slice (--max-endpoints-per-slice)."""
+
+
+@dataclass(slots=True)
+class EndpointGroup:
+    """The endpoints of one family that have the same ports, by their targets,
+    and the slices that hold such."""
+
+    family: str
+    ports: list[Object]
+    wanted: dict[str, Object] = field(default_factory=dict)
+    slices: list[Object] = field(default_factory=list)
+
+    def add(self, endpoint: Object) -> None:
+        """Add an endpoint that there should be."""
+        self.wanted[_target(endpoint)] = endpoint
+
+
+class EndpointGroups(dict[str, EndpointGroup]):
+    """The groups of one service."""
+
+    def group(self, family: str, ports: list[Object]) -> EndpointGroup:
+        """The group of a family and ports, which is empty at first."""
+        return self.setdefault(_key(family, ports), EndpointGroup(family, ports))
+
+
+class SliceWriter:
+    """Keeps the slices of one manager, which its owners control."""
+
+    def __init__(self, client: Client, manager: str) -> None:
+        self.client = client
+        self.manager = manager
+        self.slices = client.resource("discovery.k8s.io", "v1", "endpointslices")
+        self.index = ObjectIndex(client, self.slices, plain_facts)
+
+    def listen(self, changed: Callable[[str, str], None]) -> Callable[[], None]:
+        """Call back with namespace and service of a slice that somebody has changed or deleted."""
+
+        def on_change(new: Indexed | None, old: Indexed | None) -> None:
+            for one in (new, old):
+                if one is not None and one.labels.get(MANAGED_BY) == self.manager:
+                    changed(one.namespace, one.labels.get(SERVICE_NAME, ""))
+
+        return self.index.listen(on_change)
+
+    async def write(self, owner: Object, labels: dict[str, str], groups: EndpointGroups) -> None:
+        """Bring the slices of an owner, which has the name of the service, to what the groups want."""
+        labels = {**labels, SERVICE_NAME: owner["metadata"]["name"], MANAGED_BY: self.manager}
+        idle: list[Object] = []
+        for facts in self.index.owned(owner["metadata"]["uid"]):
+            held = self.index.object(facts)
+            if held is None or facts.labels.get(MANAGED_BY) != self.manager or facts.deleting:
+                continue
+            group = groups.get(_key(held["addressType"], held.get("ports") or []))
+            (group.slices if group is not None else idle).append(held)
+        for group in groups.values():
+            idle += await self._fill(owner, labels, group)
+        for one in idle:
+            await self.client.delete(self.slices, one["metadata"]["namespace"], one["metadata"]["name"])
+
+    async def _fill(self, owner: Object, labels: dict[str, str], group: EndpointGroup) -> list[Object]:
+        """Bring the slices of a group up to date; those that are left empty."""
+        missing = dict(group.wanted)
+        held = []
+        for one in group.slices:
+            names = map(_target, one.get("endpoints") or ())
+            held.append([missing.pop(name) for name in names if name in missing])
+        for endpoints in held:
+            while missing and len(endpoints) < FULL:
+                endpoints.append(missing.pop(next(iter(missing))))
+        empty = []
+        for at, (one, endpoints) in enumerate(zip(group.slices, held, strict=True)):
+            if endpoints or (at == 0 and not group.wanted):
+                await self._update(labels, one, endpoints)
+            else:
+                empty.append(one)
+        while missing or not (group.slices or group.wanted):
+            taken = [missing.pop(name) for name in list(missing)[:FULL]]
+            await self._create(owner, labels, group, taken)
+            if not missing:
+                break
+        return empty
+
+    async def _create(
+        self, owner: Object, labels: dict[str, str], group: EndpointGroup, endpoints: list[Object]
+    ) -> None:
+        metadata = owner["metadata"]
+        base = f"{metadata['name']}-"
+        named = {"name": meta.generate_name(base), "generateName": base, "namespace": metadata["namespace"]}
+        made, _ = self.slices.decode_value(
+            {
+                "metadata": {**named, "labels": labels, "ownerReferences": [reference(owner)]},
+                "addressType": group.family,
+                "endpoints": endpoints,
+                "ports": group.ports,
+            }
+        )
+        await self.client.create(self.slices, made)
+
+    async def _update(self, labels: dict[str, str], one: Object, endpoints: list[Object]) -> None:
+        if (one.get("endpoints") or []) == endpoints and one["metadata"].get("labels") == labels:
+            return
+
+        def edit(live: Object) -> None:
+            live["endpoints"], live["metadata"]["labels"] = endpoints, labels
+
+        metadata = one["metadata"]
+        namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
+        try:
+            await self.client.change(self.slices, namespace, name, edit, uid=uid)
+        except (errors.NotFound, errors.Conflict):
+            return
+
+
+def _target(endpoint: Object) -> str:
+    """The text by which an endpoint is known: the uid of its pod, else its address."""
+    return str((endpoint.get("targetRef") or {}).get("uid") or endpoint["addresses"][0])
+
+
+def _key(family: str, listed: list[Object]) -> str:
+    """The same text for equal ports of a family, in any order."""
+    ordered = sorted(listed, key=lambda port: (port.get("name", ""), port["port"], port.get("protocol", "")))
+    return family + orjson.dumps(ordered, option=orjson.OPT_SORT_KEYS).decode()

@@ -1,0 +1,1 @@
+"""Nodes that do not answer, and their pods: taints, evictions, collection."""

@@ -1,0 +1,1 @@
+"""Stateful sets: pods with names, an order and claims of their own (pkg/controller/statefulset)."""

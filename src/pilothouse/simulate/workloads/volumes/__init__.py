@@ -1,0 +1,1 @@
+"""Persistent volumes and claims: bound, provisioned, protected and reclaimed (pkg/controller/volume)."""
