@@ -166,7 +166,13 @@ def _run(config: "Config", command: Sequence[str]) -> int:
     from pilothouse.commands import config_files
 
     found = [str(one) for one in config_files.problems(config) if not one.warning]
-    return _tell(found) if found else process.run(config)
+    if found:
+        return _tell(found)
+    if config.clusters.clusters:
+        from pilothouse.clusters.server import ClusterServer
+
+        return process.run(config, ClusterServer)
+    return process.run(config)
 
 
 def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:

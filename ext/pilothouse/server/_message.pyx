@@ -17,6 +17,7 @@ cdef class Request:
     leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
     was authenticated. `warnings` are the authenticator's messages to the client, `annotations` what the audit
     log is to tell of its credentials, and `recognition` how it was authenticated; None when nobody has said.
+    `cluster` is what a server of several clusters has found the request to be for (clusters/router.py).
     """
 
     protocol = "HTTP/1.1"    # as Go's http.Request names it

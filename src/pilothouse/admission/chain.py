@@ -107,6 +107,12 @@ class Chain:
         self.validators = [p for p in plugins if type(p).validate is not AdmissionPlugin.validate]
         self._steps: dict[tuple[str, str, str], _Steps] = {}
 
+    def add(self, plugin: AdmissionPlugin) -> None:
+        """Have a plugin that changes nothing asked last of all."""
+        self.plugins.append(plugin)
+        self.validators.append(plugin)
+        self._steps.clear()
+
     def of(self, resource: Resource, subresource: str, operation: str) -> _Steps:
         """The halves of plugins that are about such requests; they are looked for once."""
         key = resource.group_resource, subresource, operation

@@ -46,7 +46,6 @@ from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.registry.service_resolver import ServiceResolver
-from pilothouse.storage.backends import upkeep
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
@@ -159,13 +158,11 @@ async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry,
         intervals=host.given.intervals,
     )
     await registry.start(opened)
-    opened.on_close("threads", host.offload.close)
     signer, accounts = None, config.authentication.service_accounts
     if accounts.service_account_signing_endpoint:
         signer = await external_signer(accounts, host.metrics.add(SignerMetrics()))
         opened.start(signer)
-    for one in (*upkeep(storage, config.store, host.health), host.reloads, host.loop_lag):
-        opened.start(one)
+    host.run_beside_storage(opened)
     return registry, signer
 
 
@@ -179,9 +176,7 @@ def _wired(
 ) -> Cluster:
     """Make what requests go through, up to the handlers."""
     config, clients, metrics, reloads = host.config, host.clients, host.metrics, host.reloads
-    host.ways.follow(clients, reloads)
-    host.tracing.follow(reloads)
-    opened.on_close("connections to other servers", clients.close)
+    host.connect(opened)
     resolver = resolver_for(config.outbound, registry.readers)
     services = services_for(config.objects, registry, host.caches)
     access = _access(host, named, registry, services, signer, opened)
@@ -204,7 +199,9 @@ def _wired(
             slis=host.slis,
             authorization=named.authorization,
             caches=host.caches,
-            issuer=token_issuer(config.authentication, host.files, registry.readers, signer),
+            issuer=token_issuer(
+                config.authentication, host.files, registry.readers, signer, host.token_key
+            ),
             documents=IssuerDocuments(config.authentication.service_accounts, config.serving, access.public),
             audit=auditor(
                 config.audit, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads
@@ -270,7 +267,7 @@ def _access(
 ) -> Access:
     """The authorizers and the authenticators."""
     config = host.config
-    public = public_keys(config.authentication.service_accounts, host.files, signer)
+    public = public_keys(config.authentication.service_accounts, host.files, signer, host.token_key)
     configured = authentication(config.authentication)
     asked = configured.anonymous.enabled
     judge = authorizer(

@@ -20,7 +20,6 @@ from pilothouse.caches import CacheBudget
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.features import FeatureMetrics
 from pilothouse.endpoints.documents.health import Health
-from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.endpoints.request.metrics import HealthMetrics
 from pilothouse.lifecycle import Opened
 from pilothouse.metrics.instruments import MetricsRegistry
@@ -34,7 +33,8 @@ from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
 from pilothouse.server.metrics import ConnectionMetrics
-from pilothouse.storage.backends import open_storage
+from pilothouse.server.request import RequestHandler
+from pilothouse.storage.backends import open_storage, upkeep
 from pilothouse.storage.interface import Storage
 from pilothouse.workers.metrics import WorkerMetrics, Workers
 
@@ -57,6 +57,7 @@ class Host:
     """The parts that do not depend on what is served.
 
     config: with the files that were found or made. storage: not started. slis: the metrics of health checks.
+    token_key: the private key of service account tokens in PEM, instead of that of the files.
     """
 
     given: Given
@@ -74,6 +75,7 @@ class Host:
     tracing: Tracing
     clients: Clients
     storage: Storage
+    token_key: bytes = b""
 
     @classmethod
     async def open(cls, given: Given, opened: Opened) -> "Host":
@@ -117,7 +119,19 @@ class Host:
             storage=given.storage or open_storage(config.store, config.data.directory, routes),
         )
 
-    def bind(self, pipeline: Pipeline, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
+    def run_beside_storage(self, opened: Opened) -> None:
+        """Start the parts that need the storage or that requests need, and are closed before the storage."""
+        opened.on_close("threads", self.offload.close)
+        for one in (*upkeep(self.storage, self.config.store, self.health), self.reloads, self.loop_lag):
+            opened.start(one)
+
+    def connect(self, opened: Opened) -> None:
+        """Follow the files that say how other servers are reached."""
+        self.ways.follow(self.clients, self.reloads)
+        self.tracing.follow(self.reloads)
+        opened.on_close("connections to other servers", self.clients.close)
+
+    def bind(self, handler: RequestHandler, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
         serving, proxies = self.config.serving, self.config.authentication.request_header
         sockets = self.given.sockets or activated()
@@ -140,7 +154,7 @@ class Host:
         )
         contexts = tls.Contexts(settings)
         follow_certificates(self.reloads, settings, contexts, self.authorities, authenticator)
-        listener = Listener(pipeline.handle, sockets, contexts, _limits(self.config), pipeline.admit)
+        listener = Listener(handler.handle, sockets, contexts, _limits(self.config), handler.admit)
         self.metrics.add(ConnectionMetrics(listener))
         return listener
 

@@ -21,6 +21,7 @@ from pilothouse.files import try_to_write
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.server.listener import Listener
+from pilothouse.server.request import RequestHandler
 from pilothouse.storage.interface import Storage
 
 log = Logger(__name__)
@@ -142,7 +143,7 @@ class Server:
 
     def bind(self, cluster: Cluster, opened: Opened) -> Listener:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
-        listener = cluster.host.bind(cluster.pipeline, cluster.access.authenticator, opened)
+        listener = cluster.host.bind(self.handler(cluster), cluster.access.authenticator, opened)
 
         async def end() -> None:
             if cluster.pipeline.edges is not None:
@@ -151,6 +152,10 @@ class Server:
 
         opened.on_close("the listener", end)
         return listener
+
+    def handler(self, cluster: Cluster) -> RequestHandler:
+        """The object that answers the requests of all connections."""
+        return cluster.pipeline
 
     async def fill(
         self, running: Running, writers: Writers, planned: list[BootstrapObject], opened: Opened

@@ -10,6 +10,7 @@ from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
 from pilothouse.storage._entry import Entry
+from pilothouse.storage.keyspaces.base import EMPTY, BaseState
 
 REMEMBERED = 8192
 REMEMBERED_BYTES = 4 * 1024 * 1024
@@ -32,15 +33,19 @@ class _Stored(dict[str, Resource | None]):
 class CachedReaders:
     """Implements readers.Readers over a store's watch caches."""
 
-    def __init__(self, store: Store, catalog: Catalog) -> None:
+    def __init__(self, store: Store, catalog: Catalog, base: BaseState = EMPTY) -> None:
+        """`base` is the state that the store has in common with others: its objects are decoded once."""
         self.store = store
         self.catalog = catalog
+        self._base = base
         self._decoded: dict[str, tuple[int, Object]] = {}
         self._bytes = 0
         self._resources = _Stored(catalog)
         catalog.changed.append(lambda group, version: self._resources.clear())
 
     def _decode(self, entry: Entry) -> Object:
+        if entry.rev <= self._base.revision and self._base.entries.get(entry.key) is entry:
+            return self._in_common(entry)
         obj = depth.readable(entry.value)
         self._bytes += len(entry.value)
         if len(self._decoded) >= REMEMBERED or self._bytes > REMEMBERED_BYTES:
@@ -48,6 +53,17 @@ class CachedReaders:
             self._bytes = len(entry.value)
         self._decoded[entry.key] = (entry.rev, obj)
         return obj
+
+    def _in_common(self, entry: Entry) -> Object:
+        known = self._base.decoded.get(entry.key)
+        if known is None:
+            known = self._base.decoded[entry.key] = depth.readable(entry.value)
+        return known
+
+    def _told(self, entry: Entry) -> Object:
+        """The object of a change, which those who are told of it may keep."""
+        shared = entry.rev <= self._base.revision and self._base.entries.get(entry.key) is entry
+        return self._in_common(entry) if shared else decode(entry)
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         found = self._resources[resource]
@@ -92,8 +108,8 @@ class CachedReaders:
             key = new.key if new is not None else old.key if old is not None else ""
             callback(
                 key,
-                decode(new) if new is not None else None,
-                decode(old) if old is not None else None,
+                self._told(new) if new is not None else None,
+                self._told(old) if old is not None else None,
             )
 
         cache = self.store.cache(found)

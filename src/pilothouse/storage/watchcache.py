@@ -25,6 +25,7 @@ from pilothouse.storage.interface import (
     UnreadableError,
 )
 from pilothouse.storage.keys import ROOT
+from pilothouse.storage.keyspaces.base import EMPTY, BaseState
 from pilothouse.waiting import in_task
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]
@@ -69,8 +70,10 @@ class Cacher(Intake):
         prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
         *,
         retry: tuple[float, float] = RETRY,
+        base: BaseState = EMPTY,
     ) -> None:
-        super().__init__(transform)
+        """`base` is the state that the store has in common with others."""
+        super().__init__(transform, base.entries, base.revision if base.current else 0)
         self.ready = False
         self.progress = 0
         """How often the store told that nothing else has changed up to a revision."""

@@ -53,7 +53,7 @@ class KeyspaceStorage(MemoryStorage):
         self.limits = limits or Limits()
         self.held = 0
         """Bytes of the current values."""
-        self._journal = journal
+        self.journal = journal
         self._prefix = rows.prefix_of(name)
         self._given_out = 1
         self._pending: dict[str, asyncio.Future[KeyValue | None]] = {}
@@ -61,7 +61,11 @@ class KeyspaceStorage(MemoryStorage):
 
     @property
     def full(self) -> bool:
-        return self._journal.full
+        return self.journal.full
+
+    def snapshot(self) -> tuple[list[KeyValue], int]:
+        """All pairs, and their revision."""
+        return list(self._current.values()), self._revision
 
     @property
     def count(self) -> int:
@@ -73,7 +77,7 @@ class KeyspaceStorage(MemoryStorage):
         base, prefix = self.base, self._prefix
         current, revision = dict(base.current), base.revision
         keys, expiring = list(base.keys), []
-        page = await self._journal.range(prefix + "/", counted=False)
+        page = await self.journal.range(prefix + "/", counted=False)
         for row in page.items:
             kv = rows.unpacked(row.key[len(prefix) :], row.value)
             revision = max(revision, kv.mod)
@@ -85,7 +89,7 @@ class KeyspaceStorage(MemoryStorage):
             current[kv.key] = kv
             if kv.lease:
                 expiring.append((kv.lease, kv.key, kv.mod))
-        last = await self._journal.get(prefix + rows.REVISION)
+        last = await self.journal.get(prefix + rows.REVISION)
         if last is not None:
             revision = max(revision, rows.unpacked("", last.value).mod)
         self._current = current
@@ -169,7 +173,7 @@ class KeyspaceStorage(MemoryStorage):
         for key in write.keys:
             self._pending[key] = future
         self._writes.append(write)
-        keeping = asyncio.ensure_future(self._journal.txn(self._rows(*steps[-1])))
+        keeping = asyncio.ensure_future(self.journal.txn(self._rows(*steps[-1])))
         keeping.add_done_callback(lambda done: self._kept(write, done))
         return write
 

@@ -1,0 +1,178 @@
+"""Makes, suspends and removes logical clusters as the objects `clusters.pilothouse.dev` ask for."""
+
+import asyncio
+import time
+from typing import Any
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.api.changes.patch import copy
+from pilothouse.api.values import quantity
+from pilothouse.api.values.fields import Object
+from pilothouse.clusters.definition import DEFINITION, FINALIZER, GROUP, NAME, PLURAL, VERSION
+from pilothouse.clusters.directory import Directory, Place
+from pilothouse.clusters.limiter import ClusterLimiter
+from pilothouse.configuration.sections.clusters import ClusterOptions
+from pilothouse.controllers.queue import WorkQueue
+from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
+from pilothouse.registry.client import Client
+from pilothouse.registry.resource import Resource
+
+log = Logger(__name__)
+
+DEFINITIONS = "apiextensions.k8s.io", "v1", "customresourcedefinitions"
+PATIENCE = 15.0
+"""Seconds for the definition to be served."""
+READY = "Ready"
+
+
+class ClusterController(Background):
+    """Follows the objects of the server's own cluster, and keeps the directory's places."""
+
+    def __init__(self, client: Client, directory: Directory) -> None:
+        self._client = client
+        self._directory = directory
+        self._queue = WorkQueue("clusters", self._sync, metrics=client.metrics)
+        self._task: asyncio.Task[None] | None = None
+
+    def limiter(self, options: ClusterOptions) -> ClusterLimiter:
+        """The admission plugin that refuses clusters beyond the limits."""
+        return ClusterLimiter(self._directory, options)
+
+    def start(self) -> None:
+        """Bring the definition, then follow the clusters."""
+        self._task = asyncio.get_running_loop().create_task(self._begin(), name="clusters")
+
+    async def synced(self) -> None:
+        """Wait until all clusters that there are have their names."""
+        assert self._task is not None
+        await self._task
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._queue.close()
+
+    async def _begin(self) -> None:
+        await self._define()
+        resource = await self._served()
+        cache = self._client.store.cache(resource)
+        uids = set()
+        for entry in cache.list(resource.key_prefix, None).entries:
+            obj = self._client.readers.get(NAME, "", entry.key.removeprefix(resource.key_prefix))
+            assert obj is not None
+            uids.add(obj["metadata"]["uid"])
+        self._client.readers.subscribe(NAME, self._changed)
+        await self._sweep(uids)
+
+    async def _define(self) -> None:
+        """Create the definition, or bring it up to date."""
+        resource = self._client.resource(*DEFINITIONS)
+        if await self._client.create(resource, copy(DEFINITION)):
+            return
+
+        def edit(obj: Object) -> None:
+            obj["spec"]["versions"] = copy(DEFINITION["spec"]["versions"])
+
+        await self._client.change(resource, "", NAME, edit)
+
+    async def _served(self) -> Resource:
+        """The resource, once it is served."""
+        ends = time.monotonic() + PATIENCE
+        while (found := self._client.catalog.get(GROUP, VERSION, PLURAL)) is None:
+            if time.monotonic() > ends:
+                raise TimeoutError(f"the definition {NAME} is not served; what holds it back is in its status")
+            await asyncio.sleep(0.002)
+        return found
+
+    async def _sweep(self, uids: set[str]) -> None:
+        """Remove what was left of clusters whose removal was interrupted, and unused base states."""
+        records = self._directory.records
+        kept = await records.all()
+        for uid in kept.keys() - uids:
+            await records.remove(uid)
+        await records.sweep({record.base for uid, record in kept.items() if uid in uids})
+
+    # Changes
+
+    def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        obj = new if new is not None else old
+        assert obj is not None
+        name = obj["metadata"]["name"]
+        if new is not None and not new["metadata"].get("deletionTimestamp"):
+            self._put(name, new)
+        else:
+            self._directory.places.pop(name, None)
+        if new is not None:
+            self._queue.add(name)
+
+    def _put(self, name: str, obj: Object) -> None:
+        """Note what an object says; a cluster keeps its place while it is the same."""
+        spec = obj.get("spec") or {}
+        given = spec.get("limits") or {}
+        size = given.get("bytes", 0)
+        known = self._directory.places.get(name)
+        if known is None or known.uid != obj["metadata"]["uid"]:
+            known = Place(obj["metadata"]["uid"])
+            self._directory.places[name] = known
+        known.copy_of = spec.get("copyOf", "")
+        known.suspend = bool(spec.get("suspend"))
+        known.limits.keys = given.get("objects", 0)
+        known.limits.bytes = quantity.parse(str(size)).value()
+
+    async def _sync(self, name: str) -> float | None:
+        resource = await self._served()
+        obj = self._client.get(resource, "", name)
+        if obj is None:
+            return None
+        metadata = obj["metadata"]
+        if metadata.get("deletionTimestamp"):
+            if FINALIZER in metadata.get("finalizers", ()):
+                await self._directory.remove(name, metadata["uid"])
+                await self._client.change_metadata(resource, "", name, _without_finalizer, metadata["uid"])
+            return None
+        if FINALIZER not in metadata.get("finalizers", ()):
+            await self._client.change_metadata(resource, "", name, _with_finalizer, metadata["uid"])
+        try:
+            await self._directory.provision(name)
+        except errors.NotFound as error:
+            await self._tell(resource, obj, "False", "SourceNotFound", error.message)
+            return 5.0
+        await self._tell(resource, obj, "True", "Served", "requests are answered")
+        return None
+
+    async def _tell(self, resource: Resource, obj: Object, status: str, reason: str, message: str) -> None:
+        """Write the status where it differs."""
+        metadata = obj["metadata"]
+        name, generation = metadata["name"], metadata.get("generation", 1)
+        condition: dict[str, Any] = {
+            "type": READY,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "observedGeneration": generation,
+        }
+        known = obj.get("status") or {}
+        before = next(iter(known.get("conditions") or ()), {})
+        same = {member: before.get(member) for member in condition} == condition
+        if same and known.get("url") == self._directory.url_of(name):
+            return
+        kept = before.get("lastTransitionTime") if before.get("status") == status else None
+        condition["lastTransitionTime"] = kept or meta.now()
+        content = {"url": self._directory.url_of(name), "conditions": [condition]}
+
+        def edit(live: Object) -> None:
+            live["status"] = (live.get("status") or {}) | content
+
+        await self._client.change(resource, "", name, edit, "status", uid=metadata["uid"])
+
+
+def _with_finalizer(obj: Object) -> None:
+    obj["metadata"].setdefault("finalizers", []).append(FINALIZER)
+
+
+def _without_finalizer(obj: Object) -> None:
+    finalizers = obj["metadata"].get("finalizers", [])
+    obj["metadata"]["finalizers"] = [one for one in finalizers if one != FINALIZER]

@@ -1,0 +1,194 @@
+"""The logical clusters of a server by their names: they are made, woken by requests, and leave memory again."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.assembly.host import Host
+from pilothouse.clusters import fresh
+from pilothouse.clusters.definition import GROUP, PLURAL
+from pilothouse.clusters.guest import guest, guest_config
+from pilothouse.clusters.logical import LogicalCluster
+from pilothouse.clusters.records import ClusterRecord, Records
+from pilothouse.lifecycle import Opened
+from pilothouse.logs import Logger
+from pilothouse.pki import new_token_key
+from pilothouse.storage.interface import KeyValue, Storage
+from pilothouse.storage.keys import ROOT
+from pilothouse.storage.keyspaces.base import BaseState
+from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage, Limits
+
+log = Logger(__name__)
+
+PATH = "/clusters/"
+"""How the paths of logical clusters begin: `/clusters/NAME`."""
+IDENTITY = f"{ROOT}namespaces/kube-system"
+"""The key of the namespace whose UID tells clusters apart (KEP-2149)."""
+
+
+@dataclass(slots=True)
+class Place:
+    """A name: the UID of its cluster, and what its object says."""
+
+    uid: str
+    copy_of: str = ""
+    suspend: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+class Directory:
+    """The logical clusters of one server.
+
+    `places` is kept by the controller, from the objects in the server's own cluster.
+    """
+
+    def __init__(self, host: Host, journal: Storage) -> None:
+        self.places: dict[str, Place] = {}
+        self.open: dict[str, LogicalCluster] = {}
+        """Clusters in memory, by name."""
+        self.journal = journal
+        self.records = Records(journal)
+        self._host = host
+        self._url, self._port = "", 0
+        self._waking: dict[str, asyncio.Task[LogicalCluster]] = {}
+        self._fresh: asyncio.Task[tuple[str, str, BaseState]] | None = None
+        self._digest = ""
+        self._alone = asyncio.Lock()
+
+    def reached_at(self, url: str, port: int) -> None:
+        """Set where clients reach the server, and the port on which it listens."""
+        self._url, self._port = url, port
+
+    def url_of(self, name: str) -> str:
+        """Where clients reach a cluster."""
+        return f"{self._url}{PATH}{name}"
+
+    async def start(self, digest: str) -> None:
+        """Open the journal. `digest` is that of a fresh cluster's objects."""
+        self._digest = digest
+        await self.journal.start()
+
+    async def close(self) -> None:
+        """Close all clusters, then the journal."""
+        for task in (*self._waking.values(), *((self._fresh,) if self._fresh is not None else ())):
+            task.cancel()
+            await asyncio.wait([task])
+        await asyncio.gather(*(one.close() for one in self.open.values()))
+        self.open.clear()
+        await self.journal.close()
+
+    # Waking and suspending
+
+    async def wake(self, name: str) -> LogicalCluster:
+        """A cluster in memory, brought there if need be; NotFound when there is none of this name."""
+        known = self.open.get(name)
+        if known is not None:
+            return known
+        if name not in self.places:
+            raise errors.not_found(GROUP, PLURAL, name)
+        task = self._waking.get(name)
+        if task is None:
+            task = self._waking[name] = asyncio.create_task(self._open(name, self.places[name]))
+            task.add_done_callback(lambda _: self._waking.pop(name))
+        return await asyncio.shield(task)
+
+    async def suspend(self, name: str) -> None:
+        """Have a cluster leave memory."""
+        task = self._waking.get(name)
+        if task is not None:
+            await asyncio.wait([task])
+        known = self.open.pop(name, None)
+        if known is not None:
+            await known.close()
+
+    async def _open(self, name: str, place: Place) -> LogicalCluster:
+        record = await self.provision(name)
+        base = await self.records.base(record.base)
+        storage = KeyspaceStorage(self.journal, place.uid, base, place.limits)
+        host = self._guest(name, storage, record.key)
+        filled = record.filled == self._digest
+        async with Opened() as opened:
+            cluster, _ = await fresh.open_on(host, opened, self._port, fill=not filled)
+            if storage.revision == base.revision:
+                await _give_identity(cluster.registry.storage, cluster.registry.to_json)
+            if not filled:
+                await self.records.write(place.uid, replace(record, filled=self._digest))
+            made = LogicalCluster(name, place.uid, cluster, storage, opened.pop_all())
+        if self.places.get(name) is not place:  # deleted meanwhile
+            await made.close()
+            raise errors.not_found(GROUP, PLURAL, name)
+        self.open[name] = made
+        return made
+
+    def _guest(self, name: str, storage: KeyspaceStorage, key: bytes) -> Host:
+        return guest(self._host, guest_config(self._host.config, self.url_of(name)), name, storage, key)
+
+    # Making and removing
+
+    async def provision(self, name: str) -> ClusterRecord:
+        """The record of a cluster, made when it is missing."""
+        place = self.places[name]
+        record = await self.records.read(place.uid)
+        if record is None:
+            if place.copy_of:
+                base, filled = await self._copied(place.copy_of)
+            else:
+                base, filled, _ = await self._fresh_base()
+            record = ClusterRecord(base=base, filled=filled, key=new_token_key())
+            await self.records.write(place.uid, record)
+        return record
+
+    async def remove(self, name: str, uid: str) -> None:
+        """Remove a cluster with all that it holds."""
+        await self.suspend(name)
+        await self.records.remove(uid)
+
+    async def _fresh_base(self) -> tuple[str, str, BaseState]:
+        """The name, the digest and the pairs of the base state of fresh clusters; made on first use."""
+        if self._fresh is None or (self._fresh.done() and (self._fresh.cancelled() or self._fresh.exception())):
+            self._fresh = asyncio.create_task(self._make_fresh())
+        return await asyncio.shield(self._fresh)
+
+    async def _make_fresh(self) -> tuple[str, str, BaseState]:
+        name = await self.records.fresh(self._digest)
+        if name:
+            return name, self._digest, await self.records.base(name)
+        begun, storage = time.monotonic(), fresh.empty_storage()
+        pairs, revision = await fresh.made(self._guest("", storage, new_token_key()), storage, self._port)
+        name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
+        log.info("The objects of a fresh cluster were made", objects=len(pairs), seconds=time.monotonic() - begun)
+        return name, self._digest, base
+
+    async def _copied(self, source: str) -> tuple[str, str]:
+        """The base state, and the digest of the fresh objects in it, of a cluster as it is now."""
+        place = self.places.get(source)
+        if place is None:
+            raise errors.not_found(GROUP, PLURAL, source)
+        async with self._alone:
+            record = await self.provision(source)
+            base = await self.records.base(record.base)
+            known = self.open.get(source)
+            storage = known.storage if known is not None else KeyspaceStorage(self.journal, place.uid, base)
+            if known is None:
+                await storage.start()
+            pairs, revision = storage.snapshot()
+            if known is None:
+                await storage.close()
+            frozen = self.records.frozen(place.uid, revision)
+            if not frozen:
+                frozen, _ = await self.records.add_base(pairs, revision)
+                self.records.freeze(place.uid, revision, frozen)
+            return frozen, record.filled
+
+
+async def _give_identity(storage: Storage, to_json) -> None:  # type: ignore[no-untyped-def]
+    """Give a cluster that begins with a shared state a UID of its own."""
+    found: KeyValue | None = await storage.get(IDENTITY)
+    if found is not None:
+        obj = orjson.loads(to_json(found.key, found.value))
+        obj["metadata"]["uid"] = meta.new_uid()
+        await storage.update(IDENTITY, orjson.dumps(obj), found.mod)

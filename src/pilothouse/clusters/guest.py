@@ -1,0 +1,127 @@
+"""The host of a logical cluster: what the process has, without what belongs to one cluster alone.
+
+A guest never shows the certificates by which this server is known to kubelets and aggregated servers. Its users
+choose the addresses that are called, and could choose this server's own.
+"""
+
+import copy
+from dataclasses import fields, replace
+
+from pilothouse.assembly.certificates import Authorities
+from pilothouse.assembly.host import Host
+from pilothouse.assembly.metrics import limits_of
+from pilothouse.caches import CacheBudget
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.audit import AuditOptions
+from pilothouse.configuration.sections.authentication import AuthenticationOptions
+from pilothouse.configuration.sections.authorization import AuthorizationOptions
+from pilothouse.configuration.sections.diagnostics import DiagnosticsOptions
+from pilothouse.configuration.sections.outbound import OutboundOptions
+from pilothouse.configuration.sections.process import ProcessOptions
+from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
+from pilothouse.endpoints.documents.health import Check, Health
+from pilothouse.lifecycle import Opened
+from pilothouse.metrics.instruments import MetricsRegistry
+from pilothouse.offload import Share
+from pilothouse.reload import Reloads
+from pilothouse.server.request import Response
+from pilothouse.storage.interface import Storage
+
+CACHE_BYTES = 2 << 20
+"""Bytes that a cluster may remember between requests."""
+SHARED_MODES = frozenset(("AlwaysAllow", "Node", "RBAC"))
+"""The authorizers that clusters can have as the server has them: they need no file."""
+
+
+class GuestHost(Host):
+    """The parts of the process for one logical cluster."""
+
+    __slots__ = ()
+
+    def run_beside_storage(self, opened: Opened) -> None:
+        """Start nothing: threads, reloads and the upkeep of the storage are the process's."""
+
+    def connect(self, opened: Opened) -> None:
+        """Follow nothing: the ways to other servers are the process's."""
+
+
+class GuestHealth(Health):
+    """The health of the process. Clusters add no checks of their own."""
+
+    def __init__(self, whole: Health) -> None:
+        self._whole = whole
+        self.shutting_down = False
+
+    def add_check(self, name: str, check: Check, *, endpoints: tuple[str, ...] = ()) -> None:
+        pass
+
+    def finish(self, *hooks: str) -> None:
+        pass
+
+    def paths(self) -> list[str]:
+        return self._whole.paths()
+
+    def handle(self, path: str, query: str) -> Response | None:
+        return self._whole.handle(path, query)
+
+
+def guest(host: Host, config: Config, name: str, storage: Storage, token_key: bytes) -> GuestHost:
+    """The host of the cluster `name`; `config` is made by `guest_config`."""
+    parts = {one.name: getattr(host, one.name) for one in fields(host)}
+    limits = limits_of(config.metrics)
+    parts |= {
+        "config": config,
+        "authorities": _authorities(host.authorities, name),
+        "metrics": MetricsRegistry(limits),
+        "slis": MetricsRegistry(limits),
+        "health": GuestHealth(host.health),
+        "reloads": Reloads(0.0),
+        "caches": CacheBudget(CACHE_BYTES),
+        "offload": Share(host.offload, name),
+        "storage": storage,
+        "token_key": token_key,
+    }
+    return GuestHost(**parts)
+
+
+def _authorities(whole: Authorities, name: str) -> Authorities:
+    """The CAs of the process, for certificates of one cluster. Front proxies are known to the process alone."""
+    own = copy.copy(whole)
+    own.scope = name
+    own.proxies = b""
+    own.forget_listeners()
+    return own
+
+
+def guest_config(config: Config, issuer: str) -> Config:
+    """The configuration of a cluster: the server's, without what names files, other servers or users."""
+    given, authorization = config.authentication, config.authorization
+    accounts = replace(
+        ServiceAccountOptions(),
+        service_account_issuer=(issuer,),
+        service_account_jwks_uri=f"{issuer}/openid/v1/jwks",
+        service_account_extend_token_expiration=given.service_accounts.service_account_extend_token_expiration,
+        service_account_lookup=given.service_accounts.service_account_lookup,
+        service_account_max_token_expiration=given.service_accounts.service_account_max_token_expiration,
+    )
+    if authorization.authorization_config or not SHARED_MODES.issuperset(authorization.modes):
+        authorization = AuthorizationOptions(
+            end_revoked_requests=authorization.end_revoked_requests,
+            list_permitted_namespaces=authorization.list_permitted_namespaces,
+        )
+    return replace(
+        config,
+        process=ProcessOptions(max_memory="0"),
+        store=replace(config.store, history=False, history_policy_file=""),
+        audit=AuditOptions(),
+        authentication=AuthenticationOptions(
+            anonymous_auth=given.anonymous_auth,
+            enable_bootstrap_token_auth=given.enable_bootstrap_token_auth,
+            max_token_bytes=given.max_token_bytes,
+            service_accounts=accounts,
+        ),
+        authorization=authorization,
+        admission=replace(config.admission, admission_control_config_file=""),
+        outbound=OutboundOptions(),
+        diagnostics=DiagnosticsOptions(explained_requests=0),
+    )
