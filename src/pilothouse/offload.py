@@ -461,6 +461,7 @@ class Share(Offload):
         self._grow = whole._grow  # type: ignore[method-assign]
         self._leave = whole._leave  # type: ignore[method-assign]
         self._run = whole._run  # type: ignore[method-assign]
+        self._ended = whole._ended  # type: ignore[method-assign]
 
     @property
     def running(self) -> int:

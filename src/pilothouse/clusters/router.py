@@ -61,6 +61,7 @@ class Router:
             name, slash, rest = path[len(PATH) :].partition("/")
             if not name:
                 return ""
+            request.prefix = f"{PATH}{name}"
             request.path = f"/{rest}"
             request.target = f"/{request.target[len(PATH) + len(name) + len(slash):]}"
             return name
