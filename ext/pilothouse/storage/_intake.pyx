@@ -3,7 +3,9 @@
 from pilothouse.storage._entry cimport Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, StorageEvent
 
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.storage._prefixes import longest
+from pilothouse.storage._watchers import DELAYS
 from pilothouse.storage.interface import StorageError, UnreadableError
 from pilothouse.storage.keys import ROOT
 
@@ -13,7 +15,7 @@ cdef str OBJECTS = ROOT
 cdef class Intake:
     """Takes in the changes of the store. The subclass has hide(error), which is told what cannot be read.
 
-    `shared` (key -> Entry) has entries of values that many stores have in common, of revisions up to
+    `delays` are the seconds from changes until the sinks of watchers had them. `shared` (key -> Entry) has entries of values that many stores have in common, of revisions up to
     `shared_to`. They are made once; None where nothing is shared.
     """
 
@@ -21,12 +23,14 @@ cdef class Intake:
     cdef public dict by_prefix        # prefix -> ResourceCache
     cdef public object unclaimed      # the cache of objects that belong to none of these
     cdef public dict unreadable       # key -> UnreadableError
+    cdef readonly object delays
     cdef object transform
     cdef dict shared
     cdef long long shared_to
 
     def __init__(self, transform, dict shared=None, long long shared_to=0):
         self.transform = transform
+        self.delays = Distribution(DELAYS)
         self.shared = shared
         self.shared_to = shared_to
         self.by_prefix = {}

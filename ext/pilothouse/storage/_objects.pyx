@@ -4,8 +4,6 @@ and listed as of now or of an earlier revision.
 Entries are immutable, so a snapshot is a list of references.
 """
 
-from collections import deque
-
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.unicode cimport PyUnicode_Compare
 
@@ -70,7 +68,7 @@ cdef class Objects:
         self.entries = []
         self.label_indexes = {}
         self.field_indexes = {}
-        self.ring = deque()
+        self.ring = ()                       # a deque once something has changed
         self.oldest = self.last_change = oldest
 
     def load(self, list entries not None):

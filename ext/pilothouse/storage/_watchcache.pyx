@@ -100,13 +100,14 @@ cdef class ResourceCache(Objects):
                     del self.by_key[entry.key]
             self.stored_bytes -= bytes_of(moved)
             self.reset_indexes()
-        other.set_ring(list(other.ring) + [c for c in self.ring if c.key.startswith(prefix)])
-        self.set_ring([c for c in self.ring if not c.key.startswith(prefix)])
+        if self.ring:
+            other.set_ring(list(other.ring) + [c for c in self.ring if c.key.startswith(prefix)])
+            self.set_ring([c for c in self.ring if not c.key.startswith(prefix)])
 
     cdef set_ring(self, list changes):
         cdef Change change
         changes.sort(key=rev_of)
-        self.ring = deque(changes)
+        self.ring = deque(changes) if changes else ()
         self.ring_size = 0
         self.last_change = self.oldest
         for change in changes:
@@ -185,6 +186,8 @@ cdef class ResourceCache(Objects):
         """Add a change to the ring, and drop old ones by number, bytes and age."""
         cdef Change old
         change.at = time.monotonic()
+        if not self.ring:
+            self.ring = deque()
         self.ring.append(change)
         self.ring_size += weight(change)
         while len(self.ring) > 1:

@@ -227,7 +227,7 @@ class RBACAuthorizer:
         if new is None:
             self._roles.pop(place, None)
         else:
-            self._roles[place] = list(new.get("rules") or ())
+            self._roles[place] = new.get("rules") or []
         self._changed()
 
     def _binding_changed(self, key: str, new: Object | None, old: Object | None) -> None:
