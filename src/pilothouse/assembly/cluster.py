@@ -139,7 +139,7 @@ class Cluster:
             host.clients, self.resolver, metrics.add(ConversionMetrics()), host.caches, offload=host.offload
         )
         for one in writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())):
-            opened.start(one)
+            host.look_after(one, opened)
 
 
 async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry, ExternalSigner | None]:
@@ -214,7 +214,7 @@ def _wired(
     follow_kubelet_ca(config.outbound, handlers.streams.kubelets, reloads)
     for part in (handlers.flowcontrol, handlers.memory, handlers.standing):
         if part is not None:
-            opened.start(part)
+            host.look_after(part, opened)
     return Cluster(
         host=host,
         named=named,

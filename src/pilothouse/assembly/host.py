@@ -21,7 +21,7 @@ from pilothouse.configuration.config import Config
 from pilothouse.configuration.features import FeatureMetrics
 from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.request.metrics import HealthMetrics
-from pilothouse.lifecycle import Opened
+from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
@@ -130,6 +130,10 @@ class Host:
         self.ways.follow(self.clients, self.reloads)
         self.tracing.follow(self.reloads)
         opened.on_close("connections to other servers", self.clients.close)
+
+    def look_after(self, part: Background, opened: Opened) -> None:
+        """Start a part of a cluster that runs beside its requests."""
+        opened.start(part)
 
     def bind(self, handler: RequestHandler, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
         """Bind the sockets and load the certificates; nothing is accepted yet."""

@@ -11,7 +11,7 @@ from pilothouse.api import meta
 from pilothouse.assembly.host import Host
 from pilothouse.clusters import fresh
 from pilothouse.clusters.definition import GROUP, PLURAL
-from pilothouse.clusters.guest import guest, guest_config
+from pilothouse.clusters.guest import GuestHost, guest, guest_config
 from pilothouse.clusters.logical import LogicalCluster
 from pilothouse.clusters.records import ClusterRecord, Records
 from pilothouse.lifecycle import Opened
@@ -117,14 +117,14 @@ class Directory:
                 await _give_identity(cluster.registry.storage, cluster.registry.to_json)
             if not filled:
                 await self.records.write(place.uid, replace(record, filled=self._digest))
-            made = LogicalCluster(name, place.uid, cluster, storage, opened.pop_all())
+            made = LogicalCluster(name, place.uid, host, cluster, storage, opened.pop_all())
         if self.places.get(name) is not place:  # deleted meanwhile
             await made.close()
             raise errors.not_found(GROUP, PLURAL, name)
         self.open[name] = made
         return made
 
-    def _guest(self, name: str, storage: KeyspaceStorage, key: bytes) -> Host:
+    def _guest(self, name: str, storage: KeyspaceStorage, key: bytes) -> GuestHost:
         return guest(self._host, guest_config(self._host.config, self.url_of(name)), name, storage, key)
 
     # Making and removing

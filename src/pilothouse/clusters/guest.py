@@ -19,8 +19,10 @@ from pilothouse.configuration.sections.diagnostics import DiagnosticsOptions
 from pilothouse.configuration.sections.outbound import OutboundOptions
 from pilothouse.configuration.sections.process import ProcessOptions
 from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
+from pilothouse.controllers.services import ServiceRepair
 from pilothouse.endpoints.documents.health import Check, Health
-from pilothouse.lifecycle import Opened
+from pilothouse.flowcontrol.gate import FlowControl
+from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Share
 from pilothouse.reload import Reloads
@@ -34,9 +36,34 @@ SHARED_MODES = frozenset(("AlwaysAllow", "Node", "RBAC"))
 
 
 class GuestHost(Host):
-    """The parts of the process for one logical cluster."""
+    """The parts of the process for one logical cluster.
 
-    __slots__ = ()
+    The parts that would look at something again and again have no timers of their own: `look` and `repair` are
+    called while the cluster is used (janitor.py).
+    """
+
+    __slots__ = ("_flow_control", "_repair")
+    _flow_control: FlowControl | None
+    _repair: ServiceRepair | None
+
+    def look_after(self, part: Background, opened: Opened) -> None:
+        """Start a part, unless it is one of those without a timer."""
+        if isinstance(part, FlowControl):
+            self._flow_control = part
+        elif isinstance(part, ServiceRepair):
+            self._repair = part
+        else:
+            opened.start(part)
+
+    def look(self) -> None:
+        """Divide the seats of flow control anew."""
+        if self._flow_control is not None:
+            self._flow_control.look(adjust=True)
+
+    async def repair(self) -> None:
+        """Compare the addresses and ports that are allocated with those that are used."""
+        if self._repair is not None:
+            await self._repair.repair()
 
     def run_beside_storage(self, opened: Opened) -> None:
         """Start nothing: threads, reloads and the upkeep of the storage are the process's."""
@@ -81,7 +108,9 @@ def guest(host: Host, config: Config, name: str, storage: Storage, token_key: by
         "storage": storage,
         "token_key": token_key,
     }
-    return GuestHost(**parts)
+    made = GuestHost(**parts)
+    made._flow_control = made._repair = None
+    return made
 
 
 def _authorities(whole: Authorities, name: str) -> Authorities:

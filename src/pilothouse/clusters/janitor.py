@@ -22,7 +22,7 @@ CACHES = 256 << 20
 
 
 class Janitor(BackgroundTask):
-    """Suspends idle clusters, compacts their histories, and evicts what they remember.
+    """Suspends idle clusters, compacts and repairs those that were written, and evicts what they remember.
 
     idle: seconds without a request after which a cluster leaves memory, 0 for never.
     """
@@ -38,7 +38,7 @@ class Janitor(BackgroundTask):
             now = time.monotonic()
             try:
                 await self._suspend(now)
-                self._evict(now)
+                self._look(now)
                 if now - self._compacted >= COMPACTION:
                     self._compacted = now
                     await self._compact()
@@ -57,17 +57,18 @@ class Janitor(BackgroundTask):
             return GRACE
         return self._idle or float("inf")
 
-    def _evict(self, now: float) -> None:
+    def _look(self, now: float) -> None:
+        """Divide seats and sweep caches of the clusters that are used."""
         total = 0
         clusters = list(self._directory.open.values())
         for one in clusters:
-            caches = one.cluster.host.caches
-            if now - one.used < 2 * PERIOD:
-                caches.sweep()
-            total += caches.used
+            if one.open_requests or now - one.used < 2 * PERIOD:
+                one.host.look()
+                one.host.caches.sweep()
+            total += one.host.caches.used
         if total > CACHES:
             for one in clusters:
-                one.cluster.host.caches.halve()
+                one.host.caches.halve()
 
     async def _compact(self) -> None:
         """Compact each cluster to what was its newest revision at the last compaction."""
@@ -79,3 +80,5 @@ async def _compacted(one: LogicalCluster) -> None:
     target, one.compactable = one.compactable, one.storage.revision
     if target > one.storage.compacted:
         await one.storage.compact(target)
+    if target != one.compactable:
+        await one.host.repair()

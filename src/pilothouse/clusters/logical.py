@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from pilothouse.assembly.cluster import Cluster
+from pilothouse.clusters.guest import GuestHost
 from pilothouse.lifecycle import Opened
 from pilothouse.server.request import Request, Response
 from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
@@ -13,7 +14,9 @@ from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
 class LogicalCluster:
     """A cluster in memory. `open_requests` are those that have no answer yet, and answers that go on."""
 
-    def __init__(self, name: str, uid: str, cluster: Cluster, storage: KeyspaceStorage, opened: Opened) -> None:
+    def __init__(
+        self, name: str, uid: str, host: GuestHost, cluster: Cluster, storage: KeyspaceStorage, opened: Opened
+    ) -> None:
         self.name = name
         self.uid = uid
         self.cluster = cluster
@@ -25,6 +28,7 @@ class LogicalCluster:
         """When the last request came or ended."""
         self.compactable = storage.revision
         """The revision to which the next compaction goes."""
+        self.host = host
         self._opened = opened
         self._pipeline = cluster.pipeline
 
