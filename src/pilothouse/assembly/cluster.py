@@ -122,6 +122,7 @@ class Cluster:
             quotas=self.quotas,
             port=port,
             pause=host.given.intervals.missing,
+            schemas=host.schemas,
         )
 
     def start_controllers(self, writers: Writers, opened: Opened) -> None:

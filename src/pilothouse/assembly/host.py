@@ -4,7 +4,7 @@ metrics, health, certificates, caches, threads, ways to other servers, the store
 import asyncio
 import pathlib
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pilothouse import pki
 from pilothouse.assembly.certificates import Authorities, follow_certificates
@@ -28,6 +28,7 @@ from pilothouse.outbound.clients import Clients
 from pilothouse.pki import Files
 from pilothouse.process.event_loop import LoopLag
 from pilothouse.process.metrics import ProcessMetrics, RegisteredMetrics, StartTime
+from pilothouse.registry.crd_strategy import CompiledSchemas
 from pilothouse.reload import Reloads
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
@@ -75,6 +76,7 @@ class Host:
     tracing: Tracing
     clients: Clients
     storage: Storage
+    schemas: CompiledSchemas = field(default_factory=CompiledSchemas)
     token_key: bytes = b""
 
     @classmethod

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
+from weakref import WeakValueDictionary
 
 from pilothouse import errors, gotext
 from pilothouse.api.changes.patch import copy
@@ -39,17 +40,33 @@ UNCHECKED = (
 _TERMINATING = "create not allowed while custom resource definition is terminating"
 
 
+class CompiledSchema:
+    """What is compiled of a declared schema."""
+
+    def __init__(self, declared: Object, observe: Callable[[float], None]) -> None:
+        self.root = Validator(declared)
+        self.schema = structural.compile(declared)
+        self.status = self.root.properties.get("status")
+        self.rules = ObjectRules(declared, self.schema, observe) if has_rules(declared) else None
+
+
+CompiledSchemas = WeakValueDictionary[bytes, CompiledSchema]
+"""Compiled schemas by their digests, which the definitions of several clusters share."""
+
+
 class Checked:
     """Schema and validators of one version, made on first use and shared by all its objects.
 
     digest: of the schema as it was declared; about: what an error calls it. What cannot be compiled stays an
-    error for those who ask for it, and is not tried again.
+    error for those who ask for it, and is not tried again. `shared` has what others have compiled.
     """
 
     __slots__ = (
+        "_compiled",
         "_fault",
         "_load",
         "_lock",
+        "_shared",
         "about",
         "digest",
         "metrics",
@@ -65,9 +82,12 @@ class Checked:
         digest: bytes = b"",
         about: str = "",
         metrics: ObjectMetrics | None = None,
+        shared: CompiledSchemas | None = None,
     ) -> None:
         self.metrics = metrics or ObjectMetrics()
         self._load = load
+        self._shared = shared
+        self._compiled: CompiledSchema | None = None
         self._lock = threading.Lock()
         self._fault = ""
         self.digest, self.about = digest, about
@@ -92,12 +112,9 @@ class Checked:
     def _compile(self) -> None:
         if not self._fault:
             try:
-                declared = self._load()
-                root, schema = Validator(declared), structural.compile(declared)
-                self.root, self.status = root, root.properties.get("status")
-                if has_rules(declared):
-                    self.rules = ObjectRules(declared, schema, self.metrics.compilation.observe)
-                self.schema = schema  # the last, for others look at it without the lock
+                made = self._compiled = self._made()
+                self.root, self.status, self.rules = made.root, made.status, made.rules
+                self.schema = made.schema  # the last, for others look at it without the lock
                 return
             except errors.StatusError:  # the request is at its end, not the schema
                 raise
@@ -105,6 +122,15 @@ class Checked:
                 log.exception("A schema cannot be compiled", definition=self.about)
                 self._fault = f"{type(err).__name__}: {err}"
         raise errors.InternalError(f"the schema of {self.about} cannot be compiled: {self._fault}")
+
+    def _made(self) -> CompiledSchema:
+        shared = self._shared if self.digest else None
+        made = shared.get(self.digest) if shared is not None else None
+        if made is None:
+            made = CompiledSchema(self._load(), self.metrics.compilation.observe)
+            if shared is not None:
+                shared[self.digest] = made
+        return made
 
 
 class Instances:
