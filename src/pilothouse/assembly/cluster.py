@@ -200,9 +200,7 @@ def _wired(
             slis=host.slis,
             authorization=named.authorization,
             caches=host.caches,
-            issuer=token_issuer(
-                config.authentication, host.files, registry.readers, signer, host.token_key
-            ),
+            issuer=token_issuer(config.authentication, host.files, registry.readers, signer, host.token_key),
             documents=IssuerDocuments(config.authentication.service_accounts, config.serving, access.public),
             audit=auditor(
                 config.audit, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads

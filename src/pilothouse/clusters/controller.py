@@ -83,7 +83,9 @@ class ClusterController(Background):
         ends = time.monotonic() + PATIENCE
         while (found := self._client.catalog.get(GROUP, VERSION, PLURAL)) is None:
             if time.monotonic() > ends:
-                raise TimeoutError(f"the definition {NAME} is not served; what holds it back is in its status")
+                raise TimeoutError(
+                    f"the definition {NAME} is not served; what holds it back is in its status"
+                )
             await asyncio.sleep(0.002)
         return found
 

@@ -149,7 +149,9 @@ class Directory:
 
     async def _fresh_base(self) -> tuple[str, str, BaseState]:
         """The name, the digest and the pairs of the base state of fresh clusters; made on first use."""
-        if self._fresh is None or (self._fresh.done() and (self._fresh.cancelled() or self._fresh.exception())):
+        if self._fresh is None or (
+            self._fresh.done() and (self._fresh.cancelled() or self._fresh.exception())
+        ):
             self._fresh = asyncio.create_task(self._make_fresh())
         return await asyncio.shield(self._fresh)
 
@@ -160,7 +162,9 @@ class Directory:
         begun, storage = time.monotonic(), fresh.empty_storage()
         pairs, revision = await fresh.made(self._guest("", storage, new_token_key()), storage, self._port)
         name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
-        log.info("The objects of a fresh cluster were made", objects=len(pairs), seconds=time.monotonic() - begun)
+        log.info(
+            "The objects of a fresh cluster were made", objects=len(pairs), seconds=time.monotonic() - begun
+        )
         return name, self._digest, base
 
     async def _copied(self, source: str) -> tuple[str, str]:

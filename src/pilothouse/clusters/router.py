@@ -63,7 +63,7 @@ class Router:
                 return ""
             request.prefix = f"{PATH}{name}"
             request.path = f"/{rest}"
-            request.target = f"/{request.target[len(PATH) + len(name) + len(slash):]}"
+            request.target = f"/{request.target[len(PATH) + len(name) + len(slash) :]}"
             return name
         if self._domain:
             host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")

@@ -104,15 +104,21 @@ class CachedReaders:
         if found is None:
             return
 
-        def changed(new: Entry | None, old: Entry | None) -> None:
-            key = new.key if new is not None else old.key if old is not None else ""
-            callback(
-                key,
-                self._told(new) if new is not None else None,
-                self._told(old) if old is not None else None,
-            )
-
+        changed = partial(self._tell, callback)
         cache = self.store.cache(found)
         for entry in cache.list(found.key_prefix, None).entries:
             changed(entry, None)
         cache.subscribe(changed)
+
+    def _tell(
+        self,
+        callback: Callable[[str, Object | None, Object | None], None],
+        new: Entry | None,
+        old: Entry | None,
+    ) -> None:
+        key = new.key if new is not None else old.key if old is not None else ""
+        callback(
+            key,
+            self._told(new) if new is not None else None,
+            self._told(old) if old is not None else None,
+        )

@@ -202,7 +202,7 @@ class Definition:
             categories=tuple(accepted.get("categories") or ()),
             storage_version_hash=storage_hash(group, stored, spec["names"].get("kind", "")),
             key_prefix=f"{ROOT}{group}/{plural}/",
-            type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
+            type_of=checked.type,
             strategy=rules.strategy(),
             subresources=_subresources(rules, subresources, (group, name, self.kind)),
             selectable=selectable,

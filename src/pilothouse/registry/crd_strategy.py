@@ -1,6 +1,7 @@
 """The strategy of custom resources:
 rules for their writes (apiextensions-apiserver pkg/registry/customresource)."""
 
+import functools
 import threading
 from collections.abc import Callable
 from time import perf_counter
@@ -15,6 +16,7 @@ from pilothouse.api.structural.codec import whole_numbers
 from pilothouse.api.structural.rules import validate_embedded, validate_lists
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.structural.validate import Correlation, Validator, same, validate
+from pilothouse.api.types.schema import Type
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
@@ -48,6 +50,11 @@ class CompiledSchema:
         self.schema = structural.compile(declared)
         self.status = self.root.properties.get("status")
         self.rules = ObjectRules(declared, self.schema, observe) if has_rules(declared) else None
+
+    @functools.cached_property
+    def type(self) -> Type:
+        """The type of the objects."""
+        return structural.type_of(self.schema)
 
 
 CompiledSchemas = WeakValueDictionary[bytes, CompiledSchema]
@@ -108,6 +115,12 @@ class Checked:
                     self._compile()
         assert self.schema is not None
         return self.schema
+
+    def type(self) -> Type:
+        """The type of the objects; InternalError when the schema cannot be compiled."""
+        self.compiled()
+        assert self._compiled is not None
+        return self._compiled.type
 
     def _compile(self) -> None:
         if not self._fault:

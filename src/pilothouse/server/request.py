@@ -5,8 +5,18 @@ from typing import Protocol, runtime_checkable
 
 from pilothouse.server._message import Request, Response
 
-__all__ = ["Handler", "Http2Request", "Judge", "Packable", "Part", "Pieces", "Request",
-    "RequestHandler", "Response", "Stream"]
+__all__ = [
+    "Handler",
+    "Http2Request",
+    "Judge",
+    "Packable",
+    "Part",
+    "Pieces",
+    "Request",
+    "RequestHandler",
+    "Response",
+    "Stream",
+]
 
 
 class Http2Request(Request):
