@@ -15,7 +15,12 @@ from pilothouse.storage._entry import bytes_of, key_of
 from pilothouse.storage.interface import Compacted, FutureRevision
 
 cdef int MAX_LABEL_INDEXES = 8
+cdef dict NO_PATHS = {}                      # of caches without indexed fields; never changed
 cdef str LAST = "\U0010ffff"
+
+
+cdef dict paths_of(tuple fields):
+    return {field: [part.encode() for part in field.split(".")] for field in fields}
 
 
 cdef class Index:
@@ -63,7 +68,7 @@ cdef class Objects:
         self.prefix = prefix
         self.extract = extract
         self.indexed_fields = indexed_fields
-        self.field_paths = {field: [part.encode() for part in field.split(".")] for field in indexed_fields}
+        self.field_paths = paths_of(indexed_fields) if indexed_fields else NO_PATHS
         self.by_key = {}
         self.entries = []
         self.label_indexes = {}
