@@ -163,16 +163,11 @@ def _run(config: "Config", command: Sequence[str]) -> int:
 
         return supervisor.run(command, config)
     from pilothouse.assembly import process
+    from pilothouse.clusters.kind import kind_of
     from pilothouse.commands import config_files
 
     found = [str(one) for one in config_files.problems(config) if not one.warning]
-    if found:
-        return _tell(found)
-    if config.clusters.clusters:
-        from pilothouse.clusters.server import ClusterServer
-
-        return process.run(config, ClusterServer)
-    return process.run(config)
+    return _tell(found) if found else process.run(config, kind_of(config))
 
 
 def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:
