@@ -18,7 +18,6 @@ REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 CLIENT = "kubernetes.io/kube-apiserver-client"
 KUBELET = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING = "kubernetes.io/kubelet-serving"
-LEGACY = "kubernetes.io/legacy-unknown"
 
 FLAGS = ("--controllers=*,csrsigning,csrapproving",)
 
@@ -83,7 +82,7 @@ async def test_no_request_chooses_its_cluster(rig: ClusterRig, unit: str) -> Non
     for name in ("forged-a", "forged-b"):
         if name not in rig.directory.places:
             await rig.make(name)
-    request, key = asked("mallory", "team", scope_unit(unit))
+    request, _ = asked("mallory", "team", scope_unit(unit))
     for cluster in ("forged-a", ""):
         status = await signed(rig, cluster, f"for-{len(unit)}", CLIENT, request)
         assert "certificate" not in status, cluster
@@ -92,20 +91,17 @@ async def test_no_request_chooses_its_cluster(rig: ClusterRig, unit: str) -> Non
 
 async def test_a_bootstrapping_node_is_no_node_of_another_cluster(rig: ClusterRig) -> None:
     await rig.make("nodes-b")
-    request, key = asked("system:node:n1", "system:nodes", scope_unit("nodes-b"))
+    request, _ = asked("system:node:n1", "system:nodes", scope_unit("nodes-b"))
     status = await signed(rig, "", "node", KUBELET, request)
     assert "certificate" not in status
 
 
-@pytest.mark.parametrize("signer", [SERVING, LEGACY])
-async def test_a_cluster_signs_no_certificates_of_servers(rig: ClusterRig, signer: str) -> None:
-    if "serves-a" not in rig.directory.places:
-        await rig.make("serves-a")
+async def test_a_cluster_signs_no_certificates_of_servers(rig: ClusterRig) -> None:
+    await rig.make("serves-a")
     request, _ = asked("system:node:n1", "system:nodes", host="kubernetes.default.svc")
-    name = signer.partition("/")[2]
-    status = await signed(rig, "serves-a", name, signer, request, "server auth")
+    status = await signed(rig, "serves-a", "serving", SERVING, request, "server auth")
     assert "certificate" not in status
-    assert "certificate" in await signed(rig, "", name, signer, request, "server auth")
+    assert "certificate" in await signed(rig, "", "serving", SERVING, request, "server auth")
 
 
 async def test_a_cluster_signs_again_for_a_client_that_has_its_unit(rig: ClusterRig) -> None:

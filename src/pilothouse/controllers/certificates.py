@@ -321,7 +321,7 @@ def _check_api_client(request: x509.CertificateSigningRequest, usages: Sequence[
 
 
 def _check_scope(request: x509.CertificateSigningRequest, signer: str, scope: str) -> None:
-    """All logical clusters have one CA: none signs for another one, nor for what clients take for the server."""
+    """All logical clusters have one CA: none signs for another one, nor what clients take for the server."""
     if scope and signer not in (KUBELET_CLIENT, API_CLIENT):
         raise InvalidRequest(f"a logical cluster does not sign for {signer}")
     if scope_of(request) not in ("", scope):

@@ -57,8 +57,8 @@ class SigningError(Exception):
 class Signer:
     """Signs with the CA in two files, which are read for every certificate, so that a new CA counts at once.
 
-    `longest` is the longest life of a certificate (--cluster-signing-duration). `scope` is the logical cluster
-    in which the certificates are good, "" for the server's own (authn/x509.py).
+    `longest` is the longest life of a certificate (--cluster-signing-duration). `scope` is the logical
+    cluster in which the certificates are good, "" for the server's own (authn/x509.py).
     """
 
     def __init__(self, cert_file: str, key_file: str, longest: datetime.timedelta, scope: str = "") -> None:
