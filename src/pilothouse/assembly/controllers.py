@@ -218,4 +218,4 @@ class Writers:
         ca = options.cluster_signing_cert_file or files.issuer_cert
         key = options.cluster_signing_key_file or files.issuer_key
         longest = timedelta(seconds=options.cluster_signing_duration)
-        return Signer(ca, key, longest)
+        return Signer(ca, key, longest, self.authorities.scope)

@@ -5,6 +5,7 @@ import asyncio
 import pathlib
 import socket
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from pilothouse import pki
 from pilothouse.assembly.certificates import Authorities, follow_certificates
@@ -78,6 +79,8 @@ class Host:
     storage: Storage
     schemas: CompiledSchemas = field(default_factory=CompiledSchemas)
     token_key: bytes = b""
+    tells_flags: ClassVar[bool] = True
+    """Whether clients may read the flags of the process."""
 
     @classmethod
     async def open(cls, given: Given, opened: Opened) -> "Host":

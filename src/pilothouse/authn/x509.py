@@ -15,7 +15,7 @@ from pilothouse.caches import Cache, CacheBudget
 from pilothouse.server.request import Request
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
+    from cryptography.x509 import Certificate, CertificateSigningRequest
 
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 _UID_OID = "1.3.6.1.4.1.57683.2"
@@ -93,8 +93,8 @@ def scope_unit(cluster: str) -> str:
     return f"{_SCOPE}{cluster}"
 
 
-def scope_of(leaf: "Certificate") -> str:
-    """The logical cluster that a certificate is for, "" for none."""
+def scope_of(leaf: "Certificate | CertificateSigningRequest") -> str:
+    """The logical cluster that a certificate, or a request for one, is for, "" for none."""
     from cryptography.x509.oid import NameOID
 
     units = leaf.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)

@@ -4,13 +4,12 @@ import asyncio
 import time
 from typing import Any
 
-from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
 from pilothouse.clusters.definition import DEFINITION, FINALIZER, GROUP, NAME, PLURAL, VERSION
-from pilothouse.clusters.directory import Directory, Place
+from pilothouse.clusters.directory import Directory, Place, SourceMissing
 from pilothouse.clusters.limiter import ClusterLimiter
 from pilothouse.configuration.sections.clusters import ClusterOptions
 from pilothouse.controllers.queue import WorkQueue
@@ -34,6 +33,8 @@ class ClusterController(Background):
         self._client = client
         self._directory = directory
         self._queue = WorkQueue("clusters", self._sync, metrics=client.metrics)
+        self._removals = WorkQueue("cluster-removals", directory.remove, metrics=client.metrics)
+        """The UIDs of clusters whose objects have gone; most have been removed before."""
         self._task: asyncio.Task[None] | None = None
 
     def limiter(self, options: ClusterOptions) -> ClusterLimiter:
@@ -54,6 +55,7 @@ class ClusterController(Background):
             self._task.cancel()
             await asyncio.wait([self._task])
         await self._queue.close()
+        await self._removals.close()
 
     async def _begin(self) -> None:
         await self._define()
@@ -64,8 +66,8 @@ class ClusterController(Background):
             obj = self._client.readers.get(NAME, "", entry.key.removeprefix(resource.key_prefix))
             assert obj is not None
             uids.add(obj["metadata"]["uid"])
-        self._client.readers.subscribe(NAME, self._changed)
         await self._sweep(uids)
+        self._client.readers.subscribe(NAME, self._changed)
 
     async def _define(self) -> None:
         """Create the definition, or bring it up to date."""
@@ -106,9 +108,11 @@ class ClusterController(Background):
         if new is not None and not new["metadata"].get("deletionTimestamp"):
             self._put(name, new)
         else:
-            self._directory.places.pop(name, None)
+            self._directory.forget(name)
         if new is not None:
             self._queue.add(name)
+        if old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
+            self._removals.add(old["metadata"]["uid"])
 
     def _put(self, name: str, obj: Object) -> None:
         """Note what an object says; a cluster keeps its place while it is the same."""
@@ -117,6 +121,7 @@ class ClusterController(Background):
         size = given.get("bytes", 0)
         known = self._directory.places.get(name)
         if known is None or known.uid != obj["metadata"]["uid"]:
+            self._directory.forget(name)
             known = Place(obj["metadata"]["uid"])
             self._directory.places[name] = known
         known.copy_of = spec.get("copyOf", "")
@@ -132,15 +137,17 @@ class ClusterController(Background):
         metadata = obj["metadata"]
         if metadata.get("deletionTimestamp"):
             if FINALIZER in metadata.get("finalizers", ()):
-                await self._directory.remove(name, metadata["uid"])
+                await self._directory.remove(metadata["uid"])
                 await self._client.change_metadata(resource, "", name, _without_finalizer, metadata["uid"])
             return None
         if FINALIZER not in metadata.get("finalizers", ()):
             await self._client.change_metadata(resource, "", name, _with_finalizer, metadata["uid"])
         try:
             await self._directory.provision(name)
-        except errors.NotFound as error:
-            await self._tell(resource, obj, "False", "SourceNotFound", error.message)
+        except SourceMissing:
+            source = obj["spec"]["copyOf"]
+            message = f'there is no cluster "{source}" of which a copy can be made'
+            await self._tell(resource, obj, "False", "SourceNotFound", message)
             return 5.0
         await self._tell(resource, obj, "True", "Served", "requests are answered")
         return None

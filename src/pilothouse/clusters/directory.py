@@ -1,14 +1,19 @@
 """The logical clusters of a server by their names: they are made, woken by requests, and leave memory again."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 import orjson
 
 from pilothouse import errors
 from pilothouse.api import meta
+from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.host import Host
+from pilothouse.assembly.storage import Registry
 from pilothouse.clusters import fresh
 from pilothouse.clusters.definition import GROUP, PLURAL
 from pilothouse.clusters.guest import GuestHost, guest, guest_config
@@ -17,7 +22,7 @@ from pilothouse.clusters.records import ClusterRecord, Records
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.pki import new_token_key
-from pilothouse.storage.interface import KeyValue, Storage
+from pilothouse.storage.interface import Storage
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.keyspaces.base import BaseState
 from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage, Limits
@@ -40,6 +45,14 @@ class Place:
     limits: Limits = field(default_factory=Limits)
 
 
+NO_SOURCE = "the cluster cannot be made: what it is a copy of is missing"
+"""Names no other cluster: anybody may read it."""
+
+
+class SourceMissing(errors.ServiceUnavailable):
+    """The cluster that another one is a copy of is missing."""
+
+
 class Directory:
     """The logical clusters of one server.
 
@@ -55,9 +68,11 @@ class Directory:
         self._host = host
         self._url, self._port = "", 0
         self._waking: dict[str, asyncio.Task[LogicalCluster]] = {}
+        self._closing: dict[str, asyncio.Task[None]] = {}
+        """Those that come into memory and those that leave it, by UID."""
         self._fresh: asyncio.Task[tuple[str, str, BaseState]] | None = None
         self._digest = ""
-        self._alone = asyncio.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def reached_at(self, url: str, port: int) -> None:
         """Set where clients reach the server, and the port on which it listens."""
@@ -77,7 +92,7 @@ class Directory:
         for task in (*self._waking.values(), *((self._fresh,) if self._fresh is not None else ())):
             task.cancel()
             await asyncio.wait([task])
-        await asyncio.gather(*(one.close() for one in self.open.values()))
+        await asyncio.gather(*self._closing.values(), *(one.close() for one in self.open.values()))
         self.open.clear()
         await self.journal.close()
 
@@ -88,33 +103,65 @@ class Directory:
         known = self.open.get(name)
         if known is not None:
             return known
-        if name not in self.places:
-            raise errors.not_found(GROUP, PLURAL, name)
-        task = self._waking.get(name)
+        place = self._place(name)
+        task = self._waking.get(place.uid)
         if task is None:
-            task = self._waking[name] = asyncio.create_task(self._open(name, self.places[name]))
-            task.add_done_callback(lambda _: self._waking.pop(name))
+            task = self._waking[place.uid] = asyncio.create_task(self._open(name, place))
+            task.add_done_callback(lambda _: self._waking.pop(place.uid))
         return await asyncio.shield(task)
 
     async def suspend(self, name: str) -> None:
-        """Have a cluster leave memory."""
-        task = self._waking.get(name)
-        if task is not None:
-            await asyncio.wait([task])
+        """Have a cluster leave memory; one that is woken meanwhile waits until it has."""
         known = self.open.pop(name, None)
         if known is not None:
-            await known.close()
+            await asyncio.shield(self._close(known))
+
+    def forget(self, name: str) -> None:
+        """Serve a cluster no more: its object is deleted."""
+        self.places.pop(name, None)
+        known = self.open.pop(name, None)
+        if known is not None:
+            self._close(known)
+
+    def _close(self, known: LogicalCluster) -> asyncio.Task[None]:
+        task = self._closing[known.uid] = asyncio.create_task(known.close())
+        task.add_done_callback(lambda _: self._closing.pop(known.uid))
+        return task
+
+    def _place(self, name: str) -> Place:
+        place = self.places.get(name)
+        if place is None:
+            raise errors.not_found(GROUP, PLURAL, name)
+        return place
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, uid: str) -> AsyncIterator[None]:
+        """Let nobody else make, open or remove a cluster, and wait until it has left memory if it was to."""
+        lock = self._locks.get(uid)
+        if lock is None:
+            lock = self._locks[uid] = asyncio.Lock()
+        async with lock:
+            closing = self._closing.get(uid)
+            if closing is not None:
+                await asyncio.wait([closing])
+            yield
 
     async def _open(self, name: str, place: Place) -> LogicalCluster:
-        record = await self.provision(name)
+        await self.provision(name)
+        async with self._alone(place.uid):
+            return await self._opened(name, place)
+
+    async def _opened(self, name: str, place: Place) -> LogicalCluster:
+        record = await self._recorded(name, place)
         base = await self.records.base(record.base)
         storage = KeyspaceStorage(self.journal, place.uid, base, place.limits)
         host = self._guest(name, storage, record.key)
         filled = record.filled == self._digest
         async with Opened() as opened:
-            cluster, _ = await fresh.open_on(host, opened, self._port, fill=not filled)
-            if storage.revision == base.revision:
-                await _give_identity(cluster.registry.storage, cluster.registry.to_json)
+            cluster = await Cluster.open(host, opened)
+            if IDENTITY in base.current:
+                await _give_identity(cluster.registry, base.current[IDENTITY].mod)
+            await fresh.begin(cluster, opened, self._port, fill=not filled)
             if not filled:
                 await self.records.write(place.uid, replace(record, filled=self._digest))
             made = LogicalCluster(name, place.uid, host, cluster, storage, opened.pop_all())
@@ -129,9 +176,23 @@ class Directory:
 
     # Making and removing
 
-    async def provision(self, name: str) -> ClusterRecord:
+    async def provision(self, name: str, copies: tuple[str, ...] = ()) -> None:
+        """Make a cluster that was not made yet: its record, and before that of the cluster it is a copy of.
+
+        `copies` are those that wait for it. SourceMissing when there is nothing to begin with.
+        """
+        place = self._place(name)
+        if place.copy_of and await self.records.read(place.uid) is None:
+            if place.copy_of in (*copies, name) or place.copy_of not in self.places:
+                raise SourceMissing(NO_SOURCE)
+            await self.provision(place.copy_of, (*copies, name))
+        async with self._alone(place.uid):
+            await self._recorded(name, place)
+
+    async def _recorded(self, name: str, place: Place) -> ClusterRecord:
         """The record of a cluster, made when it is missing."""
-        place = self.places[name]
+        if self.places.get(name) is not place:
+            raise errors.not_found(GROUP, PLURAL, name)
         record = await self.records.read(place.uid)
         if record is None:
             if place.copy_of:
@@ -142,10 +203,11 @@ class Directory:
             await self.records.write(place.uid, record)
         return record
 
-    async def remove(self, name: str, uid: str) -> None:
-        """Remove a cluster with all that it holds."""
-        await self.suspend(name)
-        await self.records.remove(uid)
+    async def remove(self, uid: str) -> None:
+        """Remove all that a cluster holds. Its object is deleted, and it is served no more."""
+        async with self._alone(uid):
+            if await self.records.read(uid) is not None:
+                await self.records.remove(uid)
 
     async def _fresh_base(self) -> tuple[str, str, BaseState]:
         """The name, the digest and the pairs of the base state of fresh clusters; made on first use."""
@@ -171,9 +233,11 @@ class Directory:
         """The base state, and the digest of the fresh objects in it, of a cluster as it is now."""
         place = self.places.get(source)
         if place is None:
-            raise errors.not_found(GROUP, PLURAL, source)
-        async with self._alone:
-            record = await self.provision(source)
+            raise SourceMissing(NO_SOURCE)
+        async with self._alone(place.uid):
+            record = await self.records.read(place.uid)
+            if record is None:
+                raise SourceMissing(NO_SOURCE)
             base = await self.records.base(record.base)
             known = self.open.get(source)
             storage = known.storage if known is not None else KeyspaceStorage(self.journal, place.uid, base)
@@ -189,10 +253,11 @@ class Directory:
             return frozen, record.filled
 
 
-async def _give_identity(storage: Storage, to_json) -> None:  # type: ignore[no-untyped-def]
-    """Give a cluster that begins with a shared state a UID of its own."""
-    found: KeyValue | None = await storage.get(IDENTITY)
-    if found is not None:
-        obj = orjson.loads(to_json(found.key, found.value))
+async def _give_identity(registry: Registry, shared: int) -> None:
+    """Give a cluster that begins with a shared state a UID of its own. `shared` is the revision of the
+    namespace in that state."""
+    found = await registry.storage.get(IDENTITY)
+    if found is not None and found.mod == shared:
+        obj = orjson.loads(registry.to_json(found.key, found.value))
         obj["metadata"]["uid"] = meta.new_uid()
-        await storage.update(IDENTITY, orjson.dumps(obj), found.mod)
+        await registry.storage.update(IDENTITY, orjson.dumps(obj), found.mod)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import orjson
 
 from pilothouse.assembly.cluster import Cluster
-from pilothouse.assembly.controllers import Writers
 from pilothouse.assembly.host import Host
 from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.lifecycle import Opened
@@ -29,15 +28,13 @@ def digest_of(planned: Iterable[BootstrapObject]) -> str:
     return hashlib.sha256(orjson.dumps(objects, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
-async def open_on(host: Host, opened: Opened, port: int, *, fill: bool) -> tuple[Cluster, Writers]:
-    """Open a cluster and start its controllers; `fill` writes what is missing of a fresh cluster."""
-    cluster = await Cluster.open(host, opened)
+async def begin(cluster: Cluster, opened: Opened, port: int, *, fill: bool) -> None:
+    """Start the controllers of a cluster; `fill` writes what is missing of a fresh one before."""
     writers = cluster.writers(port)
     if fill:
         for one in await writers.fill([one for one in writers.planned() if one.plural != "leases"]):
             opened.start(one)
     cluster.start_controllers(writers, opened)
-    return cluster, writers
 
 
 def empty_storage() -> KeyspaceStorage:
@@ -53,7 +50,7 @@ async def made(host: Host, storage: KeyspaceStorage, port: int) -> tuple[list[Ke
     journal = storage.journal
     await journal.start()
     async with Opened() as opened:
-        await open_on(host, opened, port, fill=True)
+        await begin(await Cluster.open(host, opened), opened, port, fill=True)
         wanted = _expected(host)
         seen, since = storage.revision, 0.0
         for _ in range(int(LONGEST / 0.02)):

@@ -43,6 +43,7 @@ class GuestHost(Host):
     """
 
     __slots__ = ("_flow_control", "_repair")
+    tells_flags = False
     _flow_control: FlowControl | None
     _repair: ServiceRepair | None
 

@@ -66,7 +66,7 @@ class Router:
             request.target = f"/{request.target[len(PATH) + len(name) + len(slash) :]}"
             return name
         if self._domain:
-            host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+            host = request.headers.get("host", "").partition(":")[0].removesuffix(".").lower()
             if host.endswith(self._domain):
                 return host.removesuffix(self._domain)
         return ""
