@@ -31,6 +31,8 @@ log = Logger(__name__)
 
 PATH = "/clusters/"
 """How the paths of logical clusters begin: `/clusters/NAME`."""
+WAKING = 8
+"""Clusters that come into memory at once. Anybody who knows names can wake them."""
 IDENTITY = f"{ROOT}namespaces/kube-system"
 """The key of the namespace whose UID tells clusters apart (KEP-2149)."""
 
@@ -73,6 +75,7 @@ class Directory:
         self._fresh: asyncio.Task[tuple[str, str, BaseState]] | None = None
         self._digest = ""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._room = asyncio.Semaphore(WAKING)
 
     def reached_at(self, url: str, port: int) -> None:
         """Set where clients reach the server, and the port on which it listens."""
@@ -147,9 +150,10 @@ class Directory:
             yield
 
     async def _open(self, name: str, place: Place) -> LogicalCluster:
-        await self.provision(name)
-        async with self._alone(place.uid):
-            return await self._opened(name, place)
+        async with self._room:
+            await self.provision(name)
+            async with self._alone(place.uid):
+                return await self._opened(name, place)
 
     async def _opened(self, name: str, place: Place) -> LogicalCluster:
         record = await self._recorded(name, place)
