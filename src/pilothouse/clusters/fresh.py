@@ -23,8 +23,13 @@ LONGEST = 20.0
 
 
 def digest_of(planned: Iterable[BootstrapObject]) -> str:
-    """A digest of the objects of a fresh cluster. Leases tell of a server, not of a cluster."""
-    objects = [(one.plural, one.obj) for one in planned if one.plural != "leases"]
+    """A digest of the objects of a fresh cluster. Leases tell of a server, not of a cluster, and a status has the
+    time at which it was planned."""
+    objects = [
+        (one.plural, {name: value for name, value in one.obj.items() if name != "status"})
+        for one in planned
+        if one.plural != "leases"
+    ]
     return hashlib.sha256(orjson.dumps(objects, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 

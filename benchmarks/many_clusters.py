@@ -3,7 +3,7 @@
 Each cluster has 5 definitions and 20 objects of its own. The server is started again in the middle: suspended
 clusters are measured before any is woken, and those in memory after a GET in each.
 
-usage: python benchmarks/clusters.py [COUNT...] [--json FILE]
+usage: python benchmarks/many_clusters.py [COUNT...] [--json FILE]
 """
 
 import asyncio
