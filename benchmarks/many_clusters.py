@@ -1,4 +1,4 @@
-"""Logical clusters by the thousand in one server: memory, time to create and to wake, cost of a GET, idle cost.
+"""Logical clusters by the thousand in one server: memory, creating, waking, cost of a GET, idle cost.
 
 Each cluster has 5 definitions and 20 objects of its own. The server is started again in the middle: suspended
 clusters are measured before any is woken, and those in memory after a GET in each.
@@ -111,7 +111,7 @@ def definition(number: int) -> bytes:
     """A definition with a dozen members."""
     group, plural = f"g{number}.example.com", f"widgets{number}"
     kinds = ("string", "integer", "boolean")
-    members = {f"member{i}": {"type": kinds[i % 3], "description": f"Member {i} of a widget."} for i in range(12)}
+    members = {f"member{i}": {"type": kinds[i % 3], "description": f"The member {i}."} for i in range(12)}
     spec = {"type": "object", "properties": members}
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
     version = {"name": "v1", "served": True, "storage": True, "schema": schema}
@@ -129,7 +129,8 @@ async def create(server: Server, names: list[str]) -> float:
     async def work() -> None:
         async with server.connected() as connection:
             while waiting:
-                body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Cluster", "metadata": {"name": waiting.pop()}}
+                about = {"name": waiting.pop()}
+                body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Cluster", "metadata": about}
                 status, answer = await connection.call("POST", CLUSTERS, json.dumps(body).encode())
                 assert status == 201, answer
 
@@ -156,7 +157,8 @@ async def fill(server: Server, name: str) -> None:
         for number in range(OBJECTS // 2):
             kind, group = f"Widget{number % KINDS}", f"g{number % KINDS}.example.com"
             spec = {f"member{i}": (f"{name} {i}", i, True)[i % 3] for i in range(12)}
-            body = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": f"w{number}"}, "spec": spec}
+            about = {"name": f"w{number}"}
+            body = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": about, "spec": spec}
             path = f"{base}/apis/{group}/v1/namespaces/default/{kind.lower().replace('widget', 'widgets')}"
             while True:
                 status, answer = await connection.call("POST", path, json.dumps(body).encode())

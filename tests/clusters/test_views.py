@@ -42,7 +42,12 @@ DOCUMENTS = (
 
 
 def definition(group: str, plural: str = "things", kind: str = "Thing") -> Any:
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object"}},
+    }
     return {
         "metadata": {"name": f"{plural}.{group}"},
         "spec": {
@@ -194,7 +199,9 @@ async def test_a_definition_is_one_clusters_own(two: ClusterRig) -> None:
     changed = definition("shared.example")
     changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = {
         "type": "object",
-        "properties": {"spec": {"type": "object", "required": ["must"], "properties": {"must": {"type": "string"}}}},
+        "properties": {
+            "spec": {"type": "object", "required": ["must"], "properties": {"must": {"type": "string"}}}
+        },
         "required": ["spec"],
     }
     await two.ok("POST", DEFINITIONS, other, cluster=OTHER)
@@ -328,5 +335,3 @@ async def test_errors_name_what_was_asked_for_only(two: ClusterRig) -> None:
     assert answer.body["message"] == 'clusters.pilothouse.dev "nobody-here" not found'
     answer = await two.call("GET", MAPS, cluster=OTHER, identity=two.identity(MINE))
     assert (answer.status, answer.body["message"]) == (401, "Unauthorized")
-
-

@@ -17,9 +17,7 @@ class Connection:
         self._writer: asyncio.StreamWriter
 
     async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, ssl=self._context
-        )
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context)
         return self
 
     async def __aexit__(

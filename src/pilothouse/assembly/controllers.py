@@ -82,8 +82,8 @@ class Aggregation(NamedTuple):
 class Writers:
     """Makes everything that writes to a registry by itself. `port` is the one on which this server listens.
 
-    `pause` is between two attempts to write objects of a fresh cluster that had to wait, in seconds. `schemas` are
-    those of definitions that several clusters share.
+    `pause` is between two attempts to write objects of a fresh cluster that had to wait, in seconds.
+    `schemas` are those of definitions that several clusters share.
     """
 
     def __init__(

@@ -39,8 +39,8 @@ class Registry:
     the catalog of resources, store and readers.
 
     `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
-    `stale` is the store's. `ciphers` encrypt at rest, None where nothing is encrypted. `base` is the state that
-    the storage has in common with others.
+    `stale` is the store's. `ciphers` encrypt at rest, None where nothing is encrypted. `base` is the state
+    that the storage has in common with others.
     """
 
     def __init__(

@@ -46,8 +46,8 @@ class _Binding:
 
 
 _Places = tuple[str, int] | dict[str, int]
-"""The bindings that name a subject, each with the index of the first subject that is it. Most subjects have one
-binding, and a pair takes a quarter of the memory of a dict."""
+"""The bindings that name a subject, each with the index of the first subject that is it.
+Most subjects have one binding, and a pair takes a quarter of the memory of a dict."""
 
 
 @dataclass(slots=True)

@@ -164,7 +164,7 @@ class ClusterController(Background):
             "observedGeneration": generation,
         }
         known = obj.get("status") or {}
-        before = next(iter(known.get("conditions") or ()), {})
+        before: Object = next(iter(known.get("conditions") or ()), {})
         same = {member: before.get(member) for member in condition} == condition
         if same and known.get("url") == self._directory.url_of(name):
             return

@@ -6,7 +6,7 @@ GROUP, VERSION, PLURAL, KIND = "pilothouse.dev", "v1alpha1", "clusters", "Cluste
 NAME = f"{PLURAL}.{GROUP}"
 FINALIZER = f"{PLURAL}.{GROUP}/objects"
 """Kept on a cluster until its objects are removed."""
-LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 """A name is a part of a host name, too."""
 
 _QUANTITY = {
@@ -26,7 +26,7 @@ _SPEC: Object = {
         },
         "suspend": {
             "type": "boolean",
-            "description": "Have the cluster leave memory whenever no request is open. The next one wakes it.",
+            "description": "Have the cluster leave memory when no request is open. The next one wakes it.",
         },
         "limits": {
             "type": "object",
@@ -96,7 +96,7 @@ DEFINITION: Object = {
                         },
                         "x-kubernetes-validations": [
                             {
-                                "rule": f"self.metadata.name.size() <= 63 && self.metadata.name.matches('^{LABEL}$')",
+                                "rule": f"self.metadata.name.matches('^{LABEL}$')",
                                 "message": "the name of a cluster must be a DNS label",
                             }
                         ],

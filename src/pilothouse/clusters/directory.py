@@ -1,4 +1,4 @@
-"""The logical clusters of a server by their names: they are made, woken by requests, and leave memory again."""
+"""The logical clusters of a server by their names: they are made, woken by requests, and suspended."""
 
 import asyncio
 import contextlib

@@ -23,8 +23,8 @@ LONGEST = 20.0
 
 
 def digest_of(planned: Iterable[BootstrapObject]) -> str:
-    """A digest of the objects of a fresh cluster. Leases tell of a server, not of a cluster, and a status has the
-    time at which it was planned."""
+    """A digest of the objects of a fresh cluster. Leases tell of a server, not of a cluster, and a status has
+    the time at which it was planned."""
     objects = [
         (one.plural, {name: value for name, value in one.obj.items() if name != "status"})
         for one in planned

@@ -1,7 +1,7 @@
 """The host of a logical cluster: what the process has, without what belongs to one cluster alone.
 
-A guest never shows the certificates by which this server is known to kubelets and aggregated servers. Its users
-choose the addresses that are called, and could choose this server's own.
+A guest never shows the certificates by which this server is known to kubelets and aggregated servers. Its
+users choose the addresses that are called, and could choose this server's own.
 """
 
 import copy
@@ -38,8 +38,8 @@ SHARED_MODES = frozenset(("AlwaysAllow", "Node", "RBAC"))
 class GuestHost(Host):
     """The parts of the process for one logical cluster.
 
-    The parts that would look at something again and again have no timers of their own: `look` and `repair` are
-    called while the cluster is used (janitor.py).
+    The parts that would look at something again and again have no timers of their own: `look` and `repair`
+    are called while the cluster is used (janitor.py).
     """
 
     __slots__ = ("_flow_control", "_repair")
@@ -115,7 +115,8 @@ def guest(host: Host, config: Config, name: str, storage: Storage, token_key: by
 
 
 def _authorities(whole: Authorities, name: str) -> Authorities:
-    """The CAs of the process, for certificates of one cluster. Front proxies are known to the process alone."""
+    """The CAs of the process, for certificates of one cluster.
+    Front proxies are known to the server's own cluster alone."""
     own = copy.copy(whole)
     own.scope = name
     own.proxies = b""
@@ -126,13 +127,14 @@ def _authorities(whole: Authorities, name: str) -> Authorities:
 def guest_config(config: Config, issuer: str) -> Config:
     """The configuration of a cluster: the server's, without what names files, other servers or users."""
     given, authorization = config.authentication, config.authorization
+    tokens = given.service_accounts
     accounts = replace(
         ServiceAccountOptions(),
         service_account_issuer=(issuer,),
         service_account_jwks_uri=f"{issuer}/openid/v1/jwks",
-        service_account_extend_token_expiration=given.service_accounts.service_account_extend_token_expiration,
-        service_account_lookup=given.service_accounts.service_account_lookup,
-        service_account_max_token_expiration=given.service_accounts.service_account_max_token_expiration,
+        service_account_extend_token_expiration=tokens.service_account_extend_token_expiration,
+        service_account_lookup=tokens.service_account_lookup,
+        service_account_max_token_expiration=tokens.service_account_max_token_expiration,
     )
     if authorization.authorization_config or not SHARED_MODES.issuperset(authorization.modes):
         authorization = AuthorizationOptions(

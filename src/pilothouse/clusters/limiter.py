@@ -26,11 +26,11 @@ class ClusterLimiter(AdmissionPlugin):
     async def validate(self, a: AdmissionAttributes) -> None:
         if self._most and len(self._directory.places) >= self._most:
             raise errors.TooManyRequests(
-                f"the server has {len(self._directory.places)} clusters, and --clusters-max={self._most} allows"
-                " no more: delete one first"
+                f"the server has {len(self._directory.places)} clusters, and --clusters-max={self._most}"
+                " allows no more: delete one first"
             )
         if self._most_bytes and (size := await self._directory.journal.size()) >= self._most_bytes:
             raise errors.InsufficientStorage(
-                f"the store of the clusters has {size} bytes, and --clusters-max-bytes={self._most_bytes} allows"
-                " no more clusters: delete some first"
+                f"the store of the clusters has {size} bytes, and --clusters-max-bytes={self._most_bytes}"
+                " allows no more clusters: delete some first"
             )

@@ -1,8 +1,8 @@
 """The rows that tell, in the journal of all logical clusters, which keyspaces there are.
 
-`/clusters/UID` is a cluster's record, written when it is made. `/bases/NAME` tells of a base state, whose pairs are
-the keyspace of that name; it is written last, so a base state that is told of is whole. It has the revision, and
-the digest of the fresh cluster's objects where the state is that of a fresh cluster.
+`/clusters/UID` is a cluster's record, written when it is made. `/bases/NAME` tells of a base state, whose
+pairs are the keyspace of that name; it is written last, so a base state that is told of is whole. It has the
+revision, and the digest of the fresh cluster's objects where the state is that of a fresh cluster.
 """
 
 import base64
@@ -26,8 +26,8 @@ STEP = 1000
 class ClusterRecord:
     """What is kept of a logical cluster beside its objects.
 
-    base: the base state that it began with, "" for none. filled: the digest of the fresh cluster's objects that
-    it has. key: the private key of its service account tokens, in PEM.
+    base: the base state that it began with, "" for none. filled: the digest of the fresh cluster's objects
+    that it has. key: the private key of its service account tokens, in PEM.
     """
 
     base: str
@@ -48,7 +48,8 @@ class ClusterRecord:
 
 
 class Records:
-    """The records of a journal, and the base states, each of which is in memory once while clusters use it."""
+    """The records of a journal, and the base states, each of which is in memory once while clusters use
+    it."""
 
     def __init__(self, journal: Storage) -> None:
         self._journal = journal

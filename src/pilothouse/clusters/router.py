@@ -49,7 +49,8 @@ class Router:
         return self._woken_admission(name, request)
 
     def _name(self, request: Request) -> str:
-        """The name of a request's cluster, "" for the server's own; the prefix of its path is taken off once."""
+        """The name of a request's cluster, "" for the server's own.
+        The prefix of the path is taken off once."""
         name: str | None = request.cluster
         if name is None:
             name = request.cluster = self._found(request)

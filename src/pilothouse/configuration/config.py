@@ -70,7 +70,7 @@ class Config(Section):
         if workers > 1 and not store.others_write:
             yield f"--workers={workers} needs --etcd-servers: the {store.backend} store is for one process"
         if self.clusters.clusters and store.others_write:
-            yield f"--clusters needs the built-in store: the {store.backend} store is shared with other servers"
+            yield f"--clusters needs the built-in store, and the {store.backend} store is shared with others"
         if off and self.flow_control.enable_priority_and_fairness:
             yield f"--runtime-config={off}=false conflicts with --enable-priority-and-fairness=true"
 

@@ -17,7 +17,6 @@ from pilothouse import errors
 from pilothouse.api import json
 from pilothouse.api.changes.managed import Convert
 from pilothouse.api.changes.patch import copy
-from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.common import is_true

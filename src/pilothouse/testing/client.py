@@ -41,7 +41,8 @@ class RefusedError(Exception):
 
 
 class KubeClient:
-    """A connection to the server at a URL, below whose path all others are. OSError when it does not answer."""
+    """A connection to the server at a URL, below whose path all others are. OSError when it does not
+    answer."""
 
     def __init__(self, url: str, tls: ssl.SSLContext) -> None:
         where = urlsplit(url)

@@ -124,6 +124,7 @@ class AttachedServer:
         self.port = port
         self.flags = flags
         self.ca_file = self.directory / "ca.crt"
+        self.kubeconfig = self.directory / "admin.kubeconfig"
 
     @property
     def url(self) -> str:

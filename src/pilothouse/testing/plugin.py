@@ -1,8 +1,8 @@
 """pytest fixtures: `kube_apiserver` for a session, `kube` for a test that needs a fresh cluster,
 `kubeconfig` for one whose clients read KUBECONFIG.
 
-With --kube-apiserver=cluster each test gets a logical cluster of its own, with =copy a copy of the one that the
-fixture `kube_prepared` has prepared. Workers of pytest-xdist share one server then.
+With --kube-apiserver=cluster each test gets a logical cluster of its own, with =copy a copy of the one that
+the fixture `kube_prepared` has prepared. Workers of pytest-xdist share one server then.
 
 The report of a test that fails shows the requests that the server refused meanwhile.
 
@@ -79,7 +79,7 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
     if shared is not None:
         from pilothouse.testing.clusters import AttachedServer
 
-        config.stash[SERVER] = AttachedServer(*shared, tuple(flags))
+        config.stash[SERVER] = AttachedServer(shared[0], shared[1], tuple(flags))
         yield config.stash[SERVER]
     else:
         with MAKERS["thread" if where in OF_CLUSTERS else where](_flags(where, flags)) as server:

@@ -1,8 +1,8 @@
 """A store of its own in a journal that many share: own keys, own revisions, read from memory.
 
-A write is judged by what is in memory, kept in the journal, and then applied: what is acknowledged is as durable
-as the journal. The journal commits the writes of all keyspaces together. Nobody else writes the rows of a
-keyspace that is open, so their revisions need no coordination.
+A write is judged by what is in memory, kept in the journal, and then applied: what is acknowledged is as
+durable as the journal. The journal commits the writes of all keyspaces together. Nobody else writes the rows
+of a keyspace that is open, so their revisions need no coordination.
 """
 
 import asyncio
@@ -58,6 +58,7 @@ class KeyspaceStorage(MemoryStorage):
         self._given_out = 1
         self._pending: dict[str, asyncio.Future[KeyValue | None]] = {}
         self._writes: deque[_Write] = deque()
+        self._expiring: set[asyncio.Task[None]] = set()
 
     @property
     def full(self) -> bool:
@@ -226,7 +227,9 @@ class KeyspaceStorage(MemoryStorage):
 
         current = self._current.get(key)
         if self._open and current is not None and current.mod == mod:
-            asyncio.ensure_future(expired())
+            task = asyncio.ensure_future(expired())
+            self._expiring.add(task)
+            task.add_done_callback(self._expiring.discard)
 
 
 def _looked_at(future: "asyncio.Future[KeyValue | None]") -> None:

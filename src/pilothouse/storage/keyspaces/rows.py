@@ -2,8 +2,8 @@
 
 A row is named by the keyspace's prefix and its own key, as in `/keyspaces/9f2c/registry/pods/default/a`. Its
 value begins with the revisions of the key's creation and of its last write, and with its deadline. A row
-whose key was created at 0 says that a key of the base state is deleted. The row `revision` has the revision of
-the last deletion that left no row.
+whose key was created at 0 says that a key of the base state is deleted. The row `revision` has the revision
+of the last deletion that left no row.
 """
 
 import struct
