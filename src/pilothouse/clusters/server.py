@@ -17,8 +17,10 @@ from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.lifecycle import Opened
 from pilothouse.server.listener import Listener
 from pilothouse.server.request import RequestHandler
-from pilothouse.storage.backends import open_storage, upkeep
+from pilothouse.storage.backends import upkeep
 from pilothouse.storage.interface import Storage
+from pilothouse.storage.memory import MemoryStorage
+from pilothouse.storage.sqlite.backend import SqliteStorage
 
 FOLDER = "clusters"
 """The folder, in the data directory, of the store of all logical clusters."""
@@ -70,6 +72,8 @@ class ClusterServer(Server):
 
 
 def _journal(host: Host) -> Storage:
-    """The store of all logical clusters, not started. History is kept of the server's own cluster alone."""
-    options = replace(host.config.store, history=False, history_policy_file="", lease_durability="strict")
-    return open_storage(options, host.config.data.directory / FOLDER)
+    """The store of all logical clusters, not started. History is kept of the server's own cluster alone, and
+    memory taken for the keys of clusters that are in memory."""
+    if host.config.store.backend == "memory":
+        return MemoryStorage()
+    return SqliteStorage(host.config.data.directory / FOLDER, keys_in_memory=False)

@@ -49,12 +49,12 @@ class TestKeyspaceInMemory(StoreContract):
 
 class TestKeyspaceInSQLite(StoreContract):
     def make(self, directory: Path) -> Alone:
-        return Alone(SqliteStorage(directory))
+        return Alone(SqliteStorage(directory, keys_in_memory=False))
 
 
 @contextlib.asynccontextmanager
 async def journaled(directory: Path) -> AsyncIterator[SqliteStorage]:
-    journal = SqliteStorage(directory)
+    journal = SqliteStorage(directory, keys_in_memory=False)
     await journal.start()
     yield journal
     await journal.close()
