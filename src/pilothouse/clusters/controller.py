@@ -17,6 +17,7 @@ from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import decode
 
 log = Logger(__name__)
 
@@ -61,12 +62,8 @@ class ClusterController(Background):
         await self._define()
         resource = await self._served()
         cache = self._client.store.cache(resource)
-        uids = set()
-        for entry in cache.list(resource.key_prefix, None).entries:
-            obj = self._client.readers.get(NAME, "", entry.key.removeprefix(resource.key_prefix))
-            assert obj is not None
-            uids.add(obj["metadata"]["uid"])
-        await self._sweep(uids)
+        entries = cache.list(resource.key_prefix, None).entries
+        await self._sweep({decode(entry)["metadata"]["uid"] for entry in entries})
         self._client.readers.subscribe(NAME, self._changed)
 
     async def _define(self) -> None:
