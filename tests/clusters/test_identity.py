@@ -58,7 +58,9 @@ class Recorder:
         try:
             self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
             self.shown.append(name)
-            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            )
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass
@@ -160,9 +162,7 @@ async def api_service(recorder: Recorder, cluster: str) -> None:
     made = {"metadata": {"name": f"v1.{group}"}, "spec": spec}
     await recorder.rig.ok("POST", path, made, cluster=cluster)
     try:
-        await asked(
-            recorder, lambda: recorder.rig.call("GET", f"/apis/{group}/v1/things", cluster=cluster)
-        )
+        await asked(recorder, lambda: recorder.rig.call("GET", f"/apis/{group}/v1/things", cluster=cluster))
     finally:
         await recorder.rig.ok("DELETE", f"{path}/v1.{group}", cluster=cluster)
 
@@ -268,9 +268,7 @@ KUBELET, PROXY = "kube-apiserver-kubelet-client", "front-proxy-client"
         (service_proxy, ""),
     ],
 )
-async def test_a_cluster_shows_no_certificate(
-    recorders: dict[str, Recorder], way: Way, root: str
-) -> None:
+async def test_a_cluster_shows_no_certificate(recorders: dict[str, Recorder], way: Way, root: str) -> None:
     before = len(recorders[""].shown)
     await way(recorders[""], "")
     assert root in recorders[""].shown[before:]  # the root shows what it has: the recorder sees it
