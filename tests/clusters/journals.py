@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from clusters.rig import ClusterRig
 
+from pilothouse.clusters.records import RECORDS
 from pilothouse.storage.interface import Op
 from pilothouse.storage.keyspaces import rows
 
@@ -20,10 +21,13 @@ class Journal:
         self._real: Any = rig.directory.journal.txn
         self._seconds = seconds
         self.given: dict[str, list[int]] = defaultdict(list)
+        self.records: list[str] = []
+        """The UIDs of the records that were written."""
 
     async def txn(self, ops: list[Op]) -> Any:
         for uid, revision in {_of(op) for op in ops if op.key.startswith(rows.ROOT) and op.value}:
             self.given[uid].append(revision)
+        self.records += [op.key.removeprefix(RECORDS) for op in ops if op.key.startswith(RECORDS)]
         if self._seconds:
             await asyncio.sleep(self._seconds)
         return await self._real(ops)

@@ -64,10 +64,16 @@ async def test_a_waiting_request_that_is_cancelled_wakes_the_cluster_for_others(
 
 async def test_a_cluster_is_made_once(rig: ClusterRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The controller and the first requests make it at the same time."""
-    with watched(rig, monkeypatch, 0.001):
+    with watched(rig, monkeypatch, 0.001) as journal:
+        rig.directory.places["twice"] = Place("uid-of-twice")
+        provisioned = [rig.directory.provision("twice") for _ in range(3)]
+        await asyncio.gather(rig.directory.wake("twice"), *provisioned)
+        assert journal.records == ["uid-of-twice"]
+        rig.directory.forget("twice")
         await rig.ok("POST", CLUSTERS, cluster_of("once"))
         await asyncio.gather(*(rig.call("GET", "/version", cluster="once") for _ in range(10)))
-    await rig.ready("once")
+        await rig.ready("once")
+        assert len(journal.records) == 2
 
     async def account() -> Any:
         path = "/api/v1/namespaces/default/serviceaccounts/default"

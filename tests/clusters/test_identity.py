@@ -1,4 +1,4 @@
-"""A cluster reaches other servers as nobody: its users choose the addresses, and could choose this server's own."""
+"""A cluster reaches other servers as nobody: its users choose the addresses, this server's own among them."""
 
 import asyncio
 import base64
