@@ -50,6 +50,7 @@ class ClusterRig:
         intervals: Intervals = DEFAULT_INTERVALS,
         storage: Storage | None = None,
         backend: str = "memory",
+        port: int = 0,
     ) -> None:
         self.data = directory
         self.flags = flags
@@ -58,11 +59,11 @@ class ClusterRig:
         self._storage = storage
         self._identities: dict[tuple[str, str, tuple[str, ...]], Identity] = {}
         self.server: ClusterServer
-        self.port = 0
+        self.port = port
 
     async def start(self) -> None:
-        """Start on a free port."""
-        sock = socket.create_server(("127.0.0.1", 0))
+        """Start on the port that was given, or on a free one."""
+        sock = socket.create_server(("127.0.0.1", self.port))
         self.port = sock.getsockname()[1]
         config = options.parse(
             [

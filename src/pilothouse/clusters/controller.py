@@ -102,6 +102,7 @@ class ClusterController(Background):
         obj = new if new is not None else old
         assert obj is not None
         name = obj["metadata"]["name"]
+        self._directory.coming.discard(name)
         if new is not None and not new["metadata"].get("deletionTimestamp"):
             self._put(name, new)
         else:

@@ -63,6 +63,8 @@ class Directory:
 
     def __init__(self, host: Host, journal: Storage) -> None:
         self.places: dict[str, Place] = {}
+        self.coming: set[str] = set()
+        """Names of clusters whose objects are being written."""
         self.open: dict[str, LogicalCluster] = {}
         """Clusters in memory, by name."""
         self.journal = journal

@@ -24,13 +24,19 @@ class ClusterLimiter(AdmissionPlugin):
         self._most_bytes = options.most_bytes
 
     async def validate(self, a: AdmissionAttributes) -> None:
-        if self._most and len(self._directory.places) >= self._most:
-            raise errors.TooManyRequests(
-                f"the server has {len(self._directory.places)} clusters, and --clusters-max={self._most}"
-                " allows no more: delete one first"
-            )
-        if self._most_bytes and (size := await self._directory.journal.size()) >= self._most_bytes:
+        directory = self._directory
+        if self._most_bytes and (size := await directory.journal.size()) >= self._most_bytes:
             raise errors.InsufficientStorage(
                 f"the store of the clusters has {size} bytes, and --clusters-max-bytes={self._most_bytes}"
                 " allows no more clusters: delete some first"
             )
+        if self._most and len(directory.places) + len(directory.coming) >= self._most:
+            raise errors.TooManyRequests(
+                f"the server has {len(directory.places)} clusters, and --clusters-max={self._most} allows no"
+                " more: delete one first"
+            )
+        assert a.obj is not None
+        name = a.obj["metadata"]["name"]
+        if self._most and name not in directory.places:
+            directory.coming.add(name)
+            a.undo.append(lambda: directory.coming.discard(name))
