@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | token | why | history | etcd | snapshot | store | doctor | ...`,
+"""Commands: `pilothouse serve | kubeconfig | token | cluster | why | history | etcd | snapshot | ...`,
 `kube-apiserver`, and `kubectl history`."""
 
 import os
@@ -28,6 +28,8 @@ Usage:
                                  --description; --write-kubeconfig for kubelet's --bootstrap-kubeconfig).
   pilothouse token list | delete ID...
                                  Look after tokens (all: --kubeconfig or --data-dir of a server that runs).
+  pilothouse cluster list | create | copy | snapshot | suspend | wake | delete | kubeconfig | use | export
+                                 Look after the logical clusters of a server (serve --clusters), and switch between them.
   pilothouse why [AUDIT-ID] [flags]
                                  Say why a request was answered as it was; its ID is in the header Audit-Id of the answer.
                                  Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,
