@@ -107,10 +107,19 @@ class ClusterController(Background):
             self._put(name, new)
         else:
             self._directory.forget(name)
-        if new is not None:
+        if new is not None and not self._is_settled(new):
             self._queue.add(name)
         if old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
             self._removals.add(old["metadata"]["uid"])
+
+    def _is_settled(self, obj: Object) -> bool:
+        """Whether there is nothing to do for an object: a start has thousands of them."""
+        metadata, status = obj["metadata"], obj.get("status") or {}
+        if metadata.get("deletionTimestamp") or FINALIZER not in metadata.get("finalizers", ()):
+            return False
+        ready: Object = next(iter(status.get("conditions") or ()), {})
+        seen = ready.get("observedGeneration") == metadata.get("generation", 1)
+        return seen and ready["status"] == "True" and status["url"] == self._directory.url_of(metadata["name"])
 
     def _put(self, name: str, obj: Object) -> None:
         """Note what an object says; a cluster keeps its place while it is the same."""
