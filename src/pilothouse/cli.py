@@ -30,6 +30,8 @@ Usage:
                                  Look after tokens (all: --kubeconfig or --data-dir of a server that runs).
   pilothouse cluster list | create | copy | snapshot | suspend | wake | delete | kubeconfig | use | export
                                  Look after the logical clusters of a server (serve --clusters), and switch between them.
+  pilothouse envtest -- COMMAND  Run a test suite with a logical cluster of its own (KUBECONFIG, USE_EXISTING_CLUSTER), in a
+                                 server that suites share.
   pilothouse why [AUDIT-ID] [flags]
                                  Say why a request was answered as it was; its ID is in the header Audit-Id of the answer.
                                  Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,

@@ -49,9 +49,7 @@ async def test_kubectl_has_columns(rig: ClusterRig) -> None:
     assert table["rows"][0]["cells"][:2] == ["columns", "True"]
 
 
-@pytest.mark.parametrize(
-    "name", ["a.b", "x" * 64, "1.2.3.4", "-a", "a_b", "A"], ids=lambda name: name[:8]
-)
+@pytest.mark.parametrize("name", ["a.b", "x" * 64, "1.2.3.4", "-a", "a_b", "A"], ids=lambda name: name[:8])
 async def test_a_name_is_a_dns_label(rig: ClusterRig, name: str) -> None:
     answer = await rig.call("POST", CLUSTERS, cluster_of(name))
     assert answer.status == 422
@@ -77,7 +75,9 @@ async def test_limits_are_kept_and_can_be_changed(rig: ClusterRig) -> None:
     assert answer.status >= 500
     assert "limit of 230 objects" in answer.body["message"]
     assert rig.open("limited").storage.count == 230
-    assert (await rig.call("PUT", f"{MAPS}/m0", {"metadata": {"name": "m0"}}, cluster="limited")).status == 200
+    assert (
+        await rig.call("PUT", f"{MAPS}/m0", {"metadata": {"name": "m0"}}, cluster="limited")
+    ).status == 200
     assert (await rig.call("DELETE", f"{MAPS}/m0", cluster="limited")).status == 200
     assert (await _map(rig, "limited", "again", "x")).status == 201
     await rig.ok("PATCH", f"{CLUSTERS}/limited", {"spec": {"limits": {"objects": 1000}}}, **MERGE)

@@ -119,7 +119,9 @@ class ClusterController(Background):
             return False
         ready: Object = next(iter(status.get("conditions") or ()), {})
         seen = ready.get("observedGeneration") == metadata.get("generation", 1)
-        return seen and ready["status"] == "True" and status["url"] == self._directory.url_of(metadata["name"])
+        return (
+            seen and ready["status"] == "True" and status["url"] == self._directory.url_of(metadata["name"])
+        )
 
     def _put(self, name: str, obj: Object) -> None:
         """Note what an object says; a cluster keeps its place while it is the same."""

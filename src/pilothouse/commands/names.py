@@ -4,6 +4,7 @@ COMMANDS = (
     "kubeconfig",
     "token",
     "cluster",
+    "envtest",
     "why",
     "history",
     "blame",
