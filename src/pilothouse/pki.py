@@ -157,11 +157,6 @@ def _new_rsa_key() -> "rsa.RSAPrivateKey":
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def new_token_key() -> bytes:
-    """A private key of service account tokens (ES256), in PEM."""
-    return key_pem(_new_key())
-
-
 def _name(common: str, organizations: Sequence[str] = (), unit: str = "") -> "x509.Name":
     from cryptography import x509
     from cryptography.x509.oid import NameOID
@@ -258,9 +253,7 @@ def serving_hosts(config: Config) -> list[str]:
         "kubernetes.default.svc",
         "kubernetes.default.svc.cluster.local",
     ]
-    outside = [serving.external_hostname] if serving.external_hostname else []
-    if config.clusters.clusters_domain:
-        outside.append(f"*.{config.clusters.clusters_domain}")
+    outside = [name for name in (serving.external_hostname, config.clusters.wildcard) if name]
     hosts = ["localhost", *names, socket.gethostname(), *outside, "127.0.0.1", "::1", *service, *own]
     return list(dict.fromkeys(hosts))
 
@@ -597,8 +590,7 @@ def admin_kubeconfig(
 def issued_kubeconfig(
     files: Files, server: str, user: str, groups: Sequence[str] = (), seconds: float = LEAF_DAYS * 86400
 ) -> bytes:
-    """A kubeconfig with a new client certificate of the data directory's CA;
-    OSError when the CA cannot be read."""
+    """A kubeconfig with a new client certificate of the data directory's CA; OSError when it has none."""
     authority = CertificateAuthority.load(
         pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key), datetime.timedelta(0)
     )

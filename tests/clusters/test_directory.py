@@ -12,7 +12,7 @@ from eventually import aeventually
 
 from pilothouse import errors
 from pilothouse.clusters import fresh
-from pilothouse.clusters.directory import Place, SourceMissing
+from pilothouse.clusters.directory import ClusterPlace, SourceMissing
 from pilothouse.clusters.janitor import Janitor
 
 pytestmark = pytest.mark.usefixtures("runner")
@@ -65,7 +65,7 @@ async def test_a_waiting_request_that_is_cancelled_wakes_the_cluster_for_others(
 async def test_a_cluster_is_made_once(rig: ClusterRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The controller and the first requests make it at the same time."""
     with watched(rig, monkeypatch, 0.001) as journal:
-        rig.directory.places["twice"] = Place("uid-of-twice")
+        rig.directory.places["twice"] = ClusterPlace("uid-of-twice")
         provisioned = [rig.directory.provision("twice") for _ in range(3)]
         await asyncio.gather(rig.directory.wake("twice"), *provisioned)
         assert journal.records == ["uid-of-twice"]
@@ -359,7 +359,7 @@ async def test_a_place_that_changed_hands_is_not_opened(rig: ClusterRig) -> None
     await suspended(rig, "hands")
     waking = asyncio.create_task(rig.directory.wake("hands"))
     await asyncio.sleep(0)
-    rig.directory.places["hands"] = Place("another-uid")
+    rig.directory.places["hands"] = ClusterPlace("another-uid")
     with pytest.raises(errors.NotFound):
         await waking
     assert "hands" not in rig.directory.open

@@ -30,7 +30,7 @@ with urllib.request.urlopen(url, context=context) as answer:
     print(*(one["metadata"]["name"] for one in json.load(answer)["items"]))
 print(url, os.environ["USE_EXISTING_CLUSTER"])
 """
-"""Creates the namespace that it is told, tells of that by a file, waits for the files of others, and lists."""
+"""Creates the namespace that it is told, tells of that by a file, waits for other files, and lists."""
 
 
 def started(folder: pathlib.Path, *command: str) -> "subprocess.Popen[str]":
@@ -76,6 +76,6 @@ def test_faults_are_told(arguments: list[str], why: str) -> None:
 
 def test_a_server_that_does_not_start_says_why(tmp_path: pathlib.Path) -> None:
     (tmp_path / "ca.crt").mkdir()
-    with pytest.raises(OSError, match="did not start: .*ca.crt"), envtest.SharedServer(tmp_path).used():
+    with pytest.raises(OSError, match=r"did not start: .*ca\.crt"), envtest.SharedServer(tmp_path).used():
         pass
     assert not os.path.exists(tmp_path / "pid")

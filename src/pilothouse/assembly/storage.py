@@ -19,13 +19,13 @@ from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.store import Store
 from pilothouse.reload import Followed, Reloads
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.kms.provider import KMS
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import KeyValue, Storage, Unavailable
-from pilothouse.storage.keyspaces.base import EMPTY, BaseState
 from pilothouse.storage.metered import MeteredStorage
 from pilothouse.storage.metrics import StorageMetrics, WatchCacheMetrics
 from pilothouse.storage.watchcache import RETRY, Cacher

@@ -9,7 +9,7 @@ from pilothouse.api.changes.patch import copy
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
 from pilothouse.clusters.definition import DEFINITION, FINALIZER, GROUP, NAME, PLURAL, VERSION
-from pilothouse.clusters.directory import Directory, Place, SourceMissing
+from pilothouse.clusters.directory import ClusterPlace, Directory, SourceMissing
 from pilothouse.clusters.limiter import ClusterLimiter
 from pilothouse.configuration.sections.clusters import ClusterOptions
 from pilothouse.controllers.queue import WorkQueue
@@ -131,7 +131,7 @@ class ClusterController(Background):
         known = self._directory.places.get(name)
         if known is None or known.uid != obj["metadata"]["uid"]:
             self._directory.forget(name)
-            known = Place(obj["metadata"]["uid"])
+            known = ClusterPlace(obj["metadata"]["uid"])
             self._directory.places[name] = known
         known.copy_of = spec.get("copyOf", "")
         known.suspend = bool(spec.get("suspend"))

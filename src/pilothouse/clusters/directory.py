@@ -14,6 +14,7 @@ from pilothouse.api import meta
 from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.host import Host
 from pilothouse.assembly.storage import Registry
+from pilothouse.authn.keys import new_private
 from pilothouse.clusters import fresh
 from pilothouse.clusters.definition import GROUP, PLURAL
 from pilothouse.clusters.guest import GuestHost, guest, guest_config
@@ -21,11 +22,10 @@ from pilothouse.clusters.logical import LogicalCluster
 from pilothouse.clusters.records import ClusterRecord, Records
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
-from pilothouse.pki import new_token_key
+from pilothouse.storage.base_state import BaseState
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.keys import ROOT
-from pilothouse.storage.keyspaces.base import BaseState
-from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage, Limits
+from pilothouse.storage.keyspaces.keyspace import KeyspaceLimits, KeyspaceStorage
 
 log = Logger(__name__)
 
@@ -38,13 +38,13 @@ IDENTITY = f"{ROOT}namespaces/kube-system"
 
 
 @dataclass(slots=True)
-class Place:
+class ClusterPlace:
     """A name: the UID of its cluster, and what its object says."""
 
     uid: str
     copy_of: str = ""
     suspend: bool = False
-    limits: Limits = field(default_factory=Limits)
+    limits: KeyspaceLimits = field(default_factory=KeyspaceLimits)
 
 
 NO_SOURCE = "the cluster cannot be made: what it is a copy of is missing"
@@ -62,7 +62,7 @@ class Directory:
     """
 
     def __init__(self, host: Host, journal: Storage) -> None:
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, ClusterPlace] = {}
         self.coming: set[str] = set()
         """Names of clusters whose objects are being written."""
         self.open: dict[str, LogicalCluster] = {}
@@ -133,7 +133,7 @@ class Directory:
         task.add_done_callback(lambda _: self._closing.pop(known.uid))
         return task
 
-    def _place(self, name: str) -> Place:
+    def _place(self, name: str) -> ClusterPlace:
         place = self.places.get(name)
         if place is None:
             raise errors.not_found(GROUP, PLURAL, name)
@@ -151,13 +151,13 @@ class Directory:
                 await asyncio.wait([closing])
             yield
 
-    async def _open(self, name: str, place: Place) -> LogicalCluster:
+    async def _open(self, name: str, place: ClusterPlace) -> LogicalCluster:
         async with self._room:
             await self.provision(name)
             async with self._alone(place.uid):
                 return await self._opened(name, place)
 
-    async def _opened(self, name: str, place: Place) -> LogicalCluster:
+    async def _opened(self, name: str, place: ClusterPlace) -> LogicalCluster:
         record = await self._recorded(name, place)
         base = await self.records.base(record.base)
         storage = KeyspaceStorage(self.journal, place.uid, base, place.limits)
@@ -195,7 +195,7 @@ class Directory:
         async with self._alone(place.uid):
             await self._recorded(name, place)
 
-    async def _recorded(self, name: str, place: Place) -> ClusterRecord:
+    async def _recorded(self, name: str, place: ClusterPlace) -> ClusterRecord:
         """The record of a cluster, made when it is missing."""
         if self.places.get(name) is not place:
             raise errors.not_found(GROUP, PLURAL, name)
@@ -205,7 +205,7 @@ class Directory:
                 base, filled = await self._copied(place.copy_of)
             else:
                 base, filled, _ = await self._fresh_base()
-            record = ClusterRecord(base=base, filled=filled, key=new_token_key())
+            record = ClusterRecord(base=base, filled=filled, key=new_private())
             await self.records.write(place.uid, record)
         return record
 
@@ -228,7 +228,7 @@ class Directory:
         if name:
             return name, self._digest, await self.records.base(name)
         begun, storage = time.monotonic(), fresh.empty_storage()
-        pairs, revision = await fresh.made(self._guest("", storage, new_token_key()), storage, self._port)
+        pairs, revision = await fresh.made(self._guest("", storage, new_private()), storage, self._port)
         name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
         log.info(
             "The objects of a fresh cluster were made", objects=len(pairs), seconds=time.monotonic() - begun

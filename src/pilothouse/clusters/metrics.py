@@ -1,13 +1,16 @@
 """The metrics of logical clusters, in those of the server."""
 
+from collections.abc import Callable
+
 from pilothouse.clusters.directory import Directory
+from pilothouse.clusters.logical import LogicalCluster
 from pilothouse.metrics.instruments import Gauge, Group, Labels
 
 
 class ClusterMetrics(Group):
     """How many clusters there are, and how much each of those in memory holds and does."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory | None = None) -> None:
         self._directory = directory
         self._clusters = Gauge(
             "pilothouse_clusters",
@@ -15,26 +18,33 @@ class ClusterMetrics(Group):
             ("state",),
             self._states,
         )
-        label = ("cluster",)
-        self._requests = Gauge(
-            "pilothouse_cluster_requests",
-            "[ALPHA] Requests that a logical cluster has answered since it came into memory.",
-            label,
-            lambda: {(one.name,): one.requests for one in directory.open.values()},
+        self._requests = self._gauge(
+            "requests", "Requests that a logical cluster has had since it came into memory.", _requests
         )
-        self._objects = Gauge(
-            "pilothouse_cluster_objects",
-            "[ALPHA] Objects of a logical cluster in memory.",
-            label,
-            lambda: {(one.name,): one.storage.count for one in directory.open.values()},
-        )
-        self._bytes = Gauge(
-            "pilothouse_cluster_bytes",
-            "[ALPHA] Bytes of the objects of a logical cluster in memory.",
-            label,
-            lambda: {(one.name,): one.storage.held for one in directory.open.values()},
-        )
+        self._objects = self._gauge("objects", "Objects of a logical cluster in memory.", _objects)
+        self._bytes = self._gauge("bytes", "Bytes of the objects of a logical cluster in memory.", _bytes)
+
+    def _gauge(self, name: str, text: str, value: Callable[[LogicalCluster], float]) -> Gauge:
+        def values() -> dict[Labels, float]:
+            found = self._directory.open if self._directory is not None else {}
+            return {(one.name,): value(one) for one in found.values()}
+
+        return Gauge(f"pilothouse_cluster_{name}", f"[ALPHA] {text}", ("cluster",), values)
 
     def _states(self) -> dict[Labels, float]:
+        if self._directory is None:
+            return {}
         awake = len(self._directory.open)
         return {("awake",): awake, ("suspended",): len(self._directory.places) - awake}
+
+
+def _requests(one: LogicalCluster) -> float:
+    return one.requests
+
+
+def _objects(one: LogicalCluster) -> float:
+    return one.storage.count
+
+
+def _bytes(one: LogicalCluster) -> float:
+    return one.storage.held

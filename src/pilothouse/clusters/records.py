@@ -13,9 +13,9 @@ from weakref import WeakValueDictionary
 
 import orjson
 
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import KeyValue, Op, Storage
 from pilothouse.storage.keyspaces import rows
-from pilothouse.storage.keyspaces.base import EMPTY, BaseState
 
 RECORDS, BASES = "/clusters/", "/bases/"
 STEP = 1000

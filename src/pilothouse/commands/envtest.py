@@ -1,4 +1,4 @@
-"""`pilothouse envtest`: runs a test suite with a logical cluster of its own, in a server that suites share."""
+"""`pilothouse envtest`: runs a suite with a logical cluster of its own, in a server that suites share."""
 
 import contextlib
 import datetime
@@ -96,8 +96,8 @@ def _kubeconfig(api: Api, folder: Path, name: str) -> bytes:
 
 
 class SharedServer:
-    """The server of a folder. Those who use it hold a lock on the file `users`; who finds nobody else at the end
-    stops it."""
+    """The server of a folder. Each suite that uses it holds a lock on the file `users`.
+    One that finds no other at its end stops the server."""
 
     def __init__(self, folder: Path, *, keep: bool = False) -> None:
         self._folder = folder

@@ -10,7 +10,7 @@ from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
 from pilothouse.storage._entry import Entry
-from pilothouse.storage.keyspaces.base import EMPTY, BaseState
+from pilothouse.storage.base_state import EMPTY, BaseState
 
 REMEMBERED = 8192
 REMEMBERED_BYTES = 4 * 1024 * 1024
@@ -116,9 +116,9 @@ class CachedReaders:
         new: Entry | None,
         old: Entry | None,
     ) -> None:
-        key = new.key if new is not None else old.key if old is not None else ""
+        key, shared = new.key if new is not None else old.key if old is not None else "", self._base.revision
         callback(
             key,
-            self._told(new) if new is not None else None,
-            self._told(old) if old is not None else None,
+            None if new is None else decode(new) if new.rev > shared else self._told(new),
+            None if old is None else decode(old) if old.rev > shared else self._told(old),
         )

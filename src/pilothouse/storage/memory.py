@@ -3,7 +3,7 @@
 import asyncio
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pilothouse.api.json import compact
@@ -181,14 +181,12 @@ class MemoryStorage:
         if op.expect is not None and op.expect != (current.mod if current else 0):
             raise RevisionConflict(op.key, current)
 
-    def _commit(self, ops: Sequence[Op]) -> list[StorageEvent]:
-        """Apply checked writes under one new revision and tell the watchers."""
-        return self._apply(self._revision + 1, [(op, self._expiry.deadline(op.ttl)) for op in ops])
-
-    def _apply(self, revision: int, writes: Iterable[tuple[Op, int]]) -> list[StorageEvent]:
-        """Apply writes, each with its deadline, under a revision and tell the watchers."""
+    def _commit(self, ops: Sequence[Op], revision: int = 0, leases: Sequence[int] = ()) -> list[StorageEvent]:
+        """Apply checked writes under one new revision and tell the watchers; the revision and the deadlines
+        may have been chosen before."""
+        revision = revision or self._revision + 1
         events = []
-        for op, lease in writes:
+        for at, op in enumerate(ops):
             prev = self._current.get(op.key)
             if op.value is None:
                 if prev is None:
@@ -197,6 +195,7 @@ class MemoryStorage:
                 del self._current[op.key]
                 del self._keys[bisect_left(self._keys, op.key)]
             else:
+                lease = leases[at] if leases else self._expiry.deadline(op.ttl) if op.ttl else 0
                 value = compact(op.value)
                 kv = KeyValue(op.key, value, revision, prev.create if prev else revision, lease)
                 self._current[op.key] = kv

@@ -15,6 +15,7 @@ from pilothouse.storage._intake import Intake
 from pilothouse.storage._objects import Listing
 from pilothouse.storage._watchcache import ResourceCache
 from pilothouse.storage._watchers import Watcher
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import (
     Compacted,
     KeyValue,
@@ -25,7 +26,6 @@ from pilothouse.storage.interface import (
     UnreadableError,
 )
 from pilothouse.storage.keys import ROOT
-from pilothouse.storage.keyspaces.base import EMPTY, BaseState
 from pilothouse.waiting import in_task
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from storage.contract import StoreContract
 
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import (
     Full,
     KeyExists,
@@ -18,8 +19,7 @@ from pilothouse.storage.interface import (
     Storage,
     Unavailable,
 )
-from pilothouse.storage.keyspaces.base import EMPTY, BaseState
-from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage, Limits
+from pilothouse.storage.keyspaces.keyspace import KeyspaceLimits, KeyspaceStorage
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
@@ -149,7 +149,7 @@ async def test_nothing_is_applied_that_the_journal_refuses(runner: asyncio.Runne
 
 async def test_limits(runner: asyncio.Runner, tmp_path: Path) -> None:
     async with journaled(tmp_path) as journal:
-        store = await opened(journal, "one", BASE, Limits(keys=3, bytes=10))
+        store = await opened(journal, "one", BASE, KeyspaceLimits(keys=3, bytes=10))
         made = await store.create(P + "c", b"3")
         with pytest.raises(Full, match="3 objects"):
             await store.create(P + "d", b"3")

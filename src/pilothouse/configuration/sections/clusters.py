@@ -29,6 +29,11 @@ class ClusterOptions(Section):
     # fmt: on
 
     @property
+    def wildcard(self) -> str:
+        """The name by which a certificate is good for all clusters of the domain, "" without one."""
+        return f"*.{self.clusters_domain}" if self.clusters_domain else ""
+
+    @property
     def most_bytes(self) -> int:
         """The size from which on no cluster is created, 0 for none."""
         return bytes_of("clusters-max-bytes", self.clusters_max_bytes)[0]

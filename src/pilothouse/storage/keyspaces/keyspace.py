@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import Full, KeyExists, KeyValue, Op, RevisionConflict, Storage, Unavailable
 from pilothouse.storage.keyspaces import rows
-from pilothouse.storage.keyspaces.base import EMPTY, BaseState
 from pilothouse.storage.memory import MemoryStorage
 
 
 @dataclass(slots=True)
-class Limits:
+class KeyspaceLimits:
     """The most that a keyspace may hold; 0 is no limit."""
 
     keys: int = 0
@@ -30,7 +30,7 @@ class Limits:
 class _Write:
     """A write on its way through the journal: what is applied afterwards, under which revisions."""
 
-    steps: list[tuple[int, list[tuple[Op, int]]]]
+    steps: list[tuple[int, list[Op], list[int]]]
     future: "asyncio.Future[KeyValue | None]"
     kept: bool = False
     error: BaseException | None = None
@@ -45,12 +45,12 @@ class KeyspaceStorage(MemoryStorage):
         journal: Storage,
         name: str,
         base: BaseState = EMPTY,
-        limits: Limits | None = None,
+        limits: KeyspaceLimits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(clock)
         self.base = base
-        self.limits = limits or Limits()
+        self.limits = limits or KeyspaceLimits()
         self.held = 0
         """Bytes of the current values."""
         self.journal = journal
@@ -162,12 +162,12 @@ class KeyspaceStorage(MemoryStorage):
 
     def _begun(self, ops: Sequence[Op], last: bytes | None) -> _Write:
         """Hand a write to the journal, under the next revisions."""
-        steps: list[tuple[int, list[tuple[Op, int]]]] = []
+        steps: list[tuple[int, list[Op], list[int]]] = []
         if last is not None:
             self._given_out += 1
-            steps.append((self._given_out, [(Op(ops[0].key, last), 0)]))
+            steps.append((self._given_out, [Op(ops[0].key, last)], [0]))
         self._given_out += 1
-        steps.append((self._given_out, [(op, self._expiry.deadline(op.ttl)) for op in ops]))
+        steps.append((self._given_out, list(ops), [self._expiry.deadline(op.ttl) for op in ops]))
         future: asyncio.Future[KeyValue | None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_looked_at)
         write = _Write(steps, future, keys=frozenset(op.key for op in ops))
@@ -178,10 +178,10 @@ class KeyspaceStorage(MemoryStorage):
         keeping.add_done_callback(lambda done: self._kept(write, done))
         return write
 
-    def _rows(self, revision: int, writes: list[tuple[Op, int]]) -> list[Op]:
+    def _rows(self, revision: int, ops: list[Op], leases: list[int]) -> list[Op]:
         """The writes of the journal for one of this keyspace."""
         out, gone = [], False
-        for op, lease in writes:
+        for op, lease in zip(ops, leases, strict=True):
             key = self._prefix + op.key
             current = self._current.get(op.key)
             if op.value is not None:
@@ -211,11 +211,11 @@ class KeyspaceStorage(MemoryStorage):
             write.future.set_exception(Unavailable("the store is closed") if cancelled else write.error)
             return
         result = None
-        for revision, writes in write.steps:
-            for op, _ in writes:
+        for revision, ops, leases in write.steps:
+            for op in ops:
                 current = self._current.get(op.key)
                 self.held += (len(op.value) if op.value else 0) - (len(current.value) if current else 0)
-            result = self._apply(revision, writes)[-1].kv
+            result = self._commit(ops, revision, leases)[-1].kv
         write.future.set_result(result)
 
     def _expire(self, key: str, mod: int) -> None:
