@@ -45,7 +45,7 @@ class Router:
             return self._own.admit(request)
         known = self._directory.open.get(name)
         if known is not None:
-            return known.admit(request)
+            return _charged(known.admit(request), request, name)
         return self._woken_admission(name, request)
 
     def _name(self, request: Request) -> str:
@@ -83,7 +83,7 @@ class Router:
         cluster = await self._wake(name)
         if isinstance(cluster, Response):
             return cluster
-        answer = cluster.admit(request)
+        answer = _charged(cluster.admit(request), request, name)
         return answer if answer is None or isinstance(answer, Response) else await answer
 
     async def _wake(self, name: str) -> LogicalCluster | Response:
@@ -94,6 +94,27 @@ class Router:
         except StorageError as error:
             log.warning("A cluster cannot be woken", cluster=name, err=error)
             return _refused(errors.internal(str(error)))
+        except Exception as error:
+            log.exception("A cluster cannot be opened", cluster=name)
+            return _refused(errors.internal(type(error).__name__))
+
+
+def _charged(
+    answer: Response | Awaitable[Response | None] | None, request: Request, name: str
+) -> Response | Awaitable[Response | None] | None:
+    """Have a cluster pay for the memory of long bodies, whichever of its users sends them: those of other
+    clusters may have the same names, and one cluster may have many."""
+
+    async def later(waiting: Awaitable[Response | None]) -> Response | None:
+        refusal = await waiting
+        _charged(refusal, request, name)
+        return refusal
+
+    if answer is not None and not isinstance(answer, Response):
+        return later(answer)
+    if answer is None and request.caller:
+        request.caller = f"cluster {name}"
+    return answer
 
 
 def _refused(error: errors.StatusError) -> Response:

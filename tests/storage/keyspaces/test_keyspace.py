@@ -160,6 +160,20 @@ async def test_limits(runner: asyncio.Runner, tmp_path: Path) -> None:
         assert store.held == 2 and store.count == 3
 
 
+async def test_limits_count_writes_that_are_on_their_way(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async with journaled(tmp_path) as journal:
+        for limits in (Limits(keys=5), Limits(bytes=5)):
+            store = await opened(journal, f"{limits}", EMPTY, limits)
+            writes = [store.create(f"{P}{number}", b"x") for number in range(20)]
+            refused = [one for one in await asyncio.gather(*writes, return_exceptions=True) if one]
+            assert sum(isinstance(one, Full) for one in refused) == 15
+            assert store.count == store.held == 5
+            [kv] = (await store.range(P, limit=1)).items
+            await store.delete(kv.key, kv.mod)
+            await store.create(P + "again", b"x")
+            await store.close()
+
+
 async def test_keys_expire(virtual: Any, runner: asyncio.Runner) -> None:
     journal = MemoryStorage()
     await journal.start()

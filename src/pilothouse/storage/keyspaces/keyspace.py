@@ -35,6 +35,8 @@ class _Write:
     kept: bool = False
     error: BaseException | None = None
     keys: frozenset[str] = field(default=frozenset())
+    room: tuple[int, int] = (0, 0)
+    """The keys and the bytes that it adds."""
 
 
 class KeyspaceStorage(MemoryStorage):
@@ -58,6 +60,8 @@ class KeyspaceStorage(MemoryStorage):
         self._given_out = 1
         self._pending: dict[str, asyncio.Future[KeyValue | None]] = {}
         self._writes: deque[_Write] = deque()
+        self._coming_keys = self._coming_bytes = 0
+        """What writes add that are on their way."""
         self._expiring: set[asyncio.Task[None]] = set()
 
     @property
@@ -134,8 +138,8 @@ class KeyspaceStorage(MemoryStorage):
         ops = [op for op in ops if op.value is not None or op.key in self._current]
         if not ops:
             return KeyValue("", b"", self._revision)
-        self._check_room(ops)
-        write = self._begun(ops, last)
+        room = self._check_room(ops)
+        write = self._begun(ops, last, room)
         done = await asyncio.shield(write.future)
         assert done is not None
         return done
@@ -147,20 +151,21 @@ class KeyspaceStorage(MemoryStorage):
                 raise KeyExists(current)
             raise RevisionConflict(op.key, current)
 
-    def _check_room(self, ops: Sequence[Op]) -> None:
-        """Raise Full for a write that exceeds the limits; one that makes less of it is accepted."""
+    def _check_room(self, ops: Sequence[Op]) -> tuple[int, int]:
+        """The keys and the bytes that a write adds; Full when it exceeds the limits with those on their way."""
         keys = size = 0
         for op in ops:
             current = self._current.get(op.key)
             keys += (op.value is not None) - (current is not None)
             size += (len(op.value) if op.value else 0) - (len(current.value) if current else 0)
         limits = self.limits
-        if limits.keys and keys > 0 and len(self._current) + keys > limits.keys:
+        if limits.keys and keys > 0 and len(self._current) + self._coming_keys + keys > limits.keys:
             raise Full(f"the cluster has reached its limit of {limits.keys} objects, delete some first")
-        if limits.bytes and size > 0 and self.held + size > limits.bytes:
+        if limits.bytes and size > 0 and self.held + self._coming_bytes + size > limits.bytes:
             raise Full(f"the cluster has reached its limit of {limits.bytes} bytes, delete objects first")
+        return max(0, keys), max(0, size)
 
-    def _begun(self, ops: Sequence[Op], last: bytes | None) -> _Write:
+    def _begun(self, ops: Sequence[Op], last: bytes | None, room: tuple[int, int]) -> _Write:
         """Hand a write to the journal, under the next revisions."""
         steps: list[tuple[int, list[Op], list[int]]] = []
         if last is not None:
@@ -170,7 +175,9 @@ class KeyspaceStorage(MemoryStorage):
         steps.append((self._given_out, list(ops), [self._expiry.deadline(op.ttl) for op in ops]))
         future: asyncio.Future[KeyValue | None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_looked_at)
-        write = _Write(steps, future, keys=frozenset(op.key for op in ops))
+        write = _Write(steps, future, keys=frozenset(op.key for op in ops), room=room)
+        self._coming_keys += room[0]
+        self._coming_bytes += room[1]
         for key in write.keys:
             self._pending[key] = future
         self._writes.append(write)
@@ -206,6 +213,8 @@ class KeyspaceStorage(MemoryStorage):
     def _finish(self, write: _Write) -> None:
         for key in write.keys:
             del self._pending[key]
+        self._coming_keys -= write.room[0]
+        self._coming_bytes -= write.room[1]
         if write.error is not None:
             cancelled = isinstance(write.error, asyncio.CancelledError)
             write.future.set_exception(Unavailable("the store is closed") if cancelled else write.error)
