@@ -2,19 +2,29 @@
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Iterable
 
 from pilothouse.api import meta
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
-from pilothouse.clusters.definition import DEFINITION, FINALIZER, GROUP, NAME, PLURAL, VERSION
+from pilothouse.clusters.definition import (
+    DEFINITION,
+    FINALIZER,
+    GROUP,
+    NAME,
+    PLURAL,
+    VERSION,
+    condition,
+)
 from pilothouse.clusters.directory import Directory, Place, SourceMissing
+from pilothouse.clusters.kubeconfig import ClusterKubeconfigs
 from pilothouse.clusters.limiter import ClusterLimiter
 from pilothouse.configuration.sections.clusters import ClusterOptions
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
+from pilothouse.pki import Files
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
@@ -30,10 +40,11 @@ READY = "Ready"
 class ClusterController(Background):
     """Follows the objects of the server's own cluster, and keeps the directory's places."""
 
-    def __init__(self, client: Client, directory: Directory) -> None:
+    def __init__(self, client: Client, directory: Directory, files: Files) -> None:
         self._client = client
         self._directory = directory
         self._queue = WorkQueue("clusters", self._sync, metrics=client.metrics)
+        self._kubeconfigs = ClusterKubeconfigs(client, files, self._queue.add)
         self._removals = WorkQueue("cluster-removals", directory.remove, metrics=client.metrics)
         """The UIDs of clusters whose objects have gone; most have been removed before."""
         self._task: asyncio.Task[None] | None = None
@@ -55,6 +66,7 @@ class ClusterController(Background):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self._kubeconfigs.close()
         await self._queue.close()
         await self._removals.close()
 
@@ -144,6 +156,7 @@ class ClusterController(Background):
         metadata = obj["metadata"]
         if metadata.get("deletionTimestamp"):
             if FINALIZER in metadata.get("finalizers", ()):
+                await self._kubeconfigs.sync(obj, "", None)
                 await self._directory.remove(metadata["uid"])
                 await self._client.change_metadata(resource, "", name, _without_finalizer, metadata["uid"])
             return None
@@ -154,35 +167,41 @@ class ClusterController(Background):
         except SourceMissing:
             source = obj["spec"]["copyOf"]
             message = f'there is no cluster "{source}" of which a copy can be made'
-            await self._tell(resource, obj, "False", "SourceNotFound", message)
+            await self._tell(resource, obj, [condition(READY, "False", "SourceNotFound", message)])
             return 5.0
-        await self._tell(resource, obj, "True", "Served", "requests are answered")
-        return None
+        place = (obj.get("spec") or {}).get("kubeconfigSecret")
+        later, written = await self._kubeconfigs.sync(obj, self._directory.url_of(name), place)
+        conditions = [condition(READY, "True", "Served", "requests are answered")]
+        conditions += [written] if written is not None else []
+        kept = place if written is not None and written["status"] == "True" else None
+        await self._tell(resource, obj, conditions, kubeconfigSecret=kept)
+        return later
 
-    async def _tell(self, resource: Resource, obj: Object, status: str, reason: str, message: str) -> None:
-        """Write the status where it differs."""
-        metadata = obj["metadata"]
-        name, generation = metadata["name"], metadata.get("generation", 1)
-        condition: dict[str, Any] = {
-            "type": READY,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "observedGeneration": generation,
-        }
-        known = obj.get("status") or {}
-        before: Object = next(iter(known.get("conditions") or ()), {})
-        same = {member: before.get(member) for member in condition} == condition
-        if same and known.get("url") == self._directory.url_of(name):
+    async def _tell(
+        self, resource: Resource, obj: Object, conditions: Iterable[Object], **members: Object | None
+    ) -> None:
+        """Write the status where it differs; a member that is None is removed."""
+        metadata, known = obj["metadata"], obj.get("status") or {}
+        before = {one["type"]: one for one in known.get("conditions") or ()}
+        content: Object = {"url": self._directory.url_of(metadata["name"]), **members}
+        content["conditions"] = [
+            _settled(one, before.get(one["type"], {}), metadata.get("generation", 1)) for one in conditions
+        ]
+        if all(known.get(member) == value for member, value in content.items()):
             return
-        kept = before.get("lastTransitionTime") if before.get("status") == status else None
-        condition["lastTransitionTime"] = kept or meta.now()
-        content = {"url": self._directory.url_of(name), "conditions": [condition]}
 
         def edit(live: Object) -> None:
-            live["status"] = (live.get("status") or {}) | content
+            status = (live.get("status") or {}) | content
+            live["status"] = {member: value for member, value in status.items() if value is not None}
 
-        await self._client.change(resource, "", name, edit, "status", uid=metadata["uid"])
+        await self._client.change(resource, "", metadata["name"], edit, "status", uid=metadata["uid"])
+
+
+def _settled(condition: Object, before: Object, generation: int) -> Object:
+    """A condition as it is written: its time is that of the last change of its status."""
+    same = before.get("status") == condition["status"]
+    since = before["lastTransitionTime"] if same else meta.now()
+    return {**condition, "observedGeneration": generation, "lastTransitionTime": since}
 
 
 def _with_finalizer(obj: Object) -> None:

@@ -15,6 +15,8 @@ _QUANTITY = {
     "pattern": r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$",
 }
 
+_NAME: Object = {"type": "string", "minLength": 1, "maxLength": 253}
+
 _SPEC: Object = {
     "type": "object",
     "default": {},
@@ -27,6 +29,12 @@ _SPEC: Object = {
         "suspend": {
             "type": "boolean",
             "description": "Have the cluster leave memory when no request is open. The next one wakes it.",
+        },
+        "kubeconfigSecret": {
+            "type": "object",
+            "description": "Where the server keeps a kubeconfig of the cluster's administrator.",
+            "required": ["namespace", "name"],
+            "properties": {"namespace": _NAME, "name": _NAME},
         },
         "limits": {
             "type": "object",
@@ -59,6 +67,7 @@ _STATUS: Object = {
     "type": "object",
     "properties": {
         "url": {"type": "string", "description": "Where clients reach the cluster."},
+        "kubeconfigSecret": {"type": "object", "properties": {"namespace": _NAME, "name": _NAME}},
         "objects": {"type": "integer", "format": "int64"},
         "bytes": {"type": "integer", "format": "int64"},
         "conditions": {
@@ -117,3 +126,8 @@ DEFINITION: Object = {
         ],
     },
 }
+
+
+def condition(kind: str, status: str, reason: str, message: str) -> Object:
+    """A condition, without its times."""
+    return {"type": kind, "status": status, "reason": reason, "message": message}
