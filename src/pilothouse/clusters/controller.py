@@ -1,13 +1,11 @@
 """Makes, suspends and removes logical clusters as the objects `clusters.pilothouse.dev` ask for."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 
-from pilothouse.api import meta
-from pilothouse.api.changes.patch import copy
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
+from pilothouse.clusters.brought import bring, served
 from pilothouse.clusters.definition import (
     DEFINITION,
     FINALIZER,
@@ -16,10 +14,12 @@ from pilothouse.clusters.definition import (
     PLURAL,
     VERSION,
     condition,
+    settled,
 )
 from pilothouse.clusters.directory import Directory, Place, SourceMissing
-from pilothouse.clusters.kubeconfig import ClusterKubeconfigs
+from pilothouse.clusters.kubeconfig import AGAIN, ClusterKubeconfigs
 from pilothouse.clusters.limiter import ClusterLimiter
+from pilothouse.clusters.profiles import ClusterProfiles
 from pilothouse.configuration.sections.clusters import ClusterOptions
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -31,20 +31,19 @@ from pilothouse.registry.store import decode
 
 log = Logger(__name__)
 
-DEFINITIONS = "apiextensions.k8s.io", "v1", "customresourcedefinitions"
-PATIENCE = 15.0
-"""Seconds for the definition to be served."""
 READY = "Ready"
 
 
 class ClusterController(Background):
     """Follows the objects of the server's own cluster, and keeps the directory's places."""
 
-    def __init__(self, client: Client, directory: Directory, files: Files) -> None:
+    def __init__(self, client: Client, directory: Directory, files: Files, profiles: str = "") -> None:
+        """`profiles`: the namespace in which clusters are published, "" for none."""
         self._client = client
         self._directory = directory
         self._queue = WorkQueue("clusters", self._sync, metrics=client.metrics)
         self._kubeconfigs = ClusterKubeconfigs(client, files, self._queue.add)
+        self._profiles = ClusterProfiles(client, profiles, files, self._queue.add) if profiles else None
         self._removals = WorkQueue("cluster-removals", directory.remove, metrics=client.metrics)
         """The UIDs of clusters whose objects have gone; most have been removed before."""
         self._task: asyncio.Task[None] | None = None
@@ -71,34 +70,17 @@ class ClusterController(Background):
         await self._removals.close()
 
     async def _begin(self) -> None:
-        await self._define()
+        await bring(self._client, DEFINITION)
         resource = await self._served()
+        if self._profiles is not None:
+            await self._profiles.begin()
         cache = self._client.store.cache(resource)
         entries = cache.list(resource.key_prefix, None).entries
         await self._sweep({decode(entry)["metadata"]["uid"] for entry in entries})
         self._client.readers.subscribe(NAME, self._changed)
 
-    async def _define(self) -> None:
-        """Create the definition, or bring it up to date."""
-        resource = self._client.resource(*DEFINITIONS)
-        if await self._client.create(resource, copy(DEFINITION)):
-            return
-
-        def edit(obj: Object) -> None:
-            obj["spec"]["versions"] = copy(DEFINITION["spec"]["versions"])
-
-        await self._client.change(resource, "", NAME, edit)
-
     async def _served(self) -> Resource:
-        """The resource, once it is served."""
-        ends = time.monotonic() + PATIENCE
-        while (found := self._client.catalog.get(GROUP, VERSION, PLURAL)) is None:
-            if time.monotonic() > ends:
-                raise TimeoutError(
-                    f"the definition {NAME} is not served; what holds it back is in its status"
-                )
-            await asyncio.sleep(0.002)
-        return found
+        return await served(self._client, GROUP, VERSION, PLURAL)
 
     async def _sweep(self, uids: set[str]) -> None:
         """Remove what was left of clusters whose removal was interrupted, and unused base states."""
@@ -129,9 +111,12 @@ class ClusterController(Background):
         metadata, status = obj["metadata"], obj.get("status") or {}
         if metadata.get("deletionTimestamp") or FINALIZER not in metadata.get("finalizers", ()):
             return False
+        if self._secret_of(obj) is not None:  # its certificate may be about to expire
+            return False
         ready: Object = next(iter(status.get("conditions") or ()), {})
-        seen = ready.get("observedGeneration") == metadata.get("generation", 1)
-        return seen and ready["status"] == "True" and status["url"] == self._directory.url_of(metadata["name"])
+        if ready.get("observedGeneration") != metadata.get("generation", 1) or ready["status"] != "True":
+            return False
+        return bool(status["url"] == self._directory.url_of(metadata["name"]))
 
     def _put(self, name: str, obj: Object) -> None:
         """Note what an object says; a cluster keeps its place while it is the same."""
@@ -156,26 +141,46 @@ class ClusterController(Background):
         metadata = obj["metadata"]
         if metadata.get("deletionTimestamp"):
             if FINALIZER in metadata.get("finalizers", ()):
-                await self._kubeconfigs.sync(obj, "", None)
+                await self._unpublish(obj)
                 await self._directory.remove(metadata["uid"])
                 await self._client.change_metadata(resource, "", name, _without_finalizer, metadata["uid"])
             return None
         if FINALIZER not in metadata.get("finalizers", ()):
             await self._client.change_metadata(resource, "", name, _with_finalizer, metadata["uid"])
+        ready = condition(READY, "True", "Served", "requests are answered")
         try:
             await self._directory.provision(name)
         except SourceMissing:
             source = obj["spec"]["copyOf"]
             message = f'there is no cluster "{source}" of which a copy can be made'
-            await self._tell(resource, obj, [condition(READY, "False", "SourceNotFound", message)])
-            return 5.0
-        place = (obj.get("spec") or {}).get("kubeconfigSecret")
-        later, written = await self._kubeconfigs.sync(obj, self._directory.url_of(name), place)
-        conditions = [condition(READY, "True", "Served", "requests are answered")]
-        conditions += [written] if written is not None else []
-        kept = place if written is not None and written["status"] == "True" else None
+            ready = condition(READY, "False", "SourceNotFound", message)
+        later = await self._publish(resource, obj, ready)
+        return later if ready["status"] == "True" else 5.0
+
+    def _secret_of(self, obj: Object) -> Object | None:
+        """Where the kubeconfig of a cluster is kept, None for nowhere."""
+        given: Object | None = (obj.get("spec") or {}).get("kubeconfigSecret")
+        if given is None and self._profiles is not None:
+            return self._profiles.secret_of(obj["metadata"]["name"])
+        return given
+
+    async def _publish(self, resource: Resource, obj: Object, ready: Object) -> float | None:
+        """Keep what tells of a cluster. Returns the seconds after which to look at it again."""
+        url, secret = self._directory.url_of(obj["metadata"]["name"]), self._secret_of(obj)
+        later, written = await self._kubeconfigs.sync(obj, url, secret)
+        conditions = [ready, *([written] if written is not None else [])]
+        if self._profiles is not None and secret is not None:
+            published = await self._profiles.sync(obj, url, secret, ready)
+            conditions.append(published)
+            later = later if published["status"] == "True" else AGAIN
+        kept = secret if written is not None and written["status"] == "True" else None
         await self._tell(resource, obj, conditions, kubeconfigSecret=kept)
         return later
+
+    async def _unpublish(self, obj: Object) -> None:
+        await self._kubeconfigs.sync(obj, "", None)
+        if self._profiles is not None:
+            await self._profiles.remove(obj)
 
     async def _tell(
         self, resource: Resource, obj: Object, conditions: Iterable[Object], **members: Object | None
@@ -185,7 +190,7 @@ class ClusterController(Background):
         before = {one["type"]: one for one in known.get("conditions") or ()}
         content: Object = {"url": self._directory.url_of(metadata["name"]), **members}
         content["conditions"] = [
-            _settled(one, before.get(one["type"], {}), metadata.get("generation", 1)) for one in conditions
+            settled(one, before.get(one["type"], {}), metadata.get("generation", 1)) for one in conditions
         ]
         if all(known.get(member) == value for member, value in content.items()):
             return
@@ -195,13 +200,6 @@ class ClusterController(Background):
             live["status"] = {member: value for member, value in status.items() if value is not None}
 
         await self._client.change(resource, "", metadata["name"], edit, "status", uid=metadata["uid"])
-
-
-def _settled(condition: Object, before: Object, generation: int) -> Object:
-    """A condition as it is written: its time is that of the last change of its status."""
-    same = before.get("status") == condition["status"]
-    since = before["lastTransitionTime"] if same else meta.now()
-    return {**condition, "observedGeneration": generation, "lastTransitionTime": since}
 
 
 def _with_finalizer(obj: Object) -> None:

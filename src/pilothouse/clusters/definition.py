@@ -1,5 +1,6 @@
 """The definition of the resource `clusters.pilothouse.dev`, which the server brings to its own cluster."""
 
+from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
 
 GROUP, VERSION, PLURAL, KIND = "pilothouse.dev", "v1alpha1", "clusters", "Cluster"
@@ -131,3 +132,21 @@ DEFINITION: Object = {
 def condition(kind: str, status: str, reason: str, message: str) -> Object:
     """A condition, without its times."""
     return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def settled(told: Object, before: Object, generation: int) -> Object:
+    """A condition as it is written: its time is that of the last change of its status."""
+    since = before["lastTransitionTime"] if before.get("status") == told["status"] else meta.now()
+    return {**told, "observedGeneration": generation, "lastTransitionTime": since}
+
+
+def owner(obj: Object) -> Object:
+    """The reference by which something belongs to a Cluster object."""
+    named = {"name": obj["metadata"]["name"], "uid": obj["metadata"]["uid"]}
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, **named, "controller": True}
+
+
+def owned_by(found: Object, obj: Object) -> bool:
+    """Whether something belongs to a Cluster object."""
+    refs = found["metadata"].get("ownerReferences") or ()
+    return any(ref.get("uid") == obj["metadata"]["uid"] for ref in refs)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pilothouse import errors, pki
 from pilothouse.api.values.fields import Object
+from pilothouse.api.yaml import reader as yaml
 from pilothouse.authn.x509 import scope_of, scope_unit
-from pilothouse.clusters.definition import GROUP, KIND, NAME, VERSION, condition
+from pilothouse.clusters.definition import NAME, condition, owned_by, owner
 from pilothouse.registry.client import Client
 from pilothouse.registry.store import decode
 from pilothouse.storage._entry import Entry
@@ -71,7 +72,7 @@ class ClusterKubeconfigs:
     async def remove(self, obj: Object, place: Object) -> None:
         """Delete a Secret, if it belongs to the cluster."""
         found = self._client.get(self._secrets, place["namespace"], place["name"])
-        if found is not None and _belongs(found, obj):
+        if found is not None and owned_by(found, obj):
             options = {"preconditions": {"uid": found["metadata"]["uid"]}}
             await self._client.delete(self._secrets, place["namespace"], place["name"], options)
 
@@ -79,7 +80,7 @@ class ClusterKubeconfigs:
         """Write a Secret unless it is good, and tell for how many seconds it is."""
         name, namespace, secret = obj["metadata"]["name"], place["namespace"], place["name"]
         found = self._client.get(self._secrets, namespace, secret)
-        if found is not None and not _belongs(found, obj):
+        if found is not None and not owned_by(found, obj):
             raise errors.conflict("", "secrets", secret, f"it does not belong to the cluster {name}")
         authority, ca = self._authority()
         texts = {(found.get("data") or {}).get(key, "") for key in KEYS} if found is not None else {""}
@@ -107,13 +108,12 @@ class ClusterKubeconfigs:
 
     def _left(self, text: str, name: str, url: str, authority: pki.CertificateAuthority, ca: bytes) -> float:
         """Seconds until a kubeconfig is renewed; 0 for one that is not what is wanted."""
-        import yaml
         from cryptography import x509
         from cryptography.exceptions import InvalidSignature
 
         wanted = {"certificate-authority-data": base64.b64encode(ca).decode(), "server": url}
         try:
-            config = yaml.safe_load(base64.b64decode(text))
+            config = yaml.parse(base64.b64decode(text)).value
             user = config["users"][0]["user"]
             cert = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
             cert.verify_directly_issued_by(authority.certificate)
@@ -140,25 +140,14 @@ class ClusterKubeconfigs:
                 self._changed(name)
 
 
-def _belongs(secret: Object, obj: Object) -> bool:
-    refs = secret["metadata"].get("ownerReferences") or ()
-    return any(ref.get("uid") == obj["metadata"]["uid"] for ref in refs)
-
-
 def _secret(obj: Object, place: Object, data: dict[str, str]) -> Object:
     metadata = obj["metadata"]
-    owner = {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": KIND,
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-    }
     return {
         "metadata": {
             "name": place["name"],
             "namespace": place["namespace"],
             "labels": {LABEL: metadata["name"]},
-            "ownerReferences": [owner | {"controller": True}],
+            "ownerReferences": [owner(obj)],
         },
         "type": "Opaque",
         "data": data,
