@@ -9,6 +9,7 @@ from clusters.rig import CLUSTERS, MAPS, ClusterRig, bearer, cluster_of
 from eventually import aeventually
 from harness import Answer
 
+from pilothouse.clusters.brought import bring
 from pilothouse.clusters.definition import DEFINITION, FINALIZER
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -171,7 +172,7 @@ async def test_the_definition_is_brought_up_to_date(rig: ClusterRig) -> None:
     assert live["spec"]["group"] == DEFINITION["spec"]["group"]
     live["spec"]["versions"][0]["additionalPrinterColumns"] = []
     await rig.ok("PUT", f"{DEFINITIONS}/clusters.pilothouse.dev", live)
-    await rig.server._controller._define()
+    await bring(rig.server.cluster.writers(0).client("kube-apiserver"), DEFINITION)
     live = await rig.ok("GET", f"{DEFINITIONS}/clusters.pilothouse.dev")
     assert len(live["spec"]["versions"][0]["additionalPrinterColumns"]) == 5
 

@@ -153,7 +153,7 @@ async def test_a_cluster_that_cannot_be_woken(
 async def test_a_cluster_pays_for_its_bodies(
     runner: asyncio.Runner, router: Router, clusters: Clusters, own: Seen
 ) -> None:
-    """Users of one name in two clusters have nothing in common; users of one cluster share what it may use."""
+    """Users of one name in two clusters have nothing in common; those of one cluster share its part."""
     payers = set()
     for user in ("jane", "bob"):
         clusters.open["a"].user = user

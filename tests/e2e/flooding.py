@@ -1,7 +1,8 @@
 """A client process that floods a server over many connections at once until it is killed.
 
-Arguments are the server's port, the file of its CA, a bearer token, one of FLOODS, the number of
-connections and the path of a logical cluster, "" for none. What comes is read and thrown away, by `watches` only after a pause.
+Arguments are the server's port, the file of its CA, a bearer token, one of FLOODS, the number of connections
+and the path of a logical cluster, "" for none. What comes is read and thrown away, by `watches` only after a
+pause.
 """
 
 import asyncio

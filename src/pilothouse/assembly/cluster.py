@@ -208,7 +208,7 @@ def _wired(
             open_requests=host.given.intervals.open_requests,
             tracer=host.tracing.tracer,
             history=history,
-            tells_flags=host.tells_flags,
+            told=host.told,
         )
     )
     follow_kubelet_ca(config.outbound, handlers.streams.kubelets, reloads)

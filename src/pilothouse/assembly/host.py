@@ -5,7 +5,6 @@ import asyncio
 import pathlib
 import socket
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 from pilothouse import pki
 from pilothouse.assembly.certificates import Authorities, follow_certificates
@@ -79,8 +78,6 @@ class Host:
     storage: Storage
     schemas: CompiledSchemas = field(default_factory=CompiledSchemas)
     token_key: bytes = b""
-    tells_flags: ClassVar[bool] = True
-    """Whether clients may read the flags of the process."""
 
     @classmethod
     async def open(cls, given: Given, opened: Opened) -> "Host":
@@ -123,6 +120,11 @@ class Host:
             clients=clients,
             storage=given.storage or open_storage(config.store, config.data.directory, routes),
         )
+
+    @property
+    def told(self) -> Config:
+        """The configuration that clients may read."""
+        return self.config
 
     def run_beside_storage(self, opened: Opened) -> None:
         """Start the parts that need the storage or that requests need, and are closed before the storage."""

@@ -1,39 +1,49 @@
 """Makes, suspends and removes logical clusters as the objects `clusters.pilothouse.dev` ask for."""
 
 import asyncio
-import time
-from typing import Any
+from collections.abc import Iterable
 
-from pilothouse.api import meta
-from pilothouse.api.changes.patch import copy
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
-from pilothouse.clusters.definition import DEFINITION, FINALIZER, GROUP, NAME, PLURAL, VERSION
+from pilothouse.clusters.brought import bring, served
+from pilothouse.clusters.definition import (
+    DEFINITION,
+    FINALIZER,
+    GROUP,
+    NAME,
+    PLURAL,
+    VERSION,
+    condition,
+    settled,
+)
 from pilothouse.clusters.directory import ClusterPlace, Directory, SourceMissing
+from pilothouse.clusters.kubeconfig import AGAIN, ClusterKubeconfigs
 from pilothouse.clusters.limiter import ClusterLimiter
+from pilothouse.clusters.profiles import ClusterProfiles
 from pilothouse.configuration.sections.clusters import ClusterOptions
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
+from pilothouse.pki import Files
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 
 log = Logger(__name__)
 
-DEFINITIONS = "apiextensions.k8s.io", "v1", "customresourcedefinitions"
-PATIENCE = 15.0
-"""Seconds for the definition to be served."""
 READY = "Ready"
 
 
 class ClusterController(Background):
     """Follows the objects of the server's own cluster, and keeps the directory's places."""
 
-    def __init__(self, client: Client, directory: Directory) -> None:
+    def __init__(self, client: Client, directory: Directory, files: Files, profiles: str = "") -> None:
+        """`profiles`: the namespace in which clusters are published, "" for none."""
         self._client = client
         self._directory = directory
         self._queue = WorkQueue("clusters", self._sync, metrics=client.metrics)
+        self._kubeconfigs = ClusterKubeconfigs(client, files, self._queue.add)
+        self._profiles = ClusterProfiles(client, profiles, files, self._queue.add) if profiles else None
         self._removals = WorkQueue("cluster-removals", directory.remove, metrics=client.metrics)
         """The UIDs of clusters whose objects have gone; most have been removed before."""
         self._task: asyncio.Task[None] | None = None
@@ -55,38 +65,22 @@ class ClusterController(Background):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self._kubeconfigs.close()
         await self._queue.close()
         await self._removals.close()
 
     async def _begin(self) -> None:
-        await self._define()
+        await bring(self._client, DEFINITION)
         resource = await self._served()
+        if self._profiles is not None:
+            await self._profiles.begin()
         cache = self._client.store.cache(resource)
         entries = cache.list(resource.key_prefix, None).entries
         await self._sweep({decode(entry)["metadata"]["uid"] for entry in entries})
         self._client.readers.subscribe(NAME, self._changed)
 
-    async def _define(self) -> None:
-        """Create the definition, or bring it up to date."""
-        resource = self._client.resource(*DEFINITIONS)
-        if await self._client.create(resource, copy(DEFINITION)):
-            return
-
-        def edit(obj: Object) -> None:
-            obj["spec"]["versions"] = copy(DEFINITION["spec"]["versions"])
-
-        await self._client.change(resource, "", NAME, edit)
-
     async def _served(self) -> Resource:
-        """The resource, once it is served."""
-        ends = time.monotonic() + PATIENCE
-        while (found := self._client.catalog.get(GROUP, VERSION, PLURAL)) is None:
-            if time.monotonic() > ends:
-                raise TimeoutError(
-                    f"the definition {NAME} is not served; what holds it back is in its status"
-                )
-            await asyncio.sleep(0.002)
-        return found
+        return await served(self._client, GROUP, VERSION, PLURAL)
 
     async def _sweep(self, uids: set[str]) -> None:
         """Remove what was left of clusters whose removal was interrupted, and unused base states."""
@@ -117,11 +111,12 @@ class ClusterController(Background):
         metadata, status = obj["metadata"], obj.get("status") or {}
         if metadata.get("deletionTimestamp") or FINALIZER not in metadata.get("finalizers", ()):
             return False
+        if self._secret_of(obj) is not None:  # its certificate may be about to expire
+            return False
         ready: Object = next(iter(status.get("conditions") or ()), {})
-        seen = ready.get("observedGeneration") == metadata.get("generation", 1)
-        return (
-            seen and ready["status"] == "True" and status["url"] == self._directory.url_of(metadata["name"])
-        )
+        if ready.get("observedGeneration") != metadata.get("generation", 1) or ready["status"] != "True":
+            return False
+        return bool(status["url"] == self._directory.url_of(metadata["name"]))
 
     def _put(self, name: str, obj: Object) -> None:
         """Note what an object says; a cluster keeps its place while it is the same."""
@@ -146,45 +141,65 @@ class ClusterController(Background):
         metadata = obj["metadata"]
         if metadata.get("deletionTimestamp"):
             if FINALIZER in metadata.get("finalizers", ()):
+                await self._unpublish(obj)
                 await self._directory.remove(metadata["uid"])
                 await self._client.change_metadata(resource, "", name, _without_finalizer, metadata["uid"])
             return None
         if FINALIZER not in metadata.get("finalizers", ()):
             await self._client.change_metadata(resource, "", name, _with_finalizer, metadata["uid"])
+        ready = condition(READY, "True", "Served", "requests are answered")
         try:
             await self._directory.provision(name)
         except SourceMissing:
             source = obj["spec"]["copyOf"]
             message = f'there is no cluster "{source}" of which a copy can be made'
-            await self._tell(resource, obj, "False", "SourceNotFound", message)
-            return 5.0
-        await self._tell(resource, obj, "True", "Served", "requests are answered")
-        return None
+            ready = condition(READY, "False", "SourceNotFound", message)
+        later = await self._publish(resource, obj, ready)
+        return later if ready["status"] == "True" else 5.0
 
-    async def _tell(self, resource: Resource, obj: Object, status: str, reason: str, message: str) -> None:
-        """Write the status where it differs."""
-        metadata = obj["metadata"]
-        name, generation = metadata["name"], metadata.get("generation", 1)
-        condition: dict[str, Any] = {
-            "type": READY,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "observedGeneration": generation,
-        }
-        known = obj.get("status") or {}
-        before: Object = next(iter(known.get("conditions") or ()), {})
-        same = {member: before.get(member) for member in condition} == condition
-        if same and known.get("url") == self._directory.url_of(name):
+    def _secret_of(self, obj: Object) -> Object | None:
+        """Where the kubeconfig of a cluster is kept, None for nowhere."""
+        given: Object | None = (obj.get("spec") or {}).get("kubeconfigSecret")
+        if given is None and self._profiles is not None:
+            return self._profiles.secret_of(obj["metadata"]["name"])
+        return given
+
+    async def _publish(self, resource: Resource, obj: Object, ready: Object) -> float | None:
+        """Keep what tells of a cluster. Returns the seconds after which to look at it again."""
+        url, secret = self._directory.url_of(obj["metadata"]["name"]), self._secret_of(obj)
+        later, written = await self._kubeconfigs.sync(obj, url, secret)
+        conditions = [ready, *([written] if written is not None else [])]
+        if self._profiles is not None and secret is not None:
+            published = await self._profiles.sync(obj, url, secret, ready)
+            conditions.append(published)
+            later = later if published["status"] == "True" else AGAIN
+        kept = secret if written is not None and written["status"] == "True" else None
+        await self._tell(resource, obj, conditions, kubeconfigSecret=kept)
+        return later
+
+    async def _unpublish(self, obj: Object) -> None:
+        await self._kubeconfigs.sync(obj, "", None)
+        if self._profiles is not None:
+            await self._profiles.remove(obj)
+
+    async def _tell(
+        self, resource: Resource, obj: Object, conditions: Iterable[Object], **members: Object | None
+    ) -> None:
+        """Write the status where it differs; a member that is None is removed."""
+        metadata, known = obj["metadata"], obj.get("status") or {}
+        before = {one["type"]: one for one in known.get("conditions") or ()}
+        content: Object = {"url": self._directory.url_of(metadata["name"]), **members}
+        content["conditions"] = [
+            settled(one, before.get(one["type"], {}), metadata.get("generation", 1)) for one in conditions
+        ]
+        if all(known.get(member) == value for member, value in content.items()):
             return
-        kept = before.get("lastTransitionTime") if before.get("status") == status else None
-        condition["lastTransitionTime"] = kept or meta.now()
-        content = {"url": self._directory.url_of(name), "conditions": [condition]}
 
         def edit(live: Object) -> None:
-            live["status"] = (live.get("status") or {}) | content
+            status = (live.get("status") or {}) | content
+            live["status"] = {member: value for member, value in status.items() if value is not None}
 
-        await self._client.change(resource, "", name, edit, "status", uid=metadata["uid"])
+        await self._client.change(resource, "", metadata["name"], edit, "status", uid=metadata["uid"])
 
 
 def _with_finalizer(obj: Object) -> None:

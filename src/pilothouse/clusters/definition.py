@@ -1,5 +1,6 @@
 """The definition of the resource `clusters.pilothouse.dev`, which the server brings to its own cluster."""
 
+from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
 
 GROUP, VERSION, PLURAL, KIND = "pilothouse.dev", "v1alpha1", "clusters", "Cluster"
@@ -15,6 +16,8 @@ _QUANTITY = {
     "pattern": r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$",
 }
 
+_NAME: Object = {"type": "string", "minLength": 1, "maxLength": 253}
+
 _SPEC: Object = {
     "type": "object",
     "default": {},
@@ -27,6 +30,12 @@ _SPEC: Object = {
         "suspend": {
             "type": "boolean",
             "description": "Have the cluster leave memory when no request is open. The next one wakes it.",
+        },
+        "kubeconfigSecret": {
+            "type": "object",
+            "description": "Where the server keeps a kubeconfig of the cluster's administrator.",
+            "required": ["namespace", "name"],
+            "properties": {"namespace": _NAME, "name": _NAME},
         },
         "limits": {
             "type": "object",
@@ -59,6 +68,7 @@ _STATUS: Object = {
     "type": "object",
     "properties": {
         "url": {"type": "string", "description": "Where clients reach the cluster."},
+        "kubeconfigSecret": {"type": "object", "properties": {"namespace": _NAME, "name": _NAME}},
         "objects": {"type": "integer", "format": "int64"},
         "bytes": {"type": "integer", "format": "int64"},
         "conditions": {
@@ -117,3 +127,26 @@ DEFINITION: Object = {
         ],
     },
 }
+
+
+def condition(kind: str, status: str, reason: str, message: str) -> Object:
+    """A condition, without its times."""
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def settled(told: Object, before: Object, generation: int) -> Object:
+    """A condition as it is written: its time is that of the last change of its status."""
+    since = before["lastTransitionTime"] if before.get("status") == told["status"] else meta.now()
+    return {**told, "observedGeneration": generation, "lastTransitionTime": since}
+
+
+def owner(obj: Object) -> Object:
+    """The reference by which something belongs to a Cluster object."""
+    named = {"name": obj["metadata"]["name"], "uid": obj["metadata"]["uid"]}
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, **named, "controller": True}
+
+
+def owned_by(found: Object, obj: Object) -> bool:
+    """Whether something belongs to a Cluster object."""
+    refs = found["metadata"].get("ownerReferences") or ()
+    return any(ref.get("uid") == obj["metadata"]["uid"] for ref in refs)

@@ -43,7 +43,7 @@ class GuestHost(Host):
     """
 
     __slots__ = ("_flow_control", "_repair")
-    tells_flags = False
+
     _flow_control: FlowControl | None
     _repair: ServiceRepair | None
 
@@ -65,6 +65,22 @@ class GuestHost(Host):
         """Compare the addresses and ports that are allocated with those that are used."""
         if self._repair is not None:
             await self._repair.repair()
+
+    @property
+    def told(self) -> Config:
+        """What is the cluster's own: the other flags name files and addresses of the process."""
+        own = self.config
+        return replace(
+            Config(),
+            requests=own.requests,
+            flow_control=own.flow_control,
+            authentication=own.authentication,
+            authorization=own.authorization,
+            admission=own.admission,
+            api=own.api,
+            objects=own.objects,
+            controllers=replace(own.controllers, cluster_signing_cert_file="", cluster_signing_key_file=""),
+        )
 
     def run_beside_storage(self, opened: Opened) -> None:
         """Start nothing: threads, reloads and the upkeep of the storage are the process's."""

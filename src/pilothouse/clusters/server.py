@@ -60,9 +60,11 @@ class ClusterServer(Server):
         self, running: Running, writers: Writers, planned: list[BootstrapObject], opened: Opened
     ) -> None:
         super().start_controllers(running, writers, planned, opened)
-        self._controller = ClusterController(writers.client(SERVER), self.directory)
-        opened.start(self._controller)
         options = running.host.config.clusters
+        self._controller = ClusterController(
+            writers.client(SERVER), self.directory, running.host.files, options.clusters_profiles
+        )
+        opened.start(self._controller)
         opened.start(Janitor(self.directory, options.clusters_idle_timeout))
         running.cluster.admission.add(self._controller.limiter(options))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pilothouse.api.values.fields import Object
 from pilothouse.clusters.definition import GROUP, KIND, PLURAL, VERSION
-from pilothouse.commands import cluster_access, cluster_export, output
+from pilothouse.commands import cluster_access, output
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.commands.cluster_contexts import ClusterContexts
 from pilothouse.commands.cluster_objects import call
@@ -34,13 +34,21 @@ MAKING = (
          "NAMESPACE/NAME of a Secret in which the server keeps a kubeconfig for the cluster."),
     WAIT,
 )  # fmt: skip
+TOKEN_KEY = Flag(
+    "token-key",
+    "file",
+    "",
+    "command",
+    "Write the key of the cluster's service account tokens to this file as well. It keeps them good as sa.key"
+    " in the new data directory, where --service-account-issuer names the cluster's URL, too.",
+)
 FLAGS = (
     KUBECONFIG,
     output.FLAG,
     *MAKING,
     *cluster_access.KUBECONFIG_FLAGS,
     cluster_access.ROOT,
-    *cluster_export.FLAGS,
+    TOKEN_KEY,
 )
 USAGE = """Look after logical clusters: API servers of their own within one server (serve --clusters).
 
@@ -79,7 +87,7 @@ _KNOWN: Mapping[str, Sequence[Flag]] = {
     "delete": (KUBECONFIG, WAIT),
     "kubeconfig": (KUBECONFIG, *cluster_access.KUBECONFIG_FLAGS),
     "use": (KUBECONFIG, *cluster_access.USE_FLAGS, output.FLAG),
-    "export": (*cluster_export.FLAGS, output.FLAG),
+    "export": (TOKEN_KEY, output.FLAG),
 }
 
 
@@ -90,7 +98,7 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(f'unknown command "{command}" for "pilothouse cluster"', nearest(command, _KNOWN))
     config, values, rest = options.parse_command(arguments[1:], _KNOWN[command])
     output.chosen(values.get("output", output.TABLE))
-    whole = {"export": cluster_export.run, "use": cluster_access.use, "kubeconfig": cluster_access.kubeconfig}
+    whole = {"export": _export, "use": cluster_access.use, "kubeconfig": cluster_access.kubeconfig}
     if command in whole:
         whole[command](config, values, rest)
     else:
@@ -101,6 +109,12 @@ def _own_cluster(config: Config, named: str) -> Api:
     """The API of the server's own cluster, also while a logical one is in use."""
     path = kubeconfig_of(config.data, named)
     return Api(path, ClusterContexts.read(path).root)
+
+
+def _export(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -> None:
+    from pilothouse.commands import cluster_export  # what it reads with takes half a second to import
+
+    cluster_export.run(config, values, rest)
 
 
 def _list(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from pilothouse.clusters.server import FOLDER
 from pilothouse.commands import output
 from pilothouse.commands.progress import shown
 from pilothouse.configuration.config import Config
-from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.flags import FlagError
 from pilothouse.files import write_file
 from pilothouse.storage.interface import KeyValue, Op, Unavailable
 from pilothouse.storage.keys import ROOT
@@ -34,13 +34,6 @@ from pilothouse.storage.sqlite import snapshot
 from pilothouse.storage.sqlite.advance import advance
 from pilothouse.storage.sqlite.file import BITS, LAST, RANGE, DataDirectory, key_value, read_key
 from pilothouse.storage.sqlite.snapshot import SnapshotSummary
-
-FLAGS = (
-    Flag("token-key", "file", "", "command",
-         "Write the key of the cluster's service account tokens to this file as well. It keeps"
-         " them good as sa.key in the new data directory, where --service-account-issuer names the cluster's"
-         " URL, too."),
-)  # fmt: skip
 
 
 def run(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -> None:

@@ -162,7 +162,7 @@ async def test_limits(runner: asyncio.Runner, tmp_path: Path) -> None:
 
 async def test_limits_count_writes_that_are_on_their_way(runner: asyncio.Runner, tmp_path: Path) -> None:
     async with journaled(tmp_path) as journal:
-        for limits in (Limits(keys=5), Limits(bytes=5)):
+        for limits in (KeyspaceLimits(keys=5), KeyspaceLimits(bytes=5)):
             store = await opened(journal, f"{limits}", EMPTY, limits)
             writes = [store.create(f"{P}{number}", b"x") for number in range(20)]
             refused = [one for one in await asyncio.gather(*writes, return_exceptions=True) if one]

@@ -8,6 +8,8 @@ from pilothouse.configuration.sections.section import Section, bytes_of, own
 
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ClusterOptions(Section):
@@ -26,6 +28,9 @@ class ClusterOptions(Section):
         "Number of clusters from which on no more are created. 0 for no limit.")
     clusters_max_bytes: str = own("", "quantity",
         "Size of the store of all clusters, such as 10Gi, from which on no more are created.")
+    clusters_profiles: str = own("", "string",
+        "Namespace in which each cluster is published as a ClusterProfile (multicluster.x-k8s.io), with a "
+        "Secret that has a kubeconfig, for controllers of many clusters. It is created.")
     # fmt: on
 
     @property
@@ -45,6 +50,8 @@ class ClusterOptions(Section):
             yield fault
         if self.clusters_domain and not _DOMAIN.fullmatch(self.clusters_domain):
             yield f"--clusters-domain {self.clusters_domain!r} is not the name of a domain"
+        if self.clusters_profiles and not _LABEL.fullmatch(self.clusters_profiles):
+            yield f"--clusters-profiles {self.clusters_profiles!r} is not the name of a namespace"
         others = sorted(self.given - {"clusters"})
         if others and not self.clusters:
             yield f"--{others[0]} needs --clusters"

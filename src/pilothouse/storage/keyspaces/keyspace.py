@@ -152,7 +152,7 @@ class KeyspaceStorage(MemoryStorage):
             raise RevisionConflict(op.key, current)
 
     def _check_room(self, ops: Sequence[Op]) -> tuple[int, int]:
-        """The keys and the bytes that a write adds; Full when it exceeds the limits with those on their way."""
+        """The keys and the bytes that a write adds; Full when it and those on their way exceed the limits."""
         keys = size = 0
         for op in ops:
             current = self._current.get(op.key)
