@@ -39,7 +39,7 @@ SIZES = (10, 100, 1000)
 
 @dataclass
 class Measured:
-    """What was measured with a number of clusters; memory is in KB for each beyond the first."""
+    """The measurements with a number of clusters; memory is in KB for each beyond the first."""
 
     clusters: int
     created_a_second: float

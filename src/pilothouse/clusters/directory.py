@@ -73,7 +73,7 @@ class Directory:
         self._url, self._port = "", 0
         self._waking: dict[str, asyncio.Task[LogicalCluster]] = {}
         self._closing: dict[str, asyncio.Task[None]] = {}
-        """Those that come into memory and those that leave it, by UID."""
+        """The tasks of clusters that come into memory, and of those that leave it, by UID."""
         self._fresh: asyncio.Task[tuple[str, str, BaseState]] | None = None
         self._digest = ""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

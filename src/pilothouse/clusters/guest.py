@@ -68,7 +68,7 @@ class GuestHost(Host):
 
     @property
     def told(self) -> Config:
-        """What is the cluster's own: the other flags name files and addresses of the process."""
+        """The settings that are the cluster's own: other flags name files and addresses of the process."""
         own = self.config
         return replace(
             Config(),

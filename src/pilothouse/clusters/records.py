@@ -24,7 +24,7 @@ STEP = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRecord:
-    """What is kept of a logical cluster beside its objects.
+    """The facts that are kept of a logical cluster beside its objects.
 
     base: the base state that it began with, "" for none. filled: the digest of the fresh cluster's objects
     that it has. key: the private key of its service account tokens, in PEM.

@@ -23,7 +23,7 @@ from pilothouse.outbound.http import Trust
 from pilothouse.outbound.kubeconfig import Kubeconfig
 
 USER, GROUPS = "kubernetes-admin", ("system:masters",)
-"""Whom a certificate is for when no flag says so."""
+"""The user and the groups of a certificate when no flag names others."""
 OF_CERTIFICATE = (
     Flag("user", "string", "", "command", f"Issue the certificate for this user. Default: {USER}."),
     Flag("group", "strings", (), "command",

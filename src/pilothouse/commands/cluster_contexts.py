@@ -36,7 +36,7 @@ class ClusterContexts:
 
     @classmethod
     def read(cls, path: Path, *, missing: bool = False) -> "ClusterContexts":
-        """Those of a file; with `missing` the file need not exist."""
+        """The contexts of a file; with `missing` the file need not exist."""
         if missing and not path.exists():
             return cls(path)
         try:

@@ -43,7 +43,7 @@ _TERMINATING = "create not allowed while custom resource definition is terminati
 
 
 class CompiledSchema:
-    """What is compiled of a declared schema."""
+    """A declared schema in the forms that requests need."""
 
     def __init__(self, declared: Object, observe: Callable[[float], None]) -> None:
         self.root = Validator(declared)

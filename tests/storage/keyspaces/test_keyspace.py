@@ -181,12 +181,12 @@ async def test_keys_expire(virtual: Any, runner: asyncio.Runner) -> None:
     kept = await store.create(P + "a", b"1", ttl=10)
     await store.create(P + "b", b"2", ttl=30)
     await store.update(P + "a", b"2", kept.mod, ttl=20)
-    await asyncio.sleep(15)
+    await virtual.advance(15)
     assert [kv.key for kv in await state(store)] == [P + "a", P + "b"]
     await store.close()
     store = await opened(journal, "one", EMPTY, None, virtual.time)
-    await asyncio.sleep(6)
+    await virtual.advance(6)
     assert [kv.key for kv in await state(store)] == [P + "b"]
-    await asyncio.sleep(20)
+    await virtual.advance(20)
     assert await state(store) == []
     await store.close()

@@ -61,7 +61,7 @@ class KeyspaceStorage(MemoryStorage):
         self._pending: dict[str, asyncio.Future[KeyValue | None]] = {}
         self._writes: deque[_Write] = deque()
         self._coming_keys = self._coming_bytes = 0
-        """What writes add that are on their way."""
+        """The keys and bytes that writes on their way add."""
         self._expiring: set[asyncio.Task[None]] = set()
 
     @property
@@ -242,6 +242,6 @@ class KeyspaceStorage(MemoryStorage):
 
 
 def _looked_at(future: "asyncio.Future[KeyValue | None]") -> None:
-    """Those who asked for a write may be gone when it fails."""
+    """Mark the error of a write as seen: the caller may be gone."""
     if not future.cancelled():
         future.exception()
