@@ -13,7 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pilothouse.storage.base_state import EMPTY, BaseState
-from pilothouse.storage.interface import Full, KeyExists, KeyValue, Op, RevisionConflict, Storage, Unavailable
+from pilothouse.storage.interface import (
+    KeyExists,
+    KeyValue,
+    LimitReached,
+    Op,
+    RevisionConflict,
+    Storage,
+    Unavailable,
+)
 from pilothouse.storage.keyspaces import rows
 from pilothouse.storage.memory import MemoryStorage
 
@@ -152,7 +160,8 @@ class KeyspaceStorage(MemoryStorage):
             raise RevisionConflict(op.key, current)
 
     def _check_room(self, ops: Sequence[Op]) -> tuple[int, int]:
-        """The keys and the bytes that a write adds; Full when it and those on their way exceed the limits."""
+        """The keys and the bytes that a write adds; LimitReached when there is no room for them beside those
+        on their way."""
         keys = size = 0
         for op in ops:
             current = self._current.get(op.key)
@@ -160,9 +169,13 @@ class KeyspaceStorage(MemoryStorage):
             size += (len(op.value) if op.value else 0) - (len(current.value) if current else 0)
         limits = self.limits
         if limits.keys and keys > 0 and len(self._current) + self._coming_keys + keys > limits.keys:
-            raise Full(f"the cluster has reached its limit of {limits.keys} objects, delete some first")
+            raise LimitReached(
+                f"the cluster has reached its limit of {limits.keys} objects, delete some first"
+            )
         if limits.bytes and size > 0 and self.held + self._coming_bytes + size > limits.bytes:
-            raise Full(f"the cluster has reached its limit of {limits.bytes} bytes, delete objects first")
+            raise LimitReached(
+                f"the cluster has reached its limit of {limits.bytes} bytes, delete objects first"
+            )
         return max(0, keys), max(0, size)
 
     def _begun(self, ops: Sequence[Op], last: bytes | None, room: tuple[int, int]) -> _Write:
