@@ -148,7 +148,7 @@ class Server:
         async def end() -> None:
             if cluster.pipeline.edges is not None:
                 cluster.pipeline.edges.stopping = True
-            await listener.stop(self._drain_seconds, cluster.registry.cacher.end_watches)
+            await listener.stop(self._drain_seconds, lambda: self.end_watches(cluster))
 
         opened.on_close("the listener", end)
         return listener
@@ -156,6 +156,10 @@ class Server:
     def handler(self, cluster: Cluster) -> RequestHandler:
         """The object that answers the requests of all connections."""
         return cluster.pipeline
+
+    def end_watches(self, cluster: Cluster) -> None:
+        """End all watches: their clients go on elsewhere."""
+        cluster.registry.cacher.end_watches()
 
     async def fill(
         self, running: Running, writers: Writers, planned: list[BootstrapObject], opened: Opened

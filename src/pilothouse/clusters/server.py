@@ -30,13 +30,22 @@ class ClusterServer(Server):
     """A server whose connections lead to the logical clusters, too."""
 
     directory: Directory
-    """The logical clusters, once the sockets are bound."""
+    """The logical clusters, once the server's own one is open."""
     _controller: ClusterController
 
+    async def open_cluster(self, host: Host, opened: Opened) -> Cluster:
+        cluster = await super().open_cluster(host, opened)
+        self.directory = Directory(host, _journal(host))
+        opened.on_close("logical clusters", self.directory.close)
+        return cluster
+
     def handler(self, cluster: Cluster) -> RequestHandler:
-        options = cluster.host.config.clusters
-        self.directory = Directory(cluster.host, _journal(cluster.host))
-        return Router(cluster.pipeline, self.directory, options.clusters_domain)
+        return Router(cluster.pipeline, self.directory, cluster.host.config.clusters.clusters_domain)
+
+    def end_watches(self, cluster: Cluster) -> None:
+        super().end_watches(cluster)
+        for one in self.directory.open.values():
+            super().end_watches(one.cluster)
 
     def bind(self, cluster: Cluster, opened: Opened) -> Listener:
         listener = super().bind(cluster, opened)
@@ -49,7 +58,6 @@ class ClusterServer(Server):
     ) -> None:
         await super().fill(running, writers, planned, opened)
         host, directory = running.host, self.directory
-        opened.on_close("logical clusters", directory.close)
         await directory.start(digest_of(planned))
         host.metrics.add(ClusterMetrics(directory))
         journal_options = replace(host.config.store, storage_backend=host.config.store.backend)
