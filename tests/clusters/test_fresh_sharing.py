@@ -9,7 +9,7 @@ from clusters.rig import MAPS, ClusterRig
 from eventually import aeventually
 from harness import Stream
 
-from pilothouse.storage.keyspaces.base import BaseState
+from pilothouse.storage.base_state import BaseState
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -148,8 +148,8 @@ async def test_a_change_counts_where_it_was_made_only(rig: ClusterRig) -> None:
     rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}
     patch = [{"op": "add", "path": "/rules/-", "value": rule}]
     jane = {name: rig.identity(name, "jane", ()) for name in ("right-a", "right-b")}
-    for name in jane:
-        assert (await rig.call("GET", MAPS, cluster=name, identity=jane[name])).status == 403
+    for name, identity in jane.items():
+        assert (await rig.call("GET", MAPS, cluster=name, identity=identity)).status == 403
     await rig.ok("PATCH", path, patch, cluster="right-a", content_type="application/json-patch+json")
     assert (await rig.call("GET", MAPS, cluster="right-a", identity=jane["right-a"])).status == 200
     assert (await rig.call("GET", MAPS, cluster="right-b", identity=jane["right-b"])).status == 403
@@ -295,6 +295,7 @@ async def test_copies_select_by_their_own_fields(rig: ClusterRig) -> None:
 
     for name in ("ball-base", "ball-a", "ball-b"):
         assert await selected(name, "spec.color%3Dred") == ["one"], name
+        assert await selected(name, "spec.color!%3Dred,metadata.name%3Dtwo") == ["two"], name
     live = await rig.ok("GET", f"{DEFINITIONS}/balls.example.com", cluster="ball-b")
     live["spec"]["versions"][0]["selectableFields"] = [{"jsonPath": ".spec.size"}]
     await rig.ok("PUT", f"{DEFINITIONS}/balls.example.com", live, cluster="ball-b")
@@ -304,6 +305,13 @@ async def test_copies_select_by_their_own_fields(rig: ClusterRig) -> None:
 
     await aeventually(changed, "the other field", seconds=3)
     assert await selected("ball-b", "spec.color%3Dred") == 400
+    assert await selected("ball-b", "spec.size!%3Ds") == ["two"]
+    assert await selected("ball-b", "spec.size%3Dl,metadata.name!%3Done") == ["two"]
+    watch = (await rig.call("GET", f"{path}?watch=1&fieldSelector=spec.size%3Ds", cluster="ball-b")).stream
+    assert watch is not None
+    await aeventually(lambda: watch.data, "the first events")
+    assert watch.seen() == [("ADDED", "one")]
+    watch.close()
     for name in ("ball-base", "ball-a"):
         assert await selected(name, "spec.color%3Dred") == ["one"], name
         assert await selected(name, "spec.size%3Dl") == 400

@@ -367,8 +367,8 @@ cdef class Objects:
     cdef str field_of(self, Entry entry, str field):
         """One field of an entry, not cached, because an index needs it only once."""
         cdef str text
-        if entry._fields is not None:
-            return entry._fields.get(field)
+        if entry._fields is not None and entry._fields[0] is self.extract:
+            return (<dict>entry._fields[1]).get(field)
         text = read_text(entry.value, entry.head, self.field_paths[field])
         return text if text is not None else extracted(self.extract, entry).get(field)
 
