@@ -187,7 +187,7 @@ def test_refusals_are_the_servers(run: Run) -> None:
         (["snapshot"], "takes NAME"),
         (["suspend"], "needs the names of clusters"),
         (["delete"], "needs the names of clusters"),
-        (["kubeconfig"], "takes the name of one cluster"),
+        (["kubeconfig"], "takes the names of clusters, or --all"),
         (["use", "a", "b"], "takes the name of one cluster"),
         (["use", "a", "--root"], "takes the name of one cluster"),
         (["list", "--user=a"], "unknown flag: --user"),

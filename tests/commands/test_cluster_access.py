@@ -96,7 +96,9 @@ def test_commands_find_the_servers_own_cluster_while_another_is_in_use(user: Use
 def test_use_switches_without_the_data_directory_where_a_context_is_there(user: User) -> None:
     assert user.run("kubeconfig", "one", "--merge")[0] == 0
     named = f"--kubeconfig={user.config}"
-    assert user.run("use", named, data=False)[1].startswith("No logical cluster")
+    assert user.run("use", "..", named)[0] == 1, "there is no way back yet"
+    assert user.run("use", "one")[0] == 0
+    assert user.run("use", "..")[0] == 0
     assert user.run("use", "one", named, data=False)[0] == 0
     status, said = user.run("use", "two", named, data=False)
     assert status == 1
@@ -119,6 +121,22 @@ def test_kubeconfig_is_for_one_cluster_only(user: User, server: InProcess, tmp_p
             with pytest.raises(ApiError, match="Unauthorized") as caught:
                 Api(tmp_path / "elsewhere").call("GET", "/api/v1/namespaces")
             assert caught.value.status == 401
+
+
+def test_contexts_for_many_clusters_in_one_file(user: User, tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "fleet"
+    assert user.run("kubeconfig", "two", f"--write-kubeconfig={target}") == (0, "")
+    status, said = user.run("kubeconfig", "--all", "--merge", f"--write-kubeconfig={target}")
+    assert status == 0 and said.startswith(f"{target} has contexts for ")
+    document = yaml.safe_load(target.read_text())
+    assert document["current-context"] == "two"
+    names = [one["name"] for one in document["contexts"]]
+    assert names[0] == "two" and set(names) >= {"one", "two"} and "pilothouse" not in names
+    uids = {
+        Api(target, name).call("GET", "/api/v1/namespaces/kube-system")["metadata"]["uid"] for name in names
+    }
+    assert len(uids) == len(names)
+    assert not user.config.exists()
 
 
 def test_kubeconfig_for_another_user(user: User, tmp_path: pathlib.Path) -> None:
@@ -181,7 +199,8 @@ def test_the_data_directory_of_another_server(user: User, server: InProcess, tmp
         (["kubeconfig", "none"], 1, 'clusters.pilothouse.dev "none" not found'),
         (["kubeconfig", "one", "--group=a"], 2, "--group needs --user"),
         (["kubeconfig", "one", "--duration=-1h"], 2, "--duration must be longer than 0"),
-        (["kubeconfig", "one", "--merge", "--write-kubeconfig=x"], 2, "exclude each other"),
+        (["kubeconfig", "one", "--all"], 2, "takes the names of clusters, or --all"),
+        (["kubeconfig", "one", "two", "--context=a"], 2, "--context is for one cluster"),
         (["use", "none"], 1, 'clusters.pilothouse.dev "none" not found'),
         (["use"], 1, "has no current context"),
         (["use", ".."], 1, "has no current context"),

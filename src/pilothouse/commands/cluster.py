@@ -1,5 +1,6 @@
 """`pilothouse cluster`: looks after the logical clusters of a server that runs with --clusters."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -59,8 +60,8 @@ Usage:
   pilothouse cluster snapshot NAME [COPY]       Keep one as it is now: make a copy that is suspended. `copy COPY NEW` brings it back.
   pilothouse cluster suspend | wake NAME...     Have them leave memory when no request is open, or not any more.
   pilothouse cluster delete NAME... [flags]     Delete some with all that they hold.
-  pilothouse cluster kubeconfig NAME [flags]    Print a kubeconfig for one, write it (--write-kubeconfig), or add it to
-                                                yours (--merge).
+  pilothouse cluster kubeconfig NAME... [flags] Print a kubeconfig for some, or for --all; write it (--write-kubeconfig), or add
+                                                the contexts to yours (--merge).
   pilothouse cluster use NAME | .. [flags]      Have kubectl talk to one, or to the server's own cluster again (also --root).
                                                 Without arguments it says which one that is.
   pilothouse cluster export NAME FILE --data-dir DIR
@@ -102,13 +103,14 @@ def run(arguments: Sequence[str]) -> None:
     if command in whole:
         whole[command](config, values, rest)
     else:
-        _COMMANDS[command](_own_cluster(config, values["kubeconfig"]), values, rest)
+        with contextlib.closing(_own_cluster(config, values["kubeconfig"])) as api:
+            _COMMANDS[command](api, values, rest)
 
 
 def _own_cluster(config: Config, named: str) -> Api:
     """The API of the server's own cluster, also while a logical one is in use."""
     path = kubeconfig_of(config.data, named)
-    return Api(path, ClusterContexts.read(path).root)
+    return Api(path, ClusterContexts.read(path).root).held()
 
 
 def _export(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -> None:

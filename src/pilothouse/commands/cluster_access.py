@@ -1,6 +1,7 @@
 """`pilothouse cluster kubeconfig | use`: credentials for a logical cluster, and which one kubectl asks."""
 
 import base64
+import contextlib
 import datetime
 import os
 from collections.abc import Mapping, Sequence
@@ -36,9 +37,11 @@ OF_CONTEXT = (
     Flag("context", "string", "", "command", "Name of the context. Default: that of the cluster."),
 )  # fmt: skip
 MERGE = Flag("merge", "bool", False, "command",
-             "Add the context to your kubeconfig: --kubeconfig, $KUBECONFIG or ~/.kube/config.")  # fmt: skip
+             "Add the contexts to a kubeconfig that has others: --write-kubeconfig, else yours (--kubeconfig,"
+             " $KUBECONFIG or ~/.kube/config).")  # fmt: skip
+ALL = Flag("all", "bool", False, "command", "Contexts for all clusters that there are.")
 ROOT = Flag("root", "bool", False, "command", "Go back to the server's own cluster.")
-KUBECONFIG_FLAGS = (*OF_CERTIFICATE, *OF_CONTEXT, MERGE)
+KUBECONFIG_FLAGS = (*OF_CERTIFICATE, *OF_CONTEXT, MERGE, ALL)
 USE_FLAGS = (*OF_CERTIFICATE, *OF_CONTEXT, ROOT)
 PREFIX = "/clusters/"
 """How the paths of logical clusters begin."""
@@ -49,22 +52,25 @@ class NoCredentialsError(ValueError):
 
 
 def kubeconfig(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -> None:
-    """Print the kubeconfig of a cluster, write it, or add its context to the user's."""
-    if len(rest) != 1:
-        raise FlagError('"pilothouse cluster kubeconfig" takes the name of one cluster')
-    if values["merge"] and config.data.write_kubeconfig:
-        raise FlagError("--merge and --write-kubeconfig exclude each other")
-    context = values["context"] or rest[0]
-    if values["merge"]:
-        target = _merged(config, values, rest[0], context)
-        target.save()
-        print(f'context "{context}" is in {target.path}')
-        return
+    """Print a kubeconfig with a context for each cluster, write it, or add the contexts to another one."""
+    if bool(rest) == values["all"]:
+        raise FlagError('"pilothouse cluster kubeconfig" takes the names of clusters, or --all')
+    if values["context"] and len(rest) != 1:
+        raise FlagError("--context is for one cluster")
     source = ClusterContexts.read(kubeconfig_of(config.data, values["kubeconfig"]))
-    made = ClusterContexts(Path())
-    made.put(context, Origin(rest[0], source.root), *_access(config, values, source, rest[0]))
-    made.switch(context)
-    put(config.data, made.text())
+    target = ClusterContexts(Path())
+    if values["merge"]:
+        written = config.data.write_kubeconfig
+        target = ClusterContexts.read(Path(written or _target(values["kubeconfig"])), missing=True)
+    with contextlib.closing(ClusterDoors(config, values, source)) as doors:
+        names = rest or doors.names()
+        for name in names:
+            target.put(values["context"] or name, Origin(name, source.root), *doors.access(name))
+    if not values["merge"]:
+        put(config.data, target.text())
+        return
+    target.save()
+    print(f"{target.path} has contexts for {', '.join(names)}")
 
 
 def use(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -> None:
@@ -119,52 +125,71 @@ def _merged(config: Config, values: Mapping[str, Any], name: str, context: str) 
     """The user's kubeconfig with a context for a cluster, not written yet."""
     source = ClusterContexts.read(kubeconfig_of(config.data, values["kubeconfig"]))
     target = ClusterContexts.read(_target(values["kubeconfig"]), missing=True)
-    access = _access(config, values, source, name)
+    with contextlib.closing(ClusterDoors(config, values, source)) as doors:
+        access = doors.access(name)
     if target.path != source.path:
         target.adopt(source, source.root)
     target.put(context, Origin(name, source.root), *access)
     return target
 
 
-def _access(
-    config: Config, values: Mapping[str, Any], source: ClusterContexts, name: str
-) -> tuple[Kubeconfig, Object]:
-    """Where a cluster is reached and how it is trusted, and credentials that it accepts."""
-    api = Api(source.path, source.root)
-    obj = cluster_objects.call(api, "GET", name)
-    secret = (obj.get("spec") or {}).get("kubeconfigSecret")
-    known = api.config.trust
-    trust = Trust(ca=known.ca, insecure=known.insecure, server_name=known.server_name)
-    found = Kubeconfig(f"{api.config.server.rstrip('/')}{PREFIX}{name}", [], trust)
-    credentials = _credentials(config, values, api, found, name, secret)
-    if values["server"]:
-        found = found._replace(server=f"{values['server'].rstrip('/')}{PREFIX}{name}")
-    return found, credentials
+class ClusterDoors:
+    """Makes credentials for the clusters of one server: certificates by the CA in the data directory, else
+    what the Secret of a cluster has."""
 
+    def __init__(self, config: Config, values: Mapping[str, Any], source: ClusterContexts) -> None:
+        self._api = Api(source.path, source.root).held()
+        self._values = values
+        self._directory = config.data.directory
+        self._named = "data-dir" in config.given
+        self._signs = (self._directory / "ca.key").exists()
+        self._tried = False
 
-def _credentials(
-    config: Config, values: Mapping[str, Any], api: Api, found: Kubeconfig, name: str, secret: Object | None
-) -> Object:
-    """A new certificate by the CA in the data directory, else what the cluster's Secret has."""
-    directory = config.data.directory
-    if (directory / "ca.key").exists():
-        cert, key = _issued(directory, values, name)
-        if _accepted(found._replace(trust=replace(found.trust, cert=cert, key=key))):
-            return {"client-certificate-data": _text(cert), "client-key-data": _text(key)}
-        if secret is None or "data-dir" in config.given:
+    def close(self) -> None:
+        """Close the connection."""
+        self._api.close()
+
+    def names(self) -> list[str]:
+        """All clusters."""
+        names = [str(one["metadata"]["name"]) for one in cluster_objects.call(self._api, "GET")["items"]]
+        if not names:
+            raise ValueError(f"{self._api.config.server} has no logical clusters yet")
+        return names
+
+    def access(self, name: str) -> tuple[Kubeconfig, Object]:
+        """Where a cluster is reached and how it is trusted, and credentials that it accepts."""
+        obj = cluster_objects.call(self._api, "GET", name)
+        secret = (obj.get("spec") or {}).get("kubeconfigSecret")
+        known = self._api.config.trust
+        trust = Trust(ca=known.ca, insecure=known.insecure, server_name=known.server_name)
+        found = Kubeconfig(f"{self._api.config.server.rstrip('/')}{PREFIX}{name}", [], trust)
+        credentials = self._credentials(found, name, secret)
+        if self._values["server"]:
+            found = found._replace(server=f"{self._values['server'].rstrip('/')}{PREFIX}{name}")
+        return found, credentials
+
+    def _credentials(self, found: Kubeconfig, name: str, secret: Object | None) -> Object:
+        if self._signs:
+            cert, key = _issued(self._directory, self._values, name)
+            if self._tried or _accepted(found._replace(trust=replace(found.trust, cert=cert, key=key))):
+                self._tried = True
+                return {"client-certificate-data": _text(cert), "client-key-data": _text(key)}
+            if secret is None or self._named:
+                raise NoCredentialsError(
+                    f"{found.server} does not accept a certificate by the CA in {self._directory}: that is"
+                    " the data directory of another server, say --data-dir"
+                )
+            self._signs = False
+        if secret is None:
             raise NoCredentialsError(
-                f"{found.server} does not accept a certificate by the CA in {directory}: that is the data"
-                " directory of another server, say --data-dir"
+                f'there are no credentials for the cluster "{name}": say --data-dir of its server'
+                f" ({self._directory} has no CA of it), or have the server keep a kubeconfig in a Secret"
+                " (spec.kubeconfigSecret)"
             )
-    if secret is None:
-        raise NoCredentialsError(
-            f'there are no credentials for the cluster "{name}": say --data-dir of its server ({directory}'
-            " has no CA), or have the server keep a kubeconfig in a Secret (spec.kubeconfigSecret)"
-        )
-    for flag in OF_CERTIFICATE:
-        if values[flag.name]:
-            raise FlagError(f"--{flag.name} needs the CA of the server: say --data-dir")
-    return _kept(api, name, secret)
+        for flag in OF_CERTIFICATE:
+            if self._values[flag.name]:
+                raise FlagError(f"--{flag.name} needs the CA of the server: say --data-dir")
+        return _kept(self._api, name, secret)
 
 
 def _issued(directory: Path, values: Mapping[str, Any], name: str) -> tuple[bytes, bytes]:

@@ -68,7 +68,7 @@ class ClusterContexts:
         if self._entry("context", origin.root) is None:
             raise ValueError(
                 f"{self.path}: the context {self.current} was made from the context {origin.root}, which is"
-                " gone"
+                " not there: name the kubeconfig of the server's own cluster with --kubeconfig"
             )
         return origin.root
 
@@ -86,15 +86,15 @@ class ClusterContexts:
         return str((self._entry("cluster", found.get("cluster")) or {}).get("server") or "")
 
     def put(self, context: str, origin: Origin, found: Kubeconfig, credentials: Object) -> None:
-        """Add or change a context with a cluster and a user of its name, and the credentials of that.
-
-        ValueError when somebody else has made one of them.
-        """
+        """Add or change a context with a cluster and a user of its name, and the credentials of that; it
+        becomes the current one of a file without any. ValueError when somebody else has made one of them."""
         self._check_ours(context, origin)
         extension = {"name": EXTENSION, "extension": origin._asdict()}
         self._put("cluster", context, server_entry(found))
         self._put("user", context, credentials)
         self._put("context", context, {"cluster": context, "user": context, "extensions": [extension]})
+        if not self.current:
+            self.switch(context)
 
     def _check_ours(self, context: str, origin: Origin) -> None:
         known = self.origin_of(context)
