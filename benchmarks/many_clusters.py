@@ -61,6 +61,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
+        self.uids: dict[str, str] = {}
+        """The UIDs of clusters by their names."""
 
     @property
     def pid(self) -> int:
@@ -96,7 +98,7 @@ class Server:
         if cluster is not None:
             authority = pki.CertificateAuthority.load(self.folder / "ca.crt", self.folder / "ca.key")
             assert authority is not None
-            unit = scope_unit(cluster) if cluster else ""
+            unit = scope_unit(self.uids[cluster]) if cluster else ""
             pair = authority.issue("admin", ("system:masters",), server=False, unit=unit)
             with tempfile.NamedTemporaryFile() as file:
                 file.write(b"".join(pair))
@@ -133,6 +135,8 @@ async def create(server: Server, names: list[str]) -> float:
                 body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Cluster", "metadata": about}
                 status, answer = await connection.call("POST", CLUSTERS, json.dumps(body).encode())
                 assert status == 201, answer
+                metadata = json.loads(answer)["metadata"]
+                server.uids[metadata["name"]] = metadata["uid"]
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
     async with server.connected() as connection:

@@ -57,6 +57,8 @@ class ClusterRig:
         self._backend = backend
         self._intervals = intervals
         self._storage = storage
+        self._uids: dict[str, str] = {}
+        """The UIDs of clusters by their names, those that are gone as well."""
         self._identities: dict[tuple[str, str, tuple[str, ...]], Identity] = {}
         self.server: ClusterServer
         self.port = port
@@ -109,9 +111,11 @@ class ClusterRig:
         self, cluster: str, user: str = "admin", groups: Sequence[str] = ("system:masters",)
     ) -> Identity:
         """A client certificate for a cluster, "" for the root."""
-        key = cluster, user, tuple(groups)
+        place = self.directory.places.get(cluster)
+        uid = self._uids[cluster] = place.uid if place is not None else self._uids.get(cluster, "")
+        key = uid, user, tuple(groups)
         if key not in self._identities:
-            unit = scope_unit(cluster) if cluster else ""
+            unit = scope_unit(uid) if cluster else ""
             self._identities[key] = identity_of(
                 *self.authority().issue(user, groups, server=False, unit=unit)
             )

@@ -57,7 +57,7 @@ async def test_a_fresh_cluster_has_what_controllers_bring(rig: ClusterRig) -> No
 async def test_a_cluster_gets_what_a_newer_server_brings(
     runner: object, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The digest of the fresh objects changes with the server; what is missing is written at the first wake."""
+    """The digest of the fresh objects changes with the server. The first wake writes what is missing."""
     role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/view"
     async with running(directory, backend="sqlite") as rig:
         await rig.make("older")

@@ -82,7 +82,8 @@ async def test_no_request_chooses_its_cluster(rig: ClusterRig, unit: str) -> Non
     for name in ("forged-a", "forged-b"):
         if name not in rig.directory.places:
             await rig.make(name)
-    request, _ = asked("mallory", "team", scope_unit(unit))
+    uids = "\0".join(rig.directory.places[name].uid for name in unit.split("\0"))
+    request, _ = asked("mallory", "team", scope_unit(uids))
     for cluster in ("forged-a", ""):
         status = await signed(rig, cluster, f"for-{len(unit)}", CLIENT, request)
         assert "certificate" not in status, cluster
@@ -91,7 +92,7 @@ async def test_no_request_chooses_its_cluster(rig: ClusterRig, unit: str) -> Non
 
 async def test_a_bootstrapping_node_is_no_node_of_another_cluster(rig: ClusterRig) -> None:
     await rig.make("nodes-b")
-    request, _ = asked("system:node:n1", "system:nodes", scope_unit("nodes-b"))
+    request, _ = asked("system:node:n1", "system:nodes", scope_unit(rig.directory.places["nodes-b"].uid))
     status = await signed(rig, "", "node", KUBELET, request)
     assert "certificate" not in status
 
@@ -106,7 +107,7 @@ async def test_a_cluster_signs_no_certificates_of_servers(rig: ClusterRig) -> No
 
 async def test_a_cluster_signs_again_for_a_client_that_has_its_unit(rig: ClusterRig) -> None:
     await rig.make("renews-a")
-    request, key = asked("jane", "team", scope_unit("renews-a"))
+    request, key = asked("jane", "team", scope_unit(rig.directory.places["renews-a"].uid))
     identity = made(await signed(rig, "renews-a", "renewal", CLIENT, request), key)
     assert await names(rig, "renews-a", identity) == "jane"
     assert (await rig.call("GET", MAPS, cluster="renews-a", identity=identity)).status == 403

@@ -167,7 +167,7 @@ def test_a_certificate_is_renewed_before_it_expires(
         secret = await written(rig, name)
         config = read(secret)
         cert, key = rig.authority().issue("kubernetes-admin", ["system:masters"], server=False, days=days,
-                                          unit=scope_unit(name))  # fmt: skip
+                                          unit=scope_unit(rig.directory.places[name].uid))  # fmt: skip
         old = pki.kubeconfig(config["clusters"][0]["cluster"]["server"], (rig.data / "ca.crt").read_bytes(),
                              cert=cert, key=key, name=name)  # fmt: skip
         secret["data"] = dict.fromkeys(("kubeconfig", "value"), base64.b64encode(old).decode())
@@ -194,7 +194,7 @@ def test_a_kubeconfig_that_is_not_for_the_cluster_is_replaced(
         name = f"wrong-{member}"
         await rig.make(name, kubeconfigSecret=place(name))
         secret = await written(rig, name)
-        unit = value if member == "unit" else scope_unit(name)
+        unit = value if member == "unit" else scope_unit(rig.directory.places[name].uid)
         authority = pki.CertificateAuthority.create() if member == "ca" else rig.authority()
         cert, key = authority.issue("kubernetes-admin", ["system:masters"], server=False, unit=unit)
         url = value if member == "url" else read(secret)["clusters"][0]["cluster"]["server"]
@@ -204,7 +204,7 @@ def test_a_kubeconfig_that_is_not_for_the_cluster_is_replaced(
         right = await written(rig, name, put["data"]["value"])
         assert read(right)["clusters"][0]["cluster"]["server"].endswith(f"/clusters/{name}")
         units = certificate(right).subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)
-        assert [one.value for one in units] == [scope_unit(name)]
+        assert [one.value for one in units] == [scope_unit(rig.directory.places[name].uid)]
 
     runner.run(main())
 

@@ -148,7 +148,10 @@ class Load:
         directory = self.server.directory
         authority = pki.CertificateAuthority.load(directory / "ca.crt", directory / "ca.key")
         assert authority is not None
-        cert, key = authority.issue("a", ("system:masters",), server=False, unit=scope_unit(cluster))
+        uid = self.server.root.call("GET", f"/apis/pilothouse.dev/v1alpha1/clusters/{cluster}")["metadata"][
+            "uid"
+        ]
+        cert, key = authority.issue("a", ("system:masters",), server=False, unit=scope_unit(uid))
         path = directory / "tenant.pem"
         path.write_bytes(cert + key)
         context = ssl.create_default_context(cafile=str(self.server.ca_file))

@@ -17,7 +17,7 @@ log = Logger(__name__)
 class Authorities:
     """The CAs in force, PEM: `clients` are those of client certificates, `proxies` those of front proxies.
 
-    scope: the logical cluster whose client certificates are good, "" for the cluster of the server itself.
+    scope: the UID of the logical cluster whose client certificates are good, "" for the server's own cluster.
     """
 
     def __init__(self, client_files: tuple[str, ...], proxy_file: str, scope: str = "") -> None:

@@ -88,13 +88,14 @@ class CertificateAuthenticator:
         return known[1]
 
 
-def scope_unit(cluster: str) -> str:
-    """The organizational unit of certificates that are good in one logical cluster only."""
-    return f"{_SCOPE}{cluster}"
+def scope_unit(uid: str) -> str:
+    """The organizational unit of certificates that are good in one logical cluster only: in that of a UID, so
+    that they are not good in another cluster by the same name."""
+    return f"{_SCOPE}{uid}"
 
 
 def scope_of(leaf: "Certificate | CertificateSigningRequest") -> str:
-    """The logical cluster that a certificate, or a request for one, is for, "" for none."""
+    """The UID of the logical cluster that a certificate, or a request for one, is for, "" for none."""
     from cryptography.x509.oid import NameOID
 
     units = leaf.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)

@@ -90,6 +90,7 @@ class Directory:
     async def start(self, digest: str) -> None:
         """Open the journal. `digest` is that of a fresh cluster's objects."""
         self._digest = digest
+        self._host.authorities.on_change(self._trust)
         await self.journal.start()
 
     async def close(self) -> None:
@@ -161,7 +162,7 @@ class Directory:
         record = await self._recorded(name, place)
         base = await self.records.base(record.base)
         storage = KeyspaceStorage(self.journal, place.uid, base, place.limits)
-        host = self._guest(name, storage, record.key)
+        host = self._guest(name, place.uid, storage, record.key)
         filled = record.filled == self._digest
         async with Opened() as opened:
             cluster = await Cluster.open(host, opened)
@@ -177,8 +178,13 @@ class Directory:
         self.open[name] = made
         return made
 
-    def _guest(self, name: str, storage: KeyspaceStorage, key: bytes) -> GuestHost:
-        return guest(self._host, guest_config(self._host.config, self.url_of(name)), name, storage, key)
+    def _guest(self, name: str, uid: str, storage: KeyspaceStorage, key: bytes) -> GuestHost:
+        return guest(self._host, guest_config(self._host.config, self.url_of(name)), uid, storage, key)
+
+    def _trust(self) -> None:
+        """Have all clusters know clients by the CAs that are in force."""
+        for one in self.open.values():
+            one.trust(self._host.authorities.clients)
 
     # Making and removing
 
@@ -228,7 +234,7 @@ class Directory:
         if name:
             return name, self._digest, await self.records.base(name)
         begun, storage = time.monotonic(), fresh.empty_storage()
-        pairs, revision = await fresh.made(self._guest("", storage, new_private()), storage, self._port)
+        pairs, revision = await fresh.made(self._guest("", "", storage, new_private()), storage, self._port)
         name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
         log.info(
             "The objects of a fresh cluster were made", objects=len(pairs), seconds=time.monotonic() - begun

@@ -109,19 +109,19 @@ class GuestHealth(Health):
         return self._whole.handle(path, query)
 
 
-def guest(host: Host, config: Config, name: str, storage: Storage, token_key: bytes) -> GuestHost:
-    """The host of the cluster `name`; `config` is made by `guest_config`."""
+def guest(host: Host, config: Config, uid: str, storage: Storage, token_key: bytes) -> GuestHost:
+    """The host of the cluster with a UID; `config` is made by `guest_config`."""
     parts = {one.name: getattr(host, one.name) for one in fields(host)}
     limits = limits_of(config.metrics)
     parts |= {
         "config": config,
-        "authorities": _authorities(host.authorities, name),
+        "authorities": _authorities(host.authorities, uid),
         "metrics": MetricsRegistry(limits),
         "slis": MetricsRegistry(limits),
         "health": GuestHealth(host.health),
         "reloads": Reloads(0.0),
         "caches": CacheBudget(CACHE_BYTES),
-        "offload": Share(host.offload, name),
+        "offload": Share(host.offload, uid),
         "storage": storage,
         "token_key": token_key,
     }
@@ -130,11 +130,11 @@ def guest(host: Host, config: Config, name: str, storage: Storage, token_key: by
     return made
 
 
-def _authorities(whole: Authorities, name: str) -> Authorities:
+def _authorities(whole: Authorities, uid: str) -> Authorities:
     """The CAs of the process, for certificates of one cluster.
     Front proxies are known to the server's own cluster alone."""
     own = copy.copy(whole)
-    own.scope = name
+    own.scope = uid
     own.proxies = b""
     own.forget_listeners()
     return own

@@ -79,15 +79,16 @@ class ClusterKubeconfigs:
     async def _keep(self, obj: Object, url: str, place: Object) -> float:
         """Write a Secret unless it is good, and tell for how many seconds it is."""
         name, namespace, secret = obj["metadata"]["name"], place["namespace"], place["name"]
+        uid = obj["metadata"]["uid"]
         found = self._client.get(self._secrets, namespace, secret)
         if found is not None and not owned_by(found, obj):
             raise errors.conflict("", "secrets", secret, f"it does not belong to the cluster {name}")
         authority, ca = self._authority()
         texts = {(found.get("data") or {}).get(key, "") for key in KEYS} if found is not None else {""}
-        left = self._left(texts.pop(), name, url, authority, ca) if len(texts) == 1 else 0.0
+        left = self._left(texts.pop(), uid, url, authority, ca) if len(texts) == 1 else 0.0
         if left > 0:
             return left
-        cert, key = authority.issue(USER, GROUPS, server=False, unit=scope_unit(name))
+        cert, key = authority.issue(USER, GROUPS, server=False, unit=scope_unit(uid))
         text = pki.kubeconfig(url, ca, cert=cert, key=key, name=name)
         data = dict.fromkeys(KEYS, base64.b64encode(text).decode())
         if found is None:
@@ -96,7 +97,7 @@ class ClusterKubeconfigs:
             await self._client.change(
                 self._secrets, namespace, secret, lambda live: _fill(live, data), uid=found["metadata"]["uid"]
             )
-        return self._left(data[KEYS[0]], name, url, authority, ca)
+        return self._left(data[KEYS[0]], uid, url, authority, ca)
 
     def _authority(self) -> tuple[pki.CertificateAuthority, bytes]:
         """The CA that signs, and the PEM of the one by which clients trust the server."""
@@ -106,7 +107,7 @@ class ClusterKubeconfigs:
             raise errors.internal(f"the CA in {cert} cannot be used")
         return found, Path(self._files.ca_cert).read_bytes()
 
-    def _left(self, text: str, name: str, url: str, authority: pki.CertificateAuthority, ca: bytes) -> float:
+    def _left(self, text: str, uid: str, url: str, authority: pki.CertificateAuthority, ca: bytes) -> float:
         """Seconds until a kubeconfig is renewed; 0 for one that is not what is wanted."""
         from cryptography import x509
         from cryptography.exceptions import InvalidSignature
@@ -120,7 +121,7 @@ class ClusterKubeconfigs:
             right = config["clusters"][0]["cluster"] == wanted and bool(user["client-key-data"])
         except (ValueError, TypeError, LookupError, yaml.YAMLError, InvalidSignature):
             return 0.0
-        if not right or scope_of(cert) != name:
+        if not right or scope_of(cert) != uid:
             return 0.0
         end = cert.not_valid_after_utc
         if end >= authority.certificate.not_valid_after_utc:  # a new one would not last longer

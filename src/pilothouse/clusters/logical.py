@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from pilothouse.assembly.cluster import Cluster
+from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.clusters.guest import GuestHost
 from pilothouse.lifecycle import Opened
 from pilothouse.server.request import Request, Response
@@ -70,6 +71,13 @@ class LogicalCluster:
                 done(*arguments)
 
         response.on_done = ended
+
+    def trust(self, ca: bytes) -> None:
+        """Know clients by other CAs from now on."""
+        self.host.authorities.trust_clients(ca)
+        for method in self.cluster.access.authenticator.methods:
+            if isinstance(method, CertificateAuthenticator):
+                method.trust(ca)
 
     async def close(self) -> None:
         """End what goes on, and leave memory."""

@@ -159,18 +159,18 @@ class ClusterDoors:
     def access(self, name: str) -> tuple[Kubeconfig, Object]:
         """Where a cluster is reached and how it is trusted, and credentials that it accepts."""
         obj = cluster_objects.call(self._api, "GET", name)
-        secret = (obj.get("spec") or {}).get("kubeconfigSecret")
         known = self._api.config.trust
         trust = Trust(ca=known.ca, insecure=known.insecure, server_name=known.server_name)
         found = Kubeconfig(f"{self._api.config.server.rstrip('/')}{PREFIX}{name}", [], trust)
-        credentials = self._credentials(found, name, secret)
+        credentials = self._credentials(found, obj)
         if self._values["server"]:
             found = found._replace(server=f"{self._values['server'].rstrip('/')}{PREFIX}{name}")
         return found, credentials
 
-    def _credentials(self, found: Kubeconfig, name: str, secret: Object | None) -> Object:
+    def _credentials(self, found: Kubeconfig, obj: Object) -> Object:
+        name, secret = obj["metadata"]["name"], (obj.get("spec") or {}).get("kubeconfigSecret")
         if self._signs:
-            cert, key = _issued(self._directory, self._values, name)
+            cert, key = _issued(self._directory, self._values, obj["metadata"]["uid"])
             if self._tried or _accepted(found._replace(trust=replace(found.trust, cert=cert, key=key))):
                 self._tried = True
                 return {"client-certificate-data": _text(cert), "client-key-data": _text(key)}
@@ -192,7 +192,7 @@ class ClusterDoors:
         return _kept(self._api, name, secret)
 
 
-def _issued(directory: Path, values: Mapping[str, Any], name: str) -> tuple[bytes, bytes]:
+def _issued(directory: Path, values: Mapping[str, Any], uid: str) -> tuple[bytes, bytes]:
     if values["group"] and not values["user"]:
         raise FlagError("--group needs --user")
     if values["duration"] < 0:
@@ -203,7 +203,7 @@ def _issued(directory: Path, values: Mapping[str, Any], name: str) -> tuple[byte
     if authority is None:
         raise ValueError(f"the CA in {cert} and {key} cannot be used")
     days = values["duration"] / 86400 or pki.LEAF_DAYS
-    return authority.issue(values["user"] or USER, groups, server=False, days=days, unit=scope_unit(name))
+    return authority.issue(values["user"] or USER, groups, server=False, days=days, unit=scope_unit(uid))
 
 
 def _accepted(found: Kubeconfig) -> bool:

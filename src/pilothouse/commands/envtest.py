@@ -65,12 +65,12 @@ def _run(api: Api, folder: Path, command: list[str], copy_of: str, keep: bool) -
     spec = {"copyOf": copy_of} if copy_of else {}
     metadata = {"name": name}
     body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": metadata, "spec": spec}
-    cluster_objects.call(api, "POST", body=body)
+    uid = cluster_objects.call(api, "POST", body=body)["metadata"]["uid"]
     try:
         with tempfile.TemporaryDirectory(prefix=f"{name}-") as own:
             kubeconfig = Path(own) / "kubeconfig"
             kubeconfig.touch(mode=0o600)
-            kubeconfig.write_bytes(_kubeconfig(api, folder, name))
+            kubeconfig.write_bytes(_kubeconfig(api, folder, name, uid))
             environment = os.environ | {"KUBECONFIG": str(kubeconfig), "USE_EXISTING_CLUSTER": "true"}
             return _status(subprocess.run(command, env=environment, check=False).returncode)
     finally:
@@ -84,13 +84,13 @@ def _status(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _kubeconfig(api: Api, folder: Path, name: str) -> bytes:
+def _kubeconfig(api: Api, folder: Path, name: str, uid: str) -> bytes:
     """A kubeconfig of the administrator of a cluster."""
     ca = folder / "ca.crt"
     authority = pki.CertificateAuthority.load(ca, folder / "ca.key", datetime.timedelta(0))
     if authority is None:
         raise OSError(f"the CA in {folder} cannot be used")
-    cert, key = authority.issue("kubernetes-admin", ("system:masters",), server=False, unit=scope_unit(name))
+    cert, key = authority.issue("kubernetes-admin", ("system:masters",), server=False, unit=scope_unit(uid))
     server = f"{api.config.server}{PREFIX}{name}"
     return pki.kubeconfig(server, ca.read_bytes(), cert=cert, key=key, name=name)
 

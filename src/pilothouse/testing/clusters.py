@@ -39,7 +39,7 @@ class LogicalServer(Helpers):
         self.port = host.port
         self.ca_file = host.ca_file
         self.directory = host.directory / "of-clusters" / self.name
-        self.unit = scope_unit(self.name)
+        self.unit = ""
         self._host = host
         self._copy_of = copy_of
 
@@ -93,7 +93,8 @@ class LogicalServer(Helpers):
         """Create the cluster."""
         spec = {"copyOf": self._copy_of} if self._copy_of else {}
         body: Object = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": {"name": self.name}}
-        self._host.root.call("POST", CLUSTERS, body | {"spec": spec})
+        made = self._host.root.call("POST", CLUSTERS, body | {"spec": spec})
+        self.unit = scope_unit(made["metadata"]["uid"])
         return self
 
     def stop(self) -> None:
@@ -106,7 +107,9 @@ class LogicalServer(Helpers):
 
     def reset(self) -> None:
         """Have a fresh cluster in place of this one, at the same address."""
-        self.forget_users()
+        shutil.rmtree(self.directory, ignore_errors=True)  # credentials are for one cluster, not for a name
+        for name in ("client_cert", "client_key", "kubeconfig"):
+            self.__dict__.pop(name, None)
         self._host.root.call("DELETE", f"{CLUSTERS}/{self.name}")
         ends = time.monotonic() + REMOVAL_SECONDS
         while True:
