@@ -41,7 +41,8 @@ class Flooded(Subprocess):
         authority = pki.CertificateAuthority.load(self.directory / "ca.crt", self.directory / "ca.key")
         assert authority is not None
         groups = ("system:masters",)
-        uid = self.root.call("GET", f"{CLUSTERS}/{cluster}")["metadata"]["uid"]
+        with self._client() as root:
+            uid = root.call("GET", f"{CLUSTERS}/{cluster}")["metadata"]["uid"]
         cert, key = authority.issue("tenant", groups, server=False, unit=scope_unit(uid))
         path = self.directory / f"{cluster}.pem"
         path.write_bytes(cert + key)

@@ -148,9 +148,8 @@ class Load:
         directory = self.server.directory
         authority = pki.CertificateAuthority.load(directory / "ca.crt", directory / "ca.key")
         assert authority is not None
-        uid = self.server.root.call("GET", f"/apis/pilothouse.dev/v1alpha1/clusters/{cluster}")["metadata"][
-            "uid"
-        ]
+        with self.server._client() as root:
+            uid = root.call("GET", f"/apis/pilothouse.dev/v1alpha1/clusters/{cluster}")["metadata"]["uid"]
         cert, key = authority.issue("a", ("system:masters",), server=False, unit=scope_unit(uid))
         path = directory / "tenant.pem"
         path.write_bytes(cert + key)

@@ -59,6 +59,10 @@ class KubeClient:
     ) -> None:
         self._connection.close()
 
+    def close(self) -> None:
+        """Close the connection; the next request opens another one."""
+        self._connection.close()
+
     def call(
         self, method: str, path: str, body: Object | None = None, media: str = "application/json"
     ) -> Object:

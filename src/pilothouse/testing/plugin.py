@@ -79,8 +79,9 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
     if shared is not None:
         from pilothouse.testing.clusters import AttachedServer
 
-        config.stash[SERVER] = AttachedServer(shared[0], shared[1], tuple(flags))
-        yield config.stash[SERVER]
+        attached = config.stash[SERVER] = AttachedServer(shared[0], shared[1], tuple(flags))
+        yield attached
+        attached.root.close()
     else:
         with MAKERS["thread" if where in OF_CLUSTERS else where](_flags(where, flags)) as server:
             config.stash[SERVER] = server

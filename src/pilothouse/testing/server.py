@@ -80,6 +80,11 @@ class APIServer(Helpers):
             *self.flags,
         ]
 
+    def close_root(self) -> None:
+        """Close the connection of `root`, if there is one."""
+        if "root" in self.__dict__:
+            self.root.close()
+
     def fills_namespaces(self) -> bool:
         """Whether a controller creates a service account in every namespace."""
         from pilothouse.configuration import options
@@ -183,6 +188,7 @@ class InProcess(APIServer):
             )
 
     def stop(self) -> None:
+        self.close_root()
         if self._thread is None:
             return
         self.run(self._server.stop(drain=1.0))
@@ -248,6 +254,7 @@ class Subprocess(APIServer):
         self.process = None
 
     def stop(self) -> None:
+        self.close_root()
         self._end()
         shutil.rmtree(self.directory, ignore_errors=True)
 
