@@ -57,7 +57,6 @@ def test_what_a_guest_has_from_the_server() -> None:
     flags = [
         "--anonymous-auth=false",
         "--enable-bootstrap-token-auth",
-        "--max-requests-inflight=7",
         "--service-account-max-token-expiration=2h",
         "--enable-admission-plugins=AlwaysPullImages",
     ]
@@ -67,6 +66,13 @@ def test_what_a_guest_has_from_the_server() -> None:
         name = flag.removeprefix("--").partition("=")[0]
         assert made.value(name) == given.value(name) != options.parse([]).value(name), name
     assert made.value("service-account-issuer") == ("https://issuer/clusters/a",)
+
+
+def test_a_guest_has_a_quarter_of_the_seats() -> None:
+    made = guest_config(options.parse(["--max-requests-inflight=7"]), "https://issuer")
+    assert made.value("max-requests-inflight") == 2
+    assert made.value("max-mutating-requests-inflight") == 50
+    assert guest_config(options.parse(["--max-requests-inflight=0"]), "").value("max-requests-inflight") == 0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pilothouse.configuration.sections.audit import AuditOptions
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
 from pilothouse.configuration.sections.authorization import AuthorizationOptions
 from pilothouse.configuration.sections.diagnostics import DiagnosticsOptions
+from pilothouse.configuration.sections.flow_control import FlowControlOptions
 from pilothouse.configuration.sections.outbound import OutboundOptions
 from pilothouse.configuration.sections.process import ProcessOptions
 from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
@@ -31,6 +32,8 @@ from pilothouse.storage.interface import Storage
 
 CACHE_BYTES = 2 << 20
 """Bytes that a cluster may remember between requests."""
+SHARE = 4
+"""One cluster may take one in so many of the server's seats."""
 SHARED_MODES = frozenset(("AlwaysAllow", "Node", "RBAC"))
 """The authorizers that clusters can have as the server has them: they need no file."""
 
@@ -169,7 +172,17 @@ def guest_config(config: Config, issuer: str) -> Config:
             service_accounts=accounts,
         ),
         authorization=authorization,
+        flow_control=_share_of(config.flow_control),
         admission=replace(config.admission, admission_control_config_file=""),
         outbound=OutboundOptions(),
         diagnostics=DiagnosticsOptions(explained_requests=0),
+    )
+
+
+def _share_of(options: FlowControlOptions) -> FlowControlOptions:
+    """The seats of one cluster: fewer than the server has, so that no cluster takes all of its time."""
+    return replace(
+        options,
+        max_requests_inflight=-(-options.max_requests_inflight // SHARE),
+        max_mutating_requests_inflight=-(-options.max_mutating_requests_inflight // SHARE),
     )
