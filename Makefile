@@ -184,9 +184,11 @@ test-ha: $(READY)
 	$(if $(FUZZ_SECONDS),PILOTHOUSE_HA_SECONDS=$(FUZZ_SECONDS)) $(if $(FUZZ_SEED),PILOTHOUSE_HA_SEED=$(FUZZ_SEED)) \
 		$(BIN)/python -m pytest -q tests/e2e/test_ha.py
 
-# A process that writes to the embedded store is killed KILLS times; nothing acknowledged may be lost.
+# A process that writes to the embedded store is killed KILLS times, and a server with 200 logical clusters for FUZZ_SECONDS;
+# nothing acknowledged may be lost.
 test-kill: $(READY)
 	PILOTHOUSE_KILLS=$(or $(KILLS),1000) $(BIN)/python -m pytest -q tests/storage/sqlite/test_backend.py -k kill
+	PILOTHOUSE_CLUSTERS_SECONDS=$(or $(FUZZ_SECONDS),120) $(BIN)/python -m pytest -q tests/e2e/test_clusters_kills.py
 
 # Writers with several users while the server is killed; each acknowledged change must be in the history. FUZZ_SECONDS says for
 # how long.

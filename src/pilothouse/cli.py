@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | token | why | history | etcd | snapshot | store | doctor | ...`,
+"""Commands: `pilothouse serve | kubeconfig | token | cluster | why | history | etcd | snapshot | ...`,
 `kube-apiserver`, and `kubectl history`."""
 
 import os
@@ -28,6 +28,10 @@ Usage:
                                  --description; --write-kubeconfig for kubelet's --bootstrap-kubeconfig).
   pilothouse token list | delete ID...
                                  Look after tokens (all: --kubeconfig or --data-dir of a server that runs).
+  pilothouse cluster list | create | copy | snapshot | suspend | wake | delete | kubeconfig | use | export
+                                 Look after the logical clusters of a server (serve --clusters), and switch between them.
+  pilothouse envtest -- COMMAND  Run a test suite with a logical cluster of its own (KUBECONFIG, USE_EXISTING_CLUSTER), in a
+                                 server that suites share.
   pilothouse why [AUDIT-ID] [flags]
                                  Say why a request was answered as it was; its ID is in the header Audit-Id of the answer.
                                  Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,
@@ -163,10 +167,11 @@ def _run(config: "Config", command: Sequence[str]) -> int:
 
         return supervisor.run(command, config)
     from pilothouse.assembly import process
+    from pilothouse.clusters.kind import kind_of
     from pilothouse.commands import config_files
 
     found = [str(one) for one in config_files.problems(config) if not one.warning]
-    return _tell(found) if found else process.run(config)
+    return _tell(found) if found else process.run(config, kind_of(config))
 
 
 def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:

@@ -160,6 +160,10 @@ class ServiceUnavailable(StatusError):
     code, reason = 503, "ServiceUnavailable"
 
 
+class InsufficientStorage(StatusError):
+    code, reason = 507, "InsufficientStorage"
+
+
 class Timeout(StatusError):
     code, reason = 504, "Timeout"
 

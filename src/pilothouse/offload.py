@@ -196,7 +196,7 @@ class Work:
 
     def __init__(self, offload: "Offload", user: str) -> None:
         self.offload = offload
-        self.user = user
+        self.user = f"{offload.prefix}{user}" if offload.prefix else user
         self.bytes = 0
         """The bytes that the request was admitted with; 0 before it is admitted."""
         self.given = self.left = 0.0
@@ -260,6 +260,9 @@ INLINE_WORK = Inline()
 
 class Offload:
     """The threads of one server, and the admission of requests to them."""
+
+    prefix = ""
+    """Put in front of users' names; see Share."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
@@ -444,3 +447,25 @@ class Offload:
                 step = self._ready.popleft()
             step.run()
             del step
+
+
+class Share(Offload):
+    """The threads of another Offload for one of several clusters.
+    Users of different clusters are different users, whatever their names."""
+
+    def __init__(self, whole: Offload, cluster: str) -> None:
+        self.prefix = f"{cluster}\0"
+        self.turns = whole.turns
+        self._whole = whole
+        self._admit = whole._admit  # type: ignore[method-assign]
+        self._grow = whole._grow  # type: ignore[method-assign]
+        self._leave = whole._leave  # type: ignore[method-assign]
+        self._run = whole._run  # type: ignore[method-assign]
+        self._ended = whole._ended  # type: ignore[method-assign]
+
+    @property
+    def running(self) -> int:
+        return self._whole.running
+
+    def close(self) -> None:
+        """Do nothing: the threads belong to the whole."""

@@ -113,9 +113,10 @@ class CertificateAuthority:
         *,
         server: bool,
         days: float = LEAF_DAYS,
+        unit: str = "",
     ) -> tuple[bytes, bytes]:
         """A certificate and its key in PEM, for a server under `hosts` or for a client;
-        it is good for `days`.
+        it is good for `days`. `unit` is the organizational unit of its subject.
 
         It does not outlive the CA.
         """
@@ -124,7 +125,7 @@ class CertificateAuthority:
 
         key = _new_key()
         builder = _builder(
-            _name(name, organizations),
+            _name(name, organizations, unit),
             self.certificate.subject,
             key,
             days,
@@ -156,11 +157,12 @@ def _new_rsa_key() -> "rsa.RSAPrivateKey":
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def _name(common: str, organizations: Sequence[str] = ()) -> "x509.Name":
+def _name(common: str, organizations: Sequence[str] = (), unit: str = "") -> "x509.Name":
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
     parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization) for organization in organizations]
+    parts += [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit)] if unit else []
     return x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
@@ -251,7 +253,7 @@ def serving_hosts(config: Config) -> list[str]:
         "kubernetes.default.svc",
         "kubernetes.default.svc.cluster.local",
     ]
-    outside = [serving.external_hostname] if serving.external_hostname else []
+    outside = [name for name in (serving.external_hostname, config.clusters.wildcard) if name]
     hosts = ["localhost", *names, socket.gethostname(), *outside, "127.0.0.1", "::1", *service, *own]
     return list(dict.fromkeys(hosts))
 
@@ -588,8 +590,7 @@ def admin_kubeconfig(
 def issued_kubeconfig(
     files: Files, server: str, user: str, groups: Sequence[str] = (), seconds: float = LEAF_DAYS * 86400
 ) -> bytes:
-    """A kubeconfig with a new client certificate of the data directory's CA;
-    OSError when the CA cannot be read."""
+    """A kubeconfig with a new client certificate of the data directory's CA; OSError when it has none."""
     authority = CertificateAuthority.load(
         pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key), datetime.timedelta(0)
     )

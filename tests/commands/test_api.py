@@ -64,3 +64,10 @@ def test_a_connection_that_is_held(server: InProcess) -> None:
     assert held._connection is None and opened[0].sock is None
     assert held.call("GET", "/version") and held._connection is not opened[0]
     held.close()
+
+
+def test_settings_that_were_read_before(server: InProcess) -> None:
+    config = Api(server.kubeconfig).config
+    assert Api(config).call("GET", "/api/v1/namespaces/default")["kind"] == "Namespace"
+    with pytest.raises(ValueError, match=r"^the server 'http://a' is no https URL$"):
+        Api(config._replace(server="http://a"))

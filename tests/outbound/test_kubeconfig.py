@@ -189,3 +189,15 @@ def test_an_error_quotes_no_password(tmp_path: pathlib.Path, text: str) -> None:
             read(path)
         except ValueError as error:
             assert "hunter2" not in str(error)
+
+
+def test_another_context_than_the_current_one(tmp_path: pathlib.Path) -> None:
+    path = kubeconfig(tmp_path, "https://a", b"", {"token": "t"})
+    config = json.loads(path.read_text())
+    config["contexts"].append({"name": "other", "context": {"cluster": "other"}})
+    config["clusters"].append({"name": "other", "cluster": {"server": "https://b"}})
+    path.write_text(json.dumps(config))
+    found = read_kubeconfig(path, "other")
+    assert (found.server, found.headers, read_kubeconfig(path).server) == ("https://b", [], "https://a")
+    with pytest.raises(ValueError, match="there is no context none"):
+        read_kubeconfig(path, "none")

@@ -28,6 +28,7 @@ from pilothouse.api.values.identity import ANONYMOUS, RequestInfo
 from pilothouse.assembly.server import Server
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.authn.metrics import SignerMetrics
+from pilothouse.clusters.metrics import ClusterMetrics
 from pilothouse.configuration import options
 from pilothouse.endpoints.request.metrics import StandingMetrics
 from pilothouse.history.metrics import HistoryMetrics
@@ -659,12 +660,14 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     CommitMetrics,
     EtcdMetrics,
     HistoryMetrics,
+    ClusterMetrics,
 )
 """The metrics that are declared where a flag asks for them: a KMS plugin, encryption
 (storage/encryption/test_config.py), an etcd, proxies (outbound/test_egress.py moves those), an audit back end
 (audit/), an external signer, the end of open requests (endpoints/objects/test_standing.py), several workers
 (workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd (storage/etcd/test_leases.py),
-traces (tracing/test_exporter.py), a history (history/test_recorder.py)."""
+traces (tracing/test_exporter.py), a history (history/test_recorder.py), logical clusters
+(clusters/test_metrics.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

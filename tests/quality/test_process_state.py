@@ -31,6 +31,10 @@ CONSTANTS = {
 FROM_THE_RELEASE = {
     "admission/podsecurity/evaluator.py:checks",
     "api/types/depth.py:may_be_deep",
+    "controllers/bootstrap.py:node_rules",
+    "registry/encoding.py:_by_key",
+    "registry/encoding.py:_reader",
+    "registry/fields.py:_shared_extractor",
     "api/types/meta_kinds.py:_own",
     "api/protobuf/reader.py:_numbers",
     "api/protobuf/reader.py:table",
@@ -53,7 +57,9 @@ FROM_THE_RELEASE = {
 """Data of the release in a form that is made on first use. The same for every server."""
 
 ANSWERS_OF_PURE_FUNCTIONS = {
+    "admission/quota/evaluators.py:evaluator",
     "api/expressions/admission.py:_plain",
+    "metrics/instruments.py:_spread",
     "api/expressions/devices.py:environment",
     "api/defaults/core.py:pull_policy",
     "api/meta.py:_second",

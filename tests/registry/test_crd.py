@@ -470,6 +470,8 @@ async def test_fields_are_selected_by_their_defaults(rig: Any, runner: Any, defi
         await rig.ok("PATCH", NAME, patch, headers=JSON_PATCH)
         await rig.settle()
         assert (await found(text), await found(other)) == (["w1"], [])
+        listed = await rig.ok("GET", path() + f"?fieldSelector=spec.a!%3D{other}")
+        assert len(listed["items"]) == 1  # what was read for this is not taken for the next definition's
 
 
 async def test_watches_go_on_while_nothing_changes_for_the_objects(

@@ -15,6 +15,7 @@ async def test_errors_of_the_store(rig: Rig) -> None:
         (interface.Compacted(5), 410),
         (interface.FutureRevision(5), 504),
         (interface.Unavailable("disk full"), 500),
+        (interface.LimitReached("1000 objects"), 507),
     ):
         assert storage_error(resource, "a", err).code == code
 

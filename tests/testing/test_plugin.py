@@ -144,6 +144,54 @@ def test_each_test_finds_a_fresh_server(where: str, tmp_path: pathlib.Path) -> N
     assert "2 passed" in run(tmp_path, PROGRAM, *flags)
 
 
+CLUSTERS = """
+import json, urllib.request
+import pytest
+
+def call(kube, method, path, body=None):
+    data = json.dumps(body).encode() if body else None
+    url = f"{kube.url}/api/v1/namespaces{path}"
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, context=kube.context()) as answer:
+        return json.load(answer)
+
+@pytest.fixture(scope="session")
+def kube_prepared(kube_prepared):
+    call(kube_prepared, "POST", "", {"metadata": {"name": "prepared"}})
+    return kube_prepared
+
+@pytest.mark.parametrize("number", range(4))
+def test_one(kube, kube_apiserver, number, pytestconfig):
+    names = [one["metadata"]["name"] for one in call(kube, "GET", "")["items"]]
+    assert "mine" not in names
+    assert ("prepared" in names) == (pytestconfig.getoption("--kube-apiserver") == "copy")
+    call(kube, "POST", "", {"metadata": {"name": "mine"}})
+    jane = kube.user("jane", role="view")
+    assert call(jane_of(kube, jane), "GET", "/mine")["metadata"]["name"] == "mine"
+    with open("ports", "a") as file:
+        file.write(f"{kube_apiserver.port}\\n")
+    kube.reset()
+    assert "mine" not in [one["metadata"]["name"] for one in call(kube, "GET", "")["items"]]
+
+class jane_of:
+    def __init__(self, kube, jane):
+        self.url, self.context = kube.url, jane.context
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["cluster", "copy"])
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "xdist"])
+def test_each_test_finds_a_fresh_cluster(
+    where: str, workers: tuple[str, ...], tmp_path: pathlib.Path
+) -> None:
+    if workers:
+        pytest.importorskip("xdist")
+    printed = run(tmp_path, CLUSTERS, f"--kube-apiserver={where}", *workers)
+    assert "4 passed" in printed, printed
+    assert len(set((tmp_path / "ports").read_text().split())) == 1, "workers share a server"
+
+
 @pytest.mark.slow
 def test_the_environment_names_the_kubeconfig(tmp_path: pathlib.Path) -> None:
     assert "2 passed" in (printed := run(tmp_path, CONFIG, KUBECONFIG="before")), printed

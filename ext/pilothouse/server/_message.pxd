@@ -3,6 +3,7 @@ cdef class Request:
     cdef public object headers, all_headers, body
     cdef public object peer, peer_certificates
     cdef public object caller, warnings, annotations, recognition
+    cdef public object cluster, prefix
     cdef public bint keep_alive
 
 

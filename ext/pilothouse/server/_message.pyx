@@ -17,6 +17,8 @@ cdef class Request:
     leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
     was authenticated. `warnings` are the authenticator's messages to the client, `annotations` what the audit
     log is to tell of its credentials, and `recognition` how it was authenticated; None when nobody has said.
+    `cluster` is the name of the logical cluster that the request is for, None before that is known; `prefix` is
+    what was taken off the path on the way there (clusters/router.py).
     """
 
     protocol = "HTTP/1.1"    # as Go's http.Request names it
@@ -32,7 +34,7 @@ cdef class Request:
         self.peer = peer
         self.peer_certificates = peer_certificates
         self.keep_alive = keep_alive
-        self.caller = ""
+        self.caller = self.prefix = ""
         self.warnings = ()
         self.annotations = ()
 

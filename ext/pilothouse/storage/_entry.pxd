@@ -15,7 +15,7 @@ cdef class Entry(Encoded):
     cdef public unsigned int message_size     # bytes of its protobuf message, 0 while nobody has made it
     cdef public unsigned int message_form     # and a number for the version in which it has them
     cdef dict _labels
-    cdef dict _fields
+    cdef tuple _fields                        # the extractor, and what it has found
 
     cdef dict get_labels(self)
     cdef dict get_fields(self, extract)

@@ -46,9 +46,10 @@ cdef class Entry(Encoded):
         return self._labels
 
     cdef dict get_fields(self, extract):
-        if self._fields is None:
-            self._fields = extracted(extract, self)
-        return self._fields
+        cdef tuple known = self._fields
+        if known is None or known[0] is not extract:    # another definition has other fields
+            known = self._fields = extract, extracted(extract, self)
+        return <dict>known[1]
 
     def __repr__(self):
         return f"<Entry {self.key} {self.rev}>"

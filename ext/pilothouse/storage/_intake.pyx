@@ -3,7 +3,9 @@
 from pilothouse.storage._entry cimport Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, StorageEvent
 
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.storage._prefixes import longest
+from pilothouse.storage._watchers import DELAYS
 from pilothouse.storage.interface import StorageError, UnreadableError
 from pilothouse.storage.keys import ROOT
 
@@ -11,16 +13,26 @@ cdef str OBJECTS = ROOT
 
 
 cdef class Intake:
-    """Takes in the changes of the store. The subclass has hide(error), which is told what cannot be read."""
+    """Takes in the changes of the store. The subclass has hide(error), which is told what cannot be read.
+
+    `delays` are the seconds from changes until the sinks of watchers had them. `shared` (key -> Entry) has entries of values that many stores have in common, of revisions up to
+    `shared_to`. They are made once; None where nothing is shared.
+    """
 
     cdef public long long revision    # the newest that all caches have taken in
     cdef public dict by_prefix        # prefix -> ResourceCache
     cdef public object unclaimed      # the cache of objects that belong to none of these
     cdef public dict unreadable       # key -> UnreadableError
+    cdef readonly object delays
     cdef object transform
+    cdef dict shared
+    cdef long long shared_to
 
-    def __init__(self, transform):
+    def __init__(self, transform, dict shared=None, long long shared_to=0):
         self.transform = transform
+        self.delays = Distribution(DELAYS)
+        self.shared = shared
+        self.shared_to = shared_to
         self.by_prefix = {}
         self.unreadable = {}
 
@@ -30,6 +42,17 @@ cdef class Intake:
 
     cpdef Entry entry(self, KeyValue kv):
         """The cache entry of a stored pair. Raises UnreadableError when it cannot be read."""
+        if kv.mod <= self.shared_to:
+            return self.in_common(kv)
+        return self.own(kv)
+
+    cdef Entry in_common(self, KeyValue kv):
+        cdef Entry entry = self.shared.get(kv.key)
+        if entry is None:
+            entry = self.shared[kv.key] = self.own(kv)
+        return entry
+
+    cdef Entry own(self, KeyValue kv):
         try:
             return stored(kv, kv.value if self.transform is None else self.transform(kv.key, kv.value))
         except StorageError as error:

@@ -4,8 +4,6 @@ and listed as of now or of an earlier revision.
 Entries are immutable, so a snapshot is a list of references.
 """
 
-from collections import deque
-
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.unicode cimport PyUnicode_Compare
 
@@ -17,7 +15,12 @@ from pilothouse.storage._entry import bytes_of, key_of
 from pilothouse.storage.interface import Compacted, FutureRevision
 
 cdef int MAX_LABEL_INDEXES = 8
+cdef dict NO_PATHS = {}                      # of caches without indexed fields; never changed
 cdef str LAST = "\U0010ffff"
+
+
+cdef dict paths_of(tuple fields):
+    return {field: [part.encode() for part in field.split(".")] for field in fields}
 
 
 cdef class Index:
@@ -65,12 +68,12 @@ cdef class Objects:
         self.prefix = prefix
         self.extract = extract
         self.indexed_fields = indexed_fields
-        self.field_paths = {field: [part.encode() for part in field.split(".")] for field in indexed_fields}
+        self.field_paths = paths_of(indexed_fields) if indexed_fields else NO_PATHS
         self.by_key = {}
         self.entries = []
         self.label_indexes = {}
         self.field_indexes = {}
-        self.ring = deque()
+        self.ring = ()                       # a deque once something has changed
         self.oldest = self.last_change = oldest
 
     def load(self, list entries not None):
@@ -364,8 +367,8 @@ cdef class Objects:
     cdef str field_of(self, Entry entry, str field):
         """One field of an entry, not cached, because an index needs it only once."""
         cdef str text
-        if entry._fields is not None:
-            return entry._fields.get(field)
+        if entry._fields is not None and entry._fields[0] is self.extract:
+            return (<dict>entry._fields[1]).get(field)
         text = read_text(entry.value, entry.head, self.field_paths[field])
         return text if text is not None else extracted(self.extract, entry).get(field)
 

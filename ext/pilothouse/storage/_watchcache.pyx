@@ -36,7 +36,7 @@ cdef class ResourceCache(Objects):
     """The objects under one prefix such as `/registry/pods/`, their recent changes, and their watchers."""
 
     cdef Py_ssize_t ring_size               # bytes
-    cdef Watchers watching
+    cdef Watchers watching                   # None before the first watcher
     cdef list listeners
     cdef readonly long long received         # changes that were taken in and offered to the watchers
     cdef public long long undecoded          # stored values that could not be read
@@ -45,9 +45,7 @@ cdef class ResourceCache(Objects):
 
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
         Objects.__init__(self, owner, prefix, extract, indexed_fields, oldest)
-        self.watching = Watchers(self)
         self.listeners = []
-        self.lists = {}
         self.from_store = (0, 0, 0, 0)
 
     # --- what is counted
@@ -60,16 +58,19 @@ cdef class ResourceCache(Objects):
     @property
     def delays(self):
         """The seconds between changes that were taken in and when watchers' sinks had them."""
-        return self.watching.delays
+        return self.owner.delays
 
     @property
     def listed(self):
         """Index ("" for none) -> how many lists were made by it, objects looked at, objects returned."""
-        return {index: tuple(counts) for index, counts in self.lists.items()}
+        return {index: tuple(counts) for index, counts in (self.lists or {}).items()}
 
     def count_list(self, Listing listing not None):
         """Count a list that was answered from here."""
-        cdef list counts = self.lists.get(listing.index)
+        cdef list counts
+        if self.lists is None:
+            self.lists = {}
+        counts = self.lists.get(listing.index)
         if counts is None:
             counts = self.lists[listing.index] = [0, 0, 0]
         counts[0] += 1
@@ -100,13 +101,14 @@ cdef class ResourceCache(Objects):
                     del self.by_key[entry.key]
             self.stored_bytes -= bytes_of(moved)
             self.reset_indexes()
-        other.set_ring(list(other.ring) + [c for c in self.ring if c.key.startswith(prefix)])
-        self.set_ring([c for c in self.ring if not c.key.startswith(prefix)])
+        if self.ring:
+            other.set_ring(list(other.ring) + [c for c in self.ring if c.key.startswith(prefix)])
+            self.set_ring([c for c in self.ring if not c.key.startswith(prefix)])
 
     cdef set_ring(self, list changes):
         cdef Change change
         changes.sort(key=rev_of)
-        self.ring = deque(changes)
+        self.ring = deque(changes) if changes else ()
         self.ring_size = 0
         self.last_change = self.oldest
         for change in changes:
@@ -150,7 +152,8 @@ cdef class ResourceCache(Objects):
         if self.label_indexes:
             self.reindex_labels(change)
         self.remember(change)
-        self.watching.dispatch(change, touched)
+        if self.watching is not None:
+            self.watching.dispatch(change, touched)
         if prev is not None:
             prev._fields = None
         for listener in self.listeners:
@@ -165,7 +168,7 @@ cdef class ResourceCache(Objects):
         cdef Index index
         cdef list touched = []
         cdef str old, new
-        if change.cur is not None and self.watching.field_readers:
+        if change.cur is not None and self.watching is not None and self.watching.field_readers:
             change.cur.get_fields(self.extract)
         for field, index in self.field_indexes.items():
             old = index.values.get(change.key)
@@ -185,6 +188,8 @@ cdef class ResourceCache(Objects):
         """Add a change to the ring, and drop old ones by number, bytes and age."""
         cdef Change old
         change.at = time.monotonic()
+        if not self.ring:
+            self.ring = deque()
         self.ring.append(change)
         self.ring_size += weight(change)
         while len(self.ring) > 1:
@@ -207,14 +212,17 @@ cdef class ResourceCache(Objects):
     @property
     def watchers(self):
         """The number of watchers."""
-        return self.watching.count()
+        return 0 if self.watching is None else self.watching.count()
 
     def interested(self, str prefix not None, str name not None):
         """The number of watchers that a change of the object `name`, or of one that has no name yet
         (""), under the resource's or a namespace's prefix is offered to. Those that an index finds by
         a field or a label are left out.
         """
-        cdef Py_ssize_t found = self.watching.at_scope(self.prefix)
+        cdef Py_ssize_t found
+        if self.watching is None:
+            return 0
+        found = self.watching.at_scope(self.prefix)
         if prefix != self.prefix:
             found += self.watching.at_scope(prefix)
         return found + self.watching.at_name(name) if name else found
@@ -222,12 +230,12 @@ cdef class ResourceCache(Objects):
     @property
     def initial_events(self):
         """Events that told watchers what was there when they started, or what they had missed."""
-        return self.watching.initial_events
+        return 0 if self.watching is None else self.watching.initial_events
 
     @property
     def terminated(self):
         """Watches that were ended because their clients were too slow."""
-        return self.watching.terminated
+        return 0 if self.watching is None else self.watching.terminated
 
     def check(self, long long since):
         """Raise Compacted if a watch can no longer start after this revision."""
@@ -255,6 +263,8 @@ cdef class ResourceCache(Objects):
                 if change.rev <= start:
                     break
                 changes.append(change)
+        if self.watching is None:
+            self.watching = Watchers(self)
         if namespaces is None:
             watcher = Watcher(
                 self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes, bookmarks
@@ -279,4 +289,5 @@ cdef class ResourceCache(Objects):
 
     def end_watches(self):
         """End every watch cleanly, because the resource is no longer served."""
-        self.watching.end()
+        if self.watching is not None:
+            self.watching.end()

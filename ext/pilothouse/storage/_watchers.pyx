@@ -35,9 +35,6 @@ DELAYS = SECONDS
 cdef class Frames:
     """The frames of changes: each is built once; those of the newest changes are kept for later watches."""
 
-    def __init__(self):
-        self.framed = deque()
-
     cdef bytes of(self, Change change, int kind, object encoder):
         """The frame of a change, built once and kept while the change is among the newest."""
         cdef Change old
@@ -49,6 +46,8 @@ cdef class Frames:
         which = (encoder.key, kind)
         if change.frames is None:
             change.frames = {}
+            if self.framed is None:
+                self.framed = deque()
             self.framed.append(change)
         out = change.frames.get(which)
         if out is None:
@@ -355,7 +354,7 @@ cdef class Watchers:
         self.by_name = {}
         self.by_field = {}
         self.by_label = {}
-        self.delays = Distribution(SECONDS)
+        self.delays = objects.owner.delays
 
     cdef Py_ssize_t count(self) except -1:
         """The number of watchers."""

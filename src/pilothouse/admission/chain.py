@@ -106,6 +106,13 @@ class Chain:
         self.mutators = [p for p in plugins if type(p).mutate is not AdmissionPlugin.mutate]
         self.validators = [p for p in plugins if type(p).validate is not AdmissionPlugin.validate]
         self._steps: dict[tuple[str, str, str], _Steps] = {}
+        self._mutating: dict[AdmissionPlugin, Callable[[AdmissionAttributes], Any]] = {}
+
+    def add(self, plugin: AdmissionPlugin) -> None:
+        """Have a plugin that changes nothing asked last of all."""
+        self.plugins.append(plugin)
+        self.validators.append(plugin)
+        self._steps.clear()
 
     def of(self, resource: Resource, subresource: str, operation: str) -> _Steps:
         """The halves of plugins that are about such requests; they are looked for once."""
@@ -117,7 +124,7 @@ class Chain:
                 self._steps.clear()
             found = self._steps[key] = _Steps(
                 tuple(
-                    (p.name, _asked(p), _apart(p), *self._admitting[p.name, operation])
+                    (p.name, _asked(p), self._mutate(p), *self._admitting[p.name, operation])
                     for p in self.mutators
                     if p.concerns(operation, resource, subresource) and p.mutates(resource)
                 ),
@@ -128,6 +135,12 @@ class Chain:
                 ),
             )
             return found
+
+    def _mutate(self, plugin: AdmissionPlugin) -> Callable[[AdmissionAttributes], Any]:
+        half = self._mutating.get(plugin)
+        if half is None:
+            half = self._mutating[plugin] = _apart(plugin)
+        return half
 
     async def mutate(self, a: AdmissionAttributes) -> Object | None:
         """Let every plugin in turn change the object; the first refusal ends it.

@@ -47,11 +47,13 @@ T = TypeVar("T")
 
 
 def public_keys(
-    options: ServiceAccountOptions, files: Files, signer: ExternalSigner | None = None
+    options: ServiceAccountOptions, files: Files, signer: ExternalSigner | None = None, own: bytes = b""
 ) -> keys.KeySource:
-    """The keys by which service account tokens are checked."""
+    """The keys by which service account tokens are checked; `own` is a private key in PEM, the only one."""
     if signer is not None:
         return signer
+    if own:
+        return keys.StaticKeys(keys.load_public(own))
     paths = options.service_account_key_file or (files.signing_key,)
     return keys.StaticKeys([key for path in paths for key in _read(path, keys.load_public)])
 
@@ -83,12 +85,17 @@ async def external_signer(options: ServiceAccountOptions, metrics: SignerMetrics
 
 
 def token_issuer(
-    options: AuthenticationOptions, files: Files, readers: Readers, signer: ExternalSigner | None = None
+    options: AuthenticationOptions,
+    files: Files,
+    readers: Readers,
+    signer: ExternalSigner | None = None,
+    own: bytes = b"",
 ) -> TokenIssuer:
-    """Signs the tokens of service accounts."""
+    """Signs the tokens of service accounts, with the private key `own` in PEM where there is one."""
     longest, extended = int(options.service_accounts.service_account_max_token_expiration), EXTENDED_LIFETIME
     if signer is None:
-        sign = keys.signing_with(_read(files.signing_key, keys.load_private))
+        key = keys.load_private(own) if own else _read(files.signing_key, keys.load_private)
+        sign = keys.signing_with(key)
     else:
         sign, extended = signer.sign, min(extended, signer.max_lifetime)
         longest = longest or signer.max_lifetime
@@ -147,7 +154,9 @@ def authenticator(
     methods: list[Method] = []
     if authorities.proxies:
         methods.append(_front_proxy(options.request_header, authorities.proxies, caches))
-    methods.append(CertificateAuthenticator(authorities.clients, caches, metrics=certificates))
+    methods.append(
+        CertificateAuthenticator(authorities.clients, caches, metrics=certificates, scope=authorities.scope)
+    )
     audiences = options.audiences
     tokens: list[TokenAuthenticator] = []
     if options.token_auth_file:

@@ -15,10 +15,14 @@ log = Logger(__name__)
 
 
 class Authorities:
-    """The CAs in force, PEM: `clients` are those of client certificates, `proxies` those of front proxies."""
+    """The CAs in force, PEM: `clients` are those of client certificates, `proxies` those of front proxies.
 
-    def __init__(self, client_files: tuple[str, ...], proxy_file: str) -> None:
+    scope: the UID of the logical cluster whose client certificates are good, "" for the server's own cluster.
+    """
+
+    def __init__(self, client_files: tuple[str, ...], proxy_file: str, scope: str = "") -> None:
         """OSError when a file cannot be read."""
+        self.scope = scope
         self.client_files = client_files
         self.proxy_file = proxy_file
         self.clients = _joined({path: Path(path).read_bytes() for path in client_files}, client_files)
@@ -28,6 +32,10 @@ class Authorities:
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have a function called when other CAs are in force."""
         self._listeners.append(listener)
+
+    def forget_listeners(self) -> None:
+        """Have nobody called; for a copy."""
+        self._listeners = []
 
     def trust_clients(self, clients: bytes) -> None:
         """Put other CAs of client certificates in force."""

@@ -47,7 +47,6 @@ from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.registry.service_resolver import ServiceResolver
-from pilothouse.storage.backends import upkeep
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
@@ -135,6 +134,7 @@ class Cluster:
             quotas=self.quotas,
             port=port,
             pause=host.given.intervals.missing,
+            schemas=host.schemas,
         )
 
     def start_controllers(self, writers: Writers, opened: Opened) -> None:
@@ -152,7 +152,7 @@ class Cluster:
             host.clients, self.resolver, metrics.add(ConversionMetrics()), host.caches, offload=host.offload
         )
         for one in writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())):
-            opened.start(one)
+            host.look_after(one, opened)
         if host.config.simulation.on:
             from pilothouse.assembly.simulation import open_simulation
 
@@ -175,13 +175,11 @@ async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry,
         intervals=host.given.intervals,
     )
     await registry.start(opened)
-    opened.on_close("threads", host.offload.close)
     signer, accounts = None, config.authentication.service_accounts
     if accounts.service_account_signing_endpoint:
         signer = await external_signer(accounts, host.metrics.add(SignerMetrics()))
         opened.start(signer)
-    for one in (*upkeep(storage, config.store, host.health), host.reloads, host.loop_lag):
-        opened.start(one)
+    host.run_beside_storage(opened)
     return registry, signer
 
 
@@ -195,9 +193,7 @@ def _wired(
 ) -> Cluster:
     """Make what requests go through, up to the handlers."""
     config, clients, metrics, reloads = host.config, host.clients, host.metrics, host.reloads
-    host.ways.follow(clients, reloads)
-    host.tracing.follow(reloads)
-    opened.on_close("connections to other servers", clients.close)
+    host.connect(opened)
     resolver = resolver_for(config.outbound, registry.readers)
     services = services_for(config.objects, registry, host.caches)
     access = _access(host, named, registry, services, signer, opened)
@@ -220,7 +216,7 @@ def _wired(
             slis=host.slis,
             authorization=named.authorization,
             caches=host.caches,
-            issuer=token_issuer(config.authentication, host.files, registry.readers, signer),
+            issuer=token_issuer(config.authentication, host.files, registry.readers, signer, host.token_key),
             documents=IssuerDocuments(config.authentication.service_accounts, config.serving, access.public),
             audit=auditor(
                 config.audit, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads
@@ -228,12 +224,13 @@ def _wired(
             open_requests=host.given.intervals.open_requests,
             tracer=host.tracing.tracer,
             history=history,
+            told=host.told,
         )
     )
     follow_kubelet_ca(config.outbound, handlers.streams.kubelets, reloads)
     for part in (handlers.flowcontrol, handlers.memory, handlers.standing):
         if part is not None:
-            opened.start(part)
+            host.look_after(part, opened)
     return Cluster(
         host=host,
         named=named,
@@ -286,7 +283,7 @@ def _access(
 ) -> Access:
     """The authorizers and the authenticators."""
     config = host.config
-    public = public_keys(config.authentication.service_accounts, host.files, signer)
+    public = public_keys(config.authentication.service_accounts, host.files, signer, host.token_key)
     configured = authentication(config.authentication)
     asked = configured.anonymous.enabled
     judge = authorizer(

@@ -50,6 +50,7 @@ from pilothouse.registry.admission import Admission
 from pilothouse.registry.client import Client
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.crd import Definitions
+from pilothouse.registry.crd_strategy import CompiledSchemas
 from pilothouse.registry.service_resolver import ServiceResolver
 
 SERVER, MANAGER = "kube-apiserver", "kube-controller-manager"
@@ -82,6 +83,7 @@ class Writers:
     """Makes everything that writes to a registry by itself. `port` is the one on which this server listens.
 
     `pause` is between two attempts to write objects of a fresh cluster that had to wait, in seconds.
+    `schemas` are those of definitions that several clusters share.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Writers:
         quotas: Ledger,
         port: int,
         pause: float = bootstrap.RETRY_SECONDS,
+        schemas: CompiledSchemas | None = None,
     ) -> None:
         self.config = config
         self.files = files
@@ -107,6 +110,7 @@ class Writers:
         self.quotas = quotas
         self.port = port
         self.pause = pause
+        self.schemas = schemas
 
     def client(self, manager: str) -> Client:
         """Reads and writes for one controller."""
@@ -172,7 +176,7 @@ class Writers:
         """The controllers that a server cannot do without, then those that --controllers leaves on;
         none is started."""
         registry = self.registry
-        definitions = Definitions(registry.store, registry.catalog, webhooks.converter_of)
+        definitions = Definitions(registry.store, registry.catalog, webhooks.converter_of, self.schemas)
         out: list[Background] = [
             CustomResourceDefinitions(self.client(SERVER), definitions),
             *aggregation.controllers(self.client(SERVER)),
@@ -214,4 +218,4 @@ class Writers:
         ca = options.cluster_signing_cert_file or files.issuer_cert
         key = options.cluster_signing_key_file or files.issuer_key
         longest = timedelta(seconds=options.cluster_signing_duration)
-        return Signer(ca, key, longest)
+        return Signer(ca, key, longest, self.authorities.scope)

@@ -105,6 +105,8 @@ class Inputs:
     """Seconds between two looks at open requests, where an option has them judged again."""
     tracer: Tracer = field(default_factory=Tracer)
     history: History | None = None
+    told: Config | None = None
+    """The configuration that /flagz shows, None: `config`."""
 
 
 class Handlers:
@@ -296,7 +298,7 @@ class Handlers:
             metrics=given.metrics,
             slis=given.slis,
             issuer=given.documents,
-            flags=lambda: flag_values(given.config),
+            flags=lambda: flag_values(given.told or given.config),
         )
         OpenAPIHandlers(given.registry.catalog, remote=self.remote_documents).install(nonresource)
         if self.flowcontrol is not None:

@@ -4,7 +4,7 @@ metrics, health, certificates, caches, threads, ways to other servers, the store
 import asyncio
 import pathlib
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pilothouse import pki
 from pilothouse.assembly.certificates import Authorities, follow_certificates
@@ -20,21 +20,22 @@ from pilothouse.caches import CacheBudget
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.features import FeatureMetrics
 from pilothouse.endpoints.documents.health import Health
-from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.endpoints.request.metrics import HealthMetrics
-from pilothouse.lifecycle import Opened
+from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
 from pilothouse.pki import Files
 from pilothouse.process.event_loop import LoopLag
 from pilothouse.process.metrics import ProcessMetrics, RegisteredMetrics, StartTime
+from pilothouse.registry.crd_strategy import CompiledSchemas
 from pilothouse.reload import Reloads
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
 from pilothouse.server.metrics import ConnectionMetrics
-from pilothouse.storage.backends import open_storage
+from pilothouse.server.request import RequestHandler
+from pilothouse.storage.backends import open_storage, upkeep
 from pilothouse.storage.interface import Storage
 from pilothouse.workers.metrics import WorkerMetrics, Workers
 
@@ -57,6 +58,7 @@ class Host:
     """The parts that do not depend on what is served.
 
     config: with the files that were found or made. storage: not started. slis: the metrics of health checks.
+    token_key: the private key of service account tokens in PEM, instead of that of the files.
     """
 
     given: Given
@@ -74,6 +76,8 @@ class Host:
     tracing: Tracing
     clients: Clients
     storage: Storage
+    schemas: CompiledSchemas = field(default_factory=CompiledSchemas)
+    token_key: bytes = b""
 
     @classmethod
     async def open(cls, given: Given, opened: Opened) -> "Host":
@@ -117,7 +121,28 @@ class Host:
             storage=given.storage or open_storage(config.store, config.data.directory, routes),
         )
 
-    def bind(self, pipeline: Pipeline, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
+    @property
+    def told(self) -> Config:
+        """The configuration that clients may read."""
+        return self.config
+
+    def run_beside_storage(self, opened: Opened) -> None:
+        """Start the parts that need the storage or that requests need, and are closed before the storage."""
+        opened.on_close("threads", self.offload.close)
+        for one in (*upkeep(self.storage, self.config.store, self.health), self.reloads, self.loop_lag):
+            opened.start(one)
+
+    def connect(self, opened: Opened) -> None:
+        """Follow the files that say how other servers are reached."""
+        self.ways.follow(self.clients, self.reloads)
+        self.tracing.follow(self.reloads)
+        opened.on_close("connections to other servers", self.clients.close)
+
+    def look_after(self, part: Background, opened: Opened) -> None:
+        """Start a part of a cluster that runs beside its requests."""
+        opened.start(part)
+
+    def bind(self, handler: RequestHandler, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
         serving, proxies = self.config.serving, self.config.authentication.request_header
         sockets = self.given.sockets or activated()
@@ -140,7 +165,7 @@ class Host:
         )
         contexts = tls.Contexts(settings)
         follow_certificates(self.reloads, settings, contexts, self.authorities, authenticator)
-        listener = Listener(pipeline.handle, sockets, contexts, _limits(self.config), pipeline.admit)
+        listener = Listener(handler.handle, sockets, contexts, _limits(self.config), handler.admit)
         self.metrics.add(ConnectionMetrics(listener))
         return listener
 

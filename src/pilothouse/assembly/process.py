@@ -27,15 +27,15 @@ RELOAD = signal.SIGHUP
 supervisor blocks it until the process can handle it."""
 
 
-def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT; the process's exit status."""
+def run(config: Config, kind: type[Server] = Server) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit status. `kind` is the class of the server."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(config))
+        return runner.run(_run(config, kind))
 
 
-async def _run(config: Config) -> int:
+async def _run(config: Config, kind: type[Server]) -> int:
     """A first signal ends the server, while it starts as well; a second one kills the process.
     SIGHUP has it reload."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -57,7 +57,7 @@ async def _run(config: Config) -> int:
     share_arena()
     stacks.deepen()
     path = os.environ.get(ENVIRONMENT, "")
-    server, hangup = Server(config, worker=pathlib.Path(path) if path else None), Hangup()
+    server, hangup = kind(config, worker=pathlib.Path(path) if path else None), Hangup()
     loop.add_signal_handler(RELOAD, lambda: ended.set() if hangup.gone() else server.reload())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (RELOAD,))
     return await serve(server, ended, let_signals_kill)

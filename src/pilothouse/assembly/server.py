@@ -21,6 +21,7 @@ from pilothouse.files import try_to_write
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.server.listener import Listener
+from pilothouse.server.request import RequestHandler
 from pilothouse.storage.interface import Storage
 
 log = Logger(__name__)
@@ -142,15 +143,23 @@ class Server:
 
     def bind(self, cluster: Cluster, opened: Opened) -> Listener:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
-        listener = cluster.host.bind(cluster.pipeline, cluster.access.authenticator, opened)
+        listener = cluster.host.bind(self.handler(cluster), cluster.access.authenticator, opened)
 
         async def end() -> None:
             if cluster.pipeline.edges is not None:
                 cluster.pipeline.edges.stopping = True
-            await listener.stop(self._drain_seconds, cluster.registry.cacher.end_watches)
+            await listener.stop(self._drain_seconds, lambda: self.end_watches(cluster))
 
         opened.on_close("the listener", end)
         return listener
+
+    def handler(self, cluster: Cluster) -> RequestHandler:
+        """The object that answers the requests of all connections."""
+        return cluster.pipeline
+
+    def end_watches(self, cluster: Cluster) -> None:
+        """End all watches: their clients go on elsewhere."""
+        cluster.registry.cacher.end_watches()
 
     async def fill(
         self, running: Running, writers: Writers, planned: list[BootstrapObject], opened: Opened

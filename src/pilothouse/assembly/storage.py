@@ -19,6 +19,7 @@ from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.store import Store
 from pilothouse.reload import Followed, Reloads
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
@@ -38,7 +39,8 @@ class Registry:
     the catalog of resources, store and readers.
 
     `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
-    `stale` is the store's. `ciphers` encrypt at rest, None where nothing is encrypted.
+    `stale` is the store's. `ciphers` encrypt at rest, None where nothing is encrypted. `base` is the state
+    that the storage has in common with others.
     """
 
     def __init__(
@@ -52,14 +54,15 @@ class Registry:
         retry: tuple[float, float] = RETRY,
         stale: Callable[[str], Awaitable[bool]] | None = None,
         ciphers: Encryption | None = None,
+        base: BaseState = EMPTY,
     ) -> None:
         self.ciphers = ciphers
         self.to_json = transform or _as_stored
         self.storage = storage
         self.catalog = catalog
-        self.cacher = Cacher(storage, transform, prepare, retry=retry)
+        self.cacher = Cacher(storage, transform, prepare, retry=retry, base=base)
         self.store = Store(storage, self.cacher, object_limit, stale)
-        self.readers = CachedReaders(self.store, catalog)
+        self.readers = CachedReaders(self.store, catalog, base)
         self.client_metrics = ClientMetrics()
         """Metrics of the clients by which controllers read and write."""
 
@@ -101,6 +104,7 @@ def registry_over(
     intervals: Intervals = DEFAULT_INTERVALS,
 ) -> Registry:
     """The registry. The storage is put behind encryption where that is configured."""
+    base = getattr(storage, "base", EMPTY)
     resource_of = encoding.resources_by_key(catalog)
     own = getattr(storage, "metrics", None)
     if isinstance(own, Group):  # metrics that only this kind of store has
@@ -116,10 +120,14 @@ def registry_over(
         if options.encryption_provider_config_automatic_reload or ciphers.remotes:
             health.add_check("kms-providers", ciphers.check, endpoints=("healthz", "readyz"))
             metrics.add(envelope)
-        registry = _encrypted(storage, catalog, options, ciphers, intervals)
+        registry = _encrypted(storage, catalog, options, ciphers, intervals, base)
     else:
         registry = Registry(
-            storage, catalog, transform=encoding.reader(catalog), object_limit=options.max_object_bytes
+            storage,
+            catalog,
+            transform=encoding.reader(catalog),
+            object_limit=options.max_object_bytes,
+            base=base,
         )
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
     metrics.add(registry.client_metrics)
@@ -167,7 +175,12 @@ def _encryption(
 
 
 def _encrypted(
-    storage: Storage, catalog: Catalog, options: StoreOptions, encryption: Encryption, intervals: Intervals
+    storage: Storage,
+    catalog: Catalog,
+    options: StoreOptions,
+    encryption: Encryption,
+    intervals: Intervals,
+    base: BaseState,
 ) -> Registry:
     read = encoding.reader(catalog)
 
@@ -184,4 +197,5 @@ def _encrypted(
         retry=intervals.unreadable,
         stale=encrypted.stale,
         ciphers=encryption,
+        base=base,
     )

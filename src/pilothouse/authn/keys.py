@@ -96,6 +96,15 @@ def signing_with(key: SigningKey) -> Sign:
     return sign
 
 
+def new_private() -> bytes:
+    """A new private key for tokens (ES256), in PEM."""
+    from cryptography.hazmat.primitives import serialization as s
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
+
+
 def of_der(kid: str, der: bytes) -> VerifyKey:
     """A public key (SubjectPublicKeyInfo) with the ID that its owner gives it;
     ValueError when it is none for tokens."""

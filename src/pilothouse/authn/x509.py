@@ -15,11 +15,12 @@ from pilothouse.caches import Cache, CacheBudget
 from pilothouse.server.request import Request
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
+    from cryptography.x509 import Certificate, CertificateSigningRequest
 
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 _UID_OID = "1.3.6.1.4.1.57683.2"
 """The subject attribute that carries a user's uid (feature AllowParsingUserUIDFromCertAuth)."""
+_SCOPE = "clusters.pilothouse.dev:"
 _LARGEST = 64 << 10
 """The largest cached pair of a certificate and its user, in bytes."""
 _MAX_DEPTH = 10
@@ -28,7 +29,9 @@ _MAX_DEPTH = 10
 class CertificateAuthenticator:
     """Users by client certificate of `ca`, the PEM of --client-ca-file. The result of a chain is cached.
 
-    `clock` gives Unix seconds.
+    `clock` gives Unix seconds. One CA serves all logical clusters of a server: a certificate is good in the
+    cluster that its organizational unit names (`scope_unit`), and without one in the server's own, whose
+    scope is "".
     """
 
     name = "client certificate"
@@ -39,7 +42,9 @@ class CertificateAuthenticator:
         budget: CacheBudget | None = None,
         clock: Callable[[], float] = time.time,
         metrics: CertificateMetrics | None = None,
+        scope: str = "",
     ) -> None:
+        self.scope = scope
         self.metrics = metrics or CertificateMetrics()
         self.ca = ca
         self._clock = clock
@@ -74,11 +79,28 @@ class CertificateAuthenticator:
         if known is None or known[0] <= now:
             self._known.drop(chain[0])
             leaf = verified(chain, self.ca, now)
+            if scope_of(leaf) != self.scope:
+                raise errors.Unauthorized("the certificate is for another cluster")
             user = subject_user(leaf, chain[0])
             known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
             self._known.put(chain[0], known)
         self._observed.observe(known[0] - now)
         return known[1]
+
+
+def scope_unit(uid: str) -> str:
+    """The organizational unit of certificates that are good in one logical cluster only: in that of a UID, so
+    that they are not good in another cluster by the same name."""
+    return f"{_SCOPE}{uid}"
+
+
+def scope_of(leaf: "Certificate | CertificateSigningRequest") -> str:
+    """The UID of the logical cluster that a certificate, or a request for one, is for, "" for none."""
+    from cryptography.x509.oid import NameOID
+
+    units = leaf.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    found = [str(unit.value) for unit in units if str(unit.value).startswith(_SCOPE)]
+    return "\0".join(one.removeprefix(_SCOPE) for one in found)
 
 
 def subject_user(leaf: "Certificate", der: bytes) -> User | None:

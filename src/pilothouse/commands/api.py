@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.outbound.http import ClientError
-from pilothouse.outbound.kubeconfig import read_kubeconfig
+from pilothouse.outbound.kubeconfig import Kubeconfig, read_kubeconfig
 
 SECONDS = 30.0
 JSON = "application/json, */*"
@@ -62,15 +62,19 @@ class Api:
     """Sends one request after the other, each on a connection of its own unless the Api is `held`.
     ValueError and OSError when the kubeconfig cannot be used."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        self.config = read_kubeconfig(kubeconfig)
+    def __init__(self, kubeconfig: Path | Kubeconfig, context: str = "") -> None:
+        """`context`: one of the file's contexts in place of the current one."""
+        if isinstance(kubeconfig, Kubeconfig):
+            self.config, named = kubeconfig, ""
+        else:
+            self.config, named = read_kubeconfig(kubeconfig, context), f"{kubeconfig}: "
         self.warnings: list[str] = []
         """The texts of the Warning headers of the answers, each once."""
         self._holds = False
         self._connection: _Connection | None = None
         self._where = urlsplit(self.config.server)
         if self._where.scheme != "https" or not self._where.hostname:
-            raise ValueError(f"{kubeconfig}: the server {self.config.server!r} is no https URL")
+            raise ValueError(f"{named}the server {self.config.server!r} is no https URL")
 
     @property
     def address(self) -> tuple[str, int]:

@@ -3,6 +3,8 @@
 COMMANDS = (
     "kubeconfig",
     "token",
+    "cluster",
+    "envtest",
     "why",
     "history",
     "blame",
@@ -22,5 +24,5 @@ COMMANDS = (
 """Each is a module of this package (with _ for -) that has USAGE, FLAGS, SERVER_FLAGS and run(arguments),
 which may return an exit status. FAILED: that of a failure, where it is not 1."""
 
-GROUPS = ("token", "etcd", "snapshot", "store", "completion")
+GROUPS = ("token", "cluster", "etcd", "snapshot", "store", "completion")
 """Commands that consist of other commands: without arguments they print their help."""

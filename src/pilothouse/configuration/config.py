@@ -12,6 +12,7 @@ from pilothouse.configuration.sections.api import APIOptions
 from pilothouse.configuration.sections.audit import AuditOptions
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
 from pilothouse.configuration.sections.authorization import AuthorizationOptions
+from pilothouse.configuration.sections.clusters import ClusterOptions
 from pilothouse.configuration.sections.controllers import ControllerOptions
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.configuration.sections.diagnostics import DiagnosticsOptions
@@ -54,6 +55,7 @@ class Config(Section):
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
     logs: LogOptions = field(default_factory=LogOptions)
     diagnostics: DiagnosticsOptions = field(default_factory=DiagnosticsOptions)
+    clusters: ClusterOptions = field(default_factory=ClusterOptions)
 
     def value(self, flag: str) -> Any:
         """The value of the flag of this name."""
@@ -73,6 +75,8 @@ class Config(Section):
             yield f"--workers={workers} conflicts with --history: its file is for one process"
         if workers > 1 and self.simulation.on:
             yield f"--workers={workers} conflicts with --simulate: one process simulates"
+        if self.clusters.clusters and store.others_write:
+            yield f"--clusters needs the built-in store, and the {store.backend} store is shared with others"
         if off and self.flow_control.enable_priority_and_fairness:
             yield f"--runtime-config={off}=false conflicts with --enable-priority-and-fairness=true"
 

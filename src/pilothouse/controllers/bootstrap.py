@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import copy
+import functools
 import ipaddress
 import json
 import uuid
@@ -311,8 +312,9 @@ def _kubelet_client(settings: BootstrapSettings) -> Iterator[BootstrapObject]:
     yield BootstrapObject(_RBAC, "v1", "clusterrolebindings", binding)
 
 
+@functools.cache
 def node_rules() -> list[Object]:
-    """The rules of the cluster role system:node, which every node has."""
+    """The rules of the cluster role system:node, which every node has; shared, must not be changed."""
     found = next(
         o for o in _load("rbac") if o["kind"] == "ClusterRole" and o["metadata"]["name"] == "system:node"
     )

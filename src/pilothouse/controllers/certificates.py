@@ -26,6 +26,7 @@ from pilothouse.api.validate.certificates import (
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
+from pilothouse.authn.x509 import scope_of
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.controllers.signing import Signer, SigningError, alternative_names
 from pilothouse.lifecycle import Background, BackgroundTask
@@ -176,6 +177,7 @@ class CertificateSigner(_Requests):
         try:
             parsed = load_request(spec.get("request"))
             check(parsed, usages)
+            _check_scope(parsed, spec["signerName"], self._signer.scope)
             made = await asyncio.to_thread(
                 self._signer.sign, parsed, usages, spec.get("expirationSeconds"), self._now()
             )
@@ -316,6 +318,14 @@ def _check_api_client(request: x509.CertificateSigningRequest, usages: Sequence[
             raise InvalidRequest(f"invalid usage for client certificate: {usage}")
     if "client auth" not in usages:
         raise InvalidRequest("missing required usage for client certificate: client auth")
+
+
+def _check_scope(request: x509.CertificateSigningRequest, signer: str, scope: str) -> None:
+    """All logical clusters have one CA: none signs for another one, nor what clients take for the server."""
+    if scope and signer not in (KUBELET_CLIENT, API_CLIENT):
+        raise InvalidRequest(f"a logical cluster does not sign for {signer}")
+    if scope_of(request) not in ("", scope):
+        raise InvalidRequest("subject organizational unit is that of another cluster")
 
 
 def _check_nothing(request: x509.CertificateSigningRequest, usages: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Keeps `status.used` of quotas true: counts again after deletes (the controller resourcequota)."""
 
 import asyncio
-from collections.abc import Callable
+from functools import partial
 
 from pilothouse.admission.quota import scopes
 from pilothouse.admission.quota.amounts import ZERO
@@ -12,7 +12,6 @@ from pilothouse.api.values.pod_resources import amounts
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
-from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 from pilothouse.storage._entry import Entry
 from pilothouse.storage.watchcache import ResourceCache
@@ -71,30 +70,27 @@ class ResourceQuotas(Background):
             cache = self.client.store.cache(stored)
             if self._caches.get(stored.key_prefix) is not cache:
                 self._caches[stored.key_prefix] = cache
-                cache.subscribe(self._listener(stored))
+                counts, prefix = evaluator(stored.group_resource), len(stored.key_prefix)
+                cache.subscribe(partial(self._changed, counts, prefix))
 
-    def _listener(self, resource: Resource) -> Callable[[Entry | None, Entry | None], None]:
-        counts, prefix = evaluator(resource.group_resource), len(resource.key_prefix)
-
-        def changed(new: Entry | None, old: Entry | None) -> None:
-            if not self.ledger.quotas:
-                return
-            entry = new if new is not None else old
-            assert entry is not None
-            namespace = entry.key[prefix:].partition("/")[0]
-            quotas = self.ledger.quotas.get(namespace)
-            if quotas is None:
-                return
-            self.ledger.landed(entry.key, new.value if new is not None else b"")
-            if old is None or (new is not None and not counts.by_content):
-                return
-            for name, quota in quotas.items():
-                if not counts.matching((quota.get("spec") or {}).get("hard") or ()):
-                    continue
-                if new is None or self._less(counts, quota, decode(new), decode(old)):
-                    self._soon(f"{namespace}/{name}")
-
-        return changed
+    def _changed(self, counts: Evaluator, prefix: int, new: Entry | None, old: Entry | None) -> None:
+        """An object has changed whose key begins with `prefix` characters for its resource."""
+        if not self.ledger.quotas:
+            return
+        entry = new if new is not None else old
+        assert entry is not None
+        namespace = entry.key[prefix:].partition("/")[0]
+        quotas = self.ledger.quotas.get(namespace)
+        if quotas is None:
+            return
+        self.ledger.landed(entry.key, new.value if new is not None else b"")
+        if old is None or (new is not None and not counts.by_content):
+            return
+        for name, quota in quotas.items():
+            if not counts.matching((quota.get("spec") or {}).get("hard") or ()):
+                continue
+            if new is None or self._less(counts, quota, decode(new), decode(old)):
+                self._soon(f"{namespace}/{name}")
 
     def _less(self, counts: Evaluator, quota: Object, new: Object, old: Object) -> bool:
         """Whether an object uses less of a quota than before, or has left its scopes."""

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID as Extended
-from cryptography.x509.oid import ObjectIdentifier
+from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+from pilothouse.authn.x509 import scope_of, scope_unit
 
 BACKDATE = datetime.timedelta(minutes=5)
 SHORT = datetime.timedelta(hours=8)
@@ -55,10 +57,12 @@ class SigningError(Exception):
 class Signer:
     """Signs with the CA in two files, which are read for every certificate, so that a new CA counts at once.
 
-    `longest` is the longest life of a certificate (--cluster-signing-duration).
+    `longest` is the longest life of a certificate (--cluster-signing-duration). `scope` is the logical
+    cluster in which the certificates are good, "" for the server's own (authn/x509.py).
     """
 
-    def __init__(self, cert_file: str, key_file: str, longest: datetime.timedelta) -> None:
+    def __init__(self, cert_file: str, key_file: str, longest: datetime.timedelta, scope: str = "") -> None:
+        self.scope = scope
         self._cert_file = Path(cert_file)
         self._key_file = Path(key_file)
         self._longest = longest
@@ -73,7 +77,8 @@ class Signer:
         """A certificate (PEM) that lives as long as the request asks for in `seconds`,
         if that is not too long or short.
 
-        It has the subject and the alternative names of the request, and nothing else of it. Raises
+        It has the subject and the alternative names of the request, and nothing else of it but the unit of a
+        logical cluster. Raises
         SigningError, and OSError or ValueError when the CA cannot be read.
         """
         if not request.is_signature_valid:
@@ -86,7 +91,7 @@ class Signer:
         end = now + (life if life < SHORT else life - BACKDATE)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(request.subject)
+            .subject_name(self._subject(request))
             .issuer_name(ca.subject)
             .public_key(request.public_key())
             .serial_number(x509.random_serial_number())
@@ -100,6 +105,16 @@ class Signer:
         builder = _with_names(_with_usages(builder, usages), request)
         edwards = isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
         return builder.sign(key, None if edwards else hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    def _subject(self, request: x509.CertificateSigningRequest) -> x509.Name:
+        """The subject, with the unit of the cluster; SigningError when it has that of another one."""
+        found = scope_of(request)
+        if found == self.scope:
+            return request.subject
+        if found:
+            raise SigningError("the subject has the organizational unit of another cluster")
+        unit = x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, scope_unit(self.scope))
+        return x509.Name([*request.subject.rdns, x509.RelativeDistinguishedName([unit])])
 
     def _life(self, seconds: int | None) -> datetime.timedelta:
         if seconds is None:

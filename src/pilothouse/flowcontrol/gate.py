@@ -88,10 +88,14 @@ class FlowControl(Background):
     def _tick(self) -> None:
         self.start()
         self._ticks += 1
+        self.look(adjust=self._ticks % PERIOD == 0)
+
+    def look(self, *, adjust: bool) -> None:
+        """Have slow clients give up their seats; `adjust` divides the seats anew."""
         self.levels.tick()
         for state in self.levels.states.values():
             state.seats.let_go(HELD)
-        if self._ticks % PERIOD == 0:
+        if adjust:
             self.levels.adjust()
 
     def enter(self, flow: Flow, user: User, info: RequestInfo, query: Query, size: int) -> Ticket:

@@ -7,6 +7,7 @@ so two servers share nothing. Everything runs on the event loop's thread, so not
 Text is made only when somebody asks for it.
 """
 
+import functools
 import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Mapping
@@ -197,6 +198,7 @@ COARSE = 6
 """Buckets of a histogram in the small profile."""
 
 
+@functools.lru_cache(maxsize=64)
 def _spread(bounds: tuple[float, ...]) -> tuple[float, ...]:
     """COARSE of the bounds, evenly spread from the first to the last; all where there are no more."""
     if len(bounds) <= COARSE:

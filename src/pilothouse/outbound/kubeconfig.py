@@ -27,17 +27,18 @@ class Kubeconfig(NamedTuple):
     """The CA bundle of the cluster, and the user's client certificate."""
 
 
-def read_kubeconfig(path: Path) -> Kubeconfig:
-    """Read the current context; ValueError when the file names none, OSError when it cannot be read.
+def read_kubeconfig(path: Path, context: str = "") -> Kubeconfig:
+    """Read the current context, or the one that is named; ValueError when the file has none, OSError when it
+    cannot be read.
 
     Of a user it knows client certificates, tokens and passwords. Inline data wins over a file, as in
     client-go; paths are relative to the kubeconfig.
     """
     try:
         config = _object(yaml.parse(path.read_bytes()).value)
-        context = _chosen(config, "context", config.get("current-context"))
-        cluster = _chosen(config, "cluster", context.get("cluster"))
-        user = _chosen(config, "user", context["user"]) if context.get("user") else {}
+        chosen = _chosen(config, "context", context or config.get("current-context"))
+        cluster = _chosen(config, "cluster", chosen.get("cluster"))
+        user = _chosen(config, "user", chosen["user"]) if chosen.get("user") else {}
         if not cluster.get("server"):
             raise ValueError("the cluster has no server")
         trust = Trust(

@@ -10,6 +10,7 @@ from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
 from pilothouse.storage._entry import Entry
+from pilothouse.storage.base_state import EMPTY, BaseState
 
 REMEMBERED = 8192
 REMEMBERED_BYTES = 4 * 1024 * 1024
@@ -32,9 +33,11 @@ class _Stored(dict[str, Resource | None]):
 class CachedReaders:
     """Implements readers.Readers over a store's watch caches."""
 
-    def __init__(self, store: Store, catalog: Catalog) -> None:
+    def __init__(self, store: Store, catalog: Catalog, base: BaseState = EMPTY) -> None:
+        """`base` is the state that the store has in common with others: its objects are decoded once."""
         self.store = store
         self.catalog = catalog
+        self._base = base
         self._decoded: dict[str, tuple[int, Object]] = {}
         self._bytes = 0
         self._told: tuple[tuple[Entry, Object], ...] = ()
@@ -43,6 +46,8 @@ class CachedReaders:
         catalog.changed.append(lambda group, version: self._resources.clear())
 
     def _decode(self, entry: Entry) -> Object:
+        if entry.rev <= self._base.revision and self._base.entries.get(entry.key) is entry:
+            return self._in_common(entry)
         obj = depth.readable(entry.value)
         self._bytes += len(entry.value)
         if len(self._decoded) >= REMEMBERED or self._bytes > REMEMBERED_BYTES:
@@ -50,6 +55,12 @@ class CachedReaders:
             self._bytes = len(entry.value)
         self._decoded[entry.key] = (entry.rev, obj)
         return obj
+
+    def _in_common(self, entry: Entry) -> Object:
+        known = self._base.decoded.get(entry.key)
+        if known is None:
+            known = self._base.decoded[entry.key] = depth.readable(entry.value)
+        return known
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         found = self._resources[resource]
@@ -87,6 +98,8 @@ class CachedReaders:
 
     def _shared(self, entry: Entry) -> Object:
         """The object of an entry that several subscribers are told of, decoded once for all of them."""
+        if entry.rev <= self._base.revision and self._base.entries.get(entry.key) is entry:
+            return self._in_common(entry)
         for known, obj in self._told:
             if known is entry:
                 return obj
@@ -99,12 +112,18 @@ class CachedReaders:
         if found is None:
             return
 
-        def changed(new: Entry | None, old: Entry | None) -> None:
-            key = new.key if new is not None else old.key if old is not None else ""
-            before = self._shared(old) if old is not None else None
-            callback(key, self._shared(new) if new is not None else None, before)
-
+        changed = partial(self._tell, callback)
         cache = self.store.cache(found)
         for entry in cache.list(found.key_prefix, None).entries:
             changed(entry, None)
         cache.subscribe(changed)
+
+    def _tell(
+        self,
+        callback: Callable[[str, Object | None, Object | None], None],
+        new: Entry | None,
+        old: Entry | None,
+    ) -> None:
+        key = new.key if new is not None else old.key if old is not None else ""
+        before = self._shared(old) if old is not None else None
+        callback(key, self._shared(new) if new is not None else None, before)

@@ -17,7 +17,6 @@ from pilothouse import errors
 from pilothouse.api import json
 from pilothouse.api.changes.managed import Convert
 from pilothouse.api.changes.patch import copy
-from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.common import is_true
@@ -27,7 +26,7 @@ from pilothouse.logs import Logger
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.conversion import Conversion, Converter, OtherVersions
-from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
+from pilothouse.registry.crd_strategy import Checked, CompiledSchemas, Instances, nested, split
 from pilothouse.registry.groups.records import own, scale
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.printers.common import Columns
@@ -126,6 +125,7 @@ class Definition:
         digests: "Digests",
         converter: Converter | None = None,
         metrics: ObjectMetrics | None = None,
+        schemas: CompiledSchemas | None = None,
     ) -> None:
         self.converter = converter
         self.digest = digests.definition
@@ -148,7 +148,7 @@ class Definition:
             if len(versions) > FEW_VERSIONS:
                 load = functools.partial(orjson.loads, json.dump(_schema(version)))
             about = f"version {version['name']} of definition {self.name}"
-            self._checked[version["name"]] = Checked(load, digests.versions[i], about, metrics)
+            self._checked[version["name"]] = Checked(load, digests.versions[i], about, metrics, schemas)
         self._codecs = {
             f"{self.group}/{name}": CustomCodec(self.group, name, self.kind, checked)
             for name, checked in self._checked.items()
@@ -201,7 +201,7 @@ class Definition:
             categories=tuple(accepted.get("categories") or ()),
             storage_version_hash=storage_hash(group, stored, spec["names"].get("kind", "")),
             key_prefix=f"{ROOT}{group}/{plural}/",
-            type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
+            type_of=checked.type,
             strategy=rules.strategy(),
             subresources=_subresources(rules, subresources, (group, name, self.kind)),
             selectable=selectable,
@@ -438,9 +438,11 @@ class Definitions:
         store: Store,
         catalog: Catalog,
         converter_of: Callable[[Object], Converter | None] = no_converter,
+        schemas: CompiledSchemas | None = None,
     ) -> None:
         """`converter_of` gives what converts the objects of a definition,
-        None where only the API version changes."""
+        None where only the API version changes. `schemas` are those that several clusters share."""
+        self._schemas = schemas
         self._converter_of = converter_of
         self._store = store
         self._catalog = catalog
@@ -495,7 +497,7 @@ class Definitions:
                 for record in known.records:
                     self._catalog.add(record)
             return
-        made = Definition(raw, obj, digests, self._converter_of(obj), self._store.metrics)
+        made = Definition(raw, obj, digests, self._converter_of(obj), self._store.metrics, self._schemas)
         if made.fault:
             log.error("A definition is not served", name=name, err=made.fault)
         if known is not None:

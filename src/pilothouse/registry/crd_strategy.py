@@ -1,10 +1,12 @@
 """The strategy of custom resources:
 rules for their writes (apiextensions-apiserver pkg/registry/customresource)."""
 
+import functools
 import threading
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
+from weakref import WeakValueDictionary
 
 from pilothouse import errors, gotext
 from pilothouse.api.changes.patch import copy
@@ -14,6 +16,7 @@ from pilothouse.api.structural.codec import whole_numbers
 from pilothouse.api.structural.rules import validate_embedded, validate_lists
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.structural.validate import Correlation, Validator, same, validate
+from pilothouse.api.types.schema import Type
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
@@ -39,17 +42,38 @@ UNCHECKED = (
 _TERMINATING = "create not allowed while custom resource definition is terminating"
 
 
+class CompiledSchema:
+    """A declared schema in the forms that requests need."""
+
+    def __init__(self, declared: Object, observe: Callable[[float], None]) -> None:
+        self.root = Validator(declared)
+        self.schema = structural.compile(declared)
+        self.status = self.root.properties.get("status")
+        self.rules = ObjectRules(declared, self.schema, observe) if has_rules(declared) else None
+
+    @functools.cached_property
+    def type(self) -> Type:
+        """The type of the objects."""
+        return structural.type_of(self.schema)
+
+
+CompiledSchemas = WeakValueDictionary[bytes, CompiledSchema]
+"""Compiled schemas by their digests, which the definitions of several clusters share."""
+
+
 class Checked:
     """Schema and validators of one version, made on first use and shared by all its objects.
 
     digest: of the schema as it was declared; about: what an error calls it. What cannot be compiled stays an
-    error for those who ask for it, and is not tried again.
+    error for those who ask for it, and is not tried again. `shared` has what others have compiled.
     """
 
     __slots__ = (
+        "_compiled",
         "_fault",
         "_load",
         "_lock",
+        "_shared",
         "about",
         "digest",
         "metrics",
@@ -65,9 +89,12 @@ class Checked:
         digest: bytes = b"",
         about: str = "",
         metrics: ObjectMetrics | None = None,
+        shared: CompiledSchemas | None = None,
     ) -> None:
         self.metrics = metrics or ObjectMetrics()
         self._load = load
+        self._shared = shared
+        self._compiled: CompiledSchema | None = None
         self._lock = threading.Lock()
         self._fault = ""
         self.digest, self.about = digest, about
@@ -89,15 +116,18 @@ class Checked:
         assert self.schema is not None
         return self.schema
 
+    def type(self) -> Type:
+        """The type of the objects; InternalError when the schema cannot be compiled."""
+        self.compiled()
+        assert self._compiled is not None
+        return self._compiled.type
+
     def _compile(self) -> None:
         if not self._fault:
             try:
-                declared = self._load()
-                root, schema = Validator(declared), structural.compile(declared)
-                self.root, self.status = root, root.properties.get("status")
-                if has_rules(declared):
-                    self.rules = ObjectRules(declared, schema, self.metrics.compilation.observe)
-                self.schema = schema  # the last, for others look at it without the lock
+                made = self._compiled = self._made()
+                self.root, self.status, self.rules = made.root, made.status, made.rules
+                self.schema = made.schema  # the last, for others look at it without the lock
                 return
             except errors.StatusError:  # the request is at its end, not the schema
                 raise
@@ -105,6 +135,15 @@ class Checked:
                 log.exception("A schema cannot be compiled", definition=self.about)
                 self._fault = f"{type(err).__name__}: {err}"
         raise errors.InternalError(f"the schema of {self.about} cannot be compiled: {self._fault}")
+
+    def _made(self) -> CompiledSchema:
+        shared = self._shared if self.digest else None
+        made = shared.get(self.digest) if shared is not None else None
+        if made is None:
+            made = CompiledSchema(self._load(), self.metrics.compilation.observe)
+            if shared is not None:
+                shared[self.digest] = made
+        return made
 
 
 class Instances:

@@ -1,6 +1,7 @@
 """Decodes values stored by other API servers:
 built-in kinds become JSON in the version that this server stores."""
 
+import functools
 import re
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object
 from pilothouse.registry import node_ports, repair
 from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.resource import Resource
 from pilothouse.storage import keys
 
 RANGES = {
@@ -36,7 +38,13 @@ def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:
     Its JSON ends with a newline, ours does not; what versions of this server stored that no client can read
     is settled (registry/repair.py). The function raises ValueError for a value that cannot be decoded.
     """
-    stored = {(r.group, r.kind): r.storage or r for r in catalog.all() if not r.virtual}
+    return _reader(tuple(catalog.all()))
+
+
+@functools.lru_cache(maxsize=16)
+def _reader(resources: tuple[Resource, ...]) -> Callable[[str, bytes], bytes]:
+    """The reader for the resources that a catalog begins with, which servers have in common."""
+    stored = {(r.group, r.kind): r.storage or r for r in resources if not r.virtual}
 
     def to_json(key: str, value: bytes) -> bytes:
         if not value.startswith(protobuf.MAGIC):
@@ -83,5 +91,10 @@ def _range_allocation(raw: bytes) -> bytes:
 def resources_by_key(catalog: Catalog) -> Callable[[str], str]:
     """Returns a function from a key to the resource it belongs to (`secrets`, `deployments.apps`),
     "" for none."""
-    prefixes = {r.key_prefix: r.group_resource for r in catalog.all() if not r.virtual and r.storage is None}
+    return _by_key(tuple(catalog.all()))
+
+
+@functools.lru_cache(maxsize=16)
+def _by_key(resources: tuple[Resource, ...]) -> Callable[[str], str]:
+    prefixes = {r.key_prefix: r.group_resource for r in resources if not r.virtual and r.storage is None}
     return keys.resources(prefixes, RANGES)

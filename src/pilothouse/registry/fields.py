@@ -1,9 +1,10 @@
 """Selectable fields: the names allowed in a resource's `fieldSelector`, and how their values are read."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from pilothouse.api.values.fields import Object
+from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path
 
@@ -21,6 +22,16 @@ def _text(obj: Object, path: Path) -> str:
 
 def extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
     """Returns a function from an object to the values of all its selectable fields."""
+    return _extractor(resource) if resource.conventions is CUSTOM else _shared_extractor(resource)
+
+
+@lru_cache(maxsize=256)
+def _shared_extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
+    """The function of a built-in resource, whose record all servers share."""
+    return _extractor(resource)
+
+
+def _extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
     readers = [
         (label, source if callable(source) else partial(_text, path=source))
         for label, source in resource.selectable.items()

@@ -17,6 +17,8 @@ def storage_error(resource: HookResource, name: str, err: interface.StorageError
         return errors.Expired("The resourceVersion for the provided list is too old.")
     if isinstance(err, interface.FutureRevision):
         return too_large(0, err.current)
+    if isinstance(err, interface.LimitReached):
+        return errors.InsufficientStorage(str(err))
     if isinstance(err, interface.Full):
         return errors.Unknown(str(err))
     return unavailable(err)

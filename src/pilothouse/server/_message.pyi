@@ -20,6 +20,8 @@ class Request:
     warnings: tuple[str, ...]
     annotations: tuple[tuple[str, str], ...]
     recognition: Any
+    cluster: str | None
+    prefix: str
     def __init__(
         self,
         method: str,

@@ -5,7 +5,18 @@ from typing import Protocol, runtime_checkable
 
 from pilothouse.server._message import Request, Response
 
-__all__ = ["Handler", "Http2Request", "Judge", "Packable", "Part", "Pieces", "Request", "Response", "Stream"]
+__all__ = [
+    "Handler",
+    "Http2Request",
+    "Judge",
+    "Packable",
+    "Part",
+    "Pieces",
+    "Request",
+    "RequestHandler",
+    "Response",
+    "Stream",
+]
 
 
 class Http2Request(Request):
@@ -74,3 +85,13 @@ A handler never raises: it answers its own errors. The awaitable is cancelled wh
 
 Judge = Callable[[Request], "Response | Awaitable[Response | None] | None"]
 """Judges the head of a request before a long body is read: None accepts the body, a Response refuses it."""
+
+
+class RequestHandler(Protocol):
+    """A handler and the judge of the same requests."""
+
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer a request, as a Handler does."""
+
+    def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
+        """Judge a request by its head, as a Judge does."""

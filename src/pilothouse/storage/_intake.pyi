@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.storage._entry import Entry
 from pilothouse.storage._watchcache import ResourceCache
 from pilothouse.storage.interface import KeyValue, StorageEvent, UnreadableError
@@ -9,7 +10,13 @@ class Intake:
     by_prefix: dict[str, ResourceCache]
     unclaimed: ResourceCache
     unreadable: dict[str, UnreadableError]
-    def __init__(self, transform: Callable[[str, bytes], bytes] | None) -> None: ...
+    delays: Distribution
+    def __init__(
+        self,
+        transform: Callable[[str, bytes], bytes] | None,
+        shared: dict[str, Entry] | None = None,
+        shared_to: int = 0,
+    ) -> None: ...
     def find(self, key: str) -> ResourceCache: ...
     def entry(self, kv: KeyValue) -> Entry: ...
     def take(self, kv: KeyValue, deleted: bool = False) -> None: ...

@@ -18,6 +18,7 @@ __all__ = [
     "FutureRevision",
     "KeyExists",
     "KeyValue",
+    "LimitReached",
     "Op",
     "Page",
     "RevisionConflict",
@@ -72,6 +73,10 @@ class Unavailable(StorageError):
 
 class Full(Unavailable):
     """The store has no space for a write. What only deletes is still accepted."""
+
+
+class LimitReached(Full):
+    """The store may not hold more; the message says of what."""
 
 
 class Behind(Unavailable):

@@ -181,11 +181,12 @@ class MemoryStorage:
         if op.expect is not None and op.expect != (current.mod if current else 0):
             raise RevisionConflict(op.key, current)
 
-    def _commit(self, ops: Sequence[Op]) -> list[StorageEvent]:
-        """Apply checked writes under one new revision and tell the watchers."""
-        revision = self._revision + 1
+    def _commit(self, ops: Sequence[Op], revision: int = 0, leases: Sequence[int] = ()) -> list[StorageEvent]:
+        """Apply checked writes under one new revision and tell the watchers; the revision and the deadlines
+        may have been chosen before."""
+        revision = revision or self._revision + 1
         events = []
-        for op in ops:
+        for at, op in enumerate(ops):
             prev = self._current.get(op.key)
             if op.value is None:
                 if prev is None:
@@ -194,7 +195,7 @@ class MemoryStorage:
                 del self._current[op.key]
                 del self._keys[bisect_left(self._keys, op.key)]
             else:
-                lease = self._expiry.deadline(op.ttl) if op.ttl else 0
+                lease = leases[at] if leases else self._expiry.deadline(op.ttl) if op.ttl else 0
                 value = compact(op.value)
                 kv = KeyValue(op.key, value, revision, prev.create if prev else revision, lease)
                 self._current[op.key] = kv

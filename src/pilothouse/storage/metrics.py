@@ -253,14 +253,8 @@ class WatchCacheMetrics(Group):
             "[ALPHA] Seconds from a change until the connections of its watches took it.",
             (),
             DELAYS,
-            self._delays,
+            lambda: {(): cacher.delays},
         )
-
-    def _delays(self) -> dict[Labels, Distribution]:
-        total = Distribution(DELAYS)
-        for cache in self._cacher.resources():
-            total.add(cache.delays)
-        return {(): total}
 
     def _listed(self, which: int) -> dict[Labels, float]:
         out: dict[Labels, float] = {}

@@ -15,6 +15,7 @@ from pilothouse.storage._intake import Intake
 from pilothouse.storage._objects import Listing
 from pilothouse.storage._watchcache import ResourceCache
 from pilothouse.storage._watchers import Watcher
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import (
     Compacted,
     KeyValue,
@@ -69,8 +70,10 @@ class Cacher(Intake):
         prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
         *,
         retry: tuple[float, float] = RETRY,
+        base: BaseState = EMPTY,
     ) -> None:
-        super().__init__(transform)
+        """`base` is the state that the store has in common with others."""
+        super().__init__(transform, base.entries, base.revision if base.current else 0)
         self.ready = False
         self.progress = 0
         """How often the store told that nothing else has changed up to a revision."""
@@ -85,7 +88,7 @@ class Cacher(Intake):
         self._loaded = 0
         self._subscription: Subscription | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._slots: list[set[Watcher]] = [set() for _ in range(SLOTS)]
+        self._slots: dict[int, set[Watcher]] = {}
         self._slot = 0
         self._timer: asyncio.TimerHandle | None = None
         self._recovery: asyncio.Task[None] | None = None
@@ -118,7 +121,6 @@ class Cacher(Intake):
         await self.wait_for(newest)
         self.ready = True
         self._tell(*self.unreadable.values())
-        self._timer = self.loop.call_later(1, self._tick)
 
     async def close(self) -> None:
         """Stop following the store and end all watches."""
@@ -185,24 +187,29 @@ class Cacher(Intake):
     def joined(self, watcher: Watcher) -> None:
         """Called by a resource when a watch starts."""
         watcher.slot = random.randrange(SLOTS)
-        self._slots[watcher.slot].add(watcher)
+        self._slots.setdefault(watcher.slot, set()).add(watcher)
+        if self._timer is None:
+            self._timer = self.loop.call_later(1, self._tick)
 
     def left(self, watcher: Watcher) -> None:
         """Called by a resource when a watch has ended."""
-        self._slots[watcher.slot].discard(watcher)
+        slot = self._slots.get(watcher.slot, set())
+        slot.discard(watcher)
+        if not slot:
+            self._slots.pop(watcher.slot, None)
 
     def end_slow_watches(self) -> None:
         """End the watches for whose clients events wait, so that they resume later: memory is short."""
-        for slot in self._slots:
+        for slot in list(self._slots.values()):
             for watcher in [watcher for watcher in slot if watcher.queued]:
                 watcher.give_up()
 
     def _tick(self) -> None:
-        """Once a second: send bookmarks to one slot of the watchers,
+        """Once a second while there are watchers: send bookmarks to one slot of them,
         and continue those whose sinks were full."""
-        self._timer = self.loop.call_later(1, self._tick)
+        self._timer = self.loop.call_later(1, self._tick) if self._slots else None
         self._slot = (self._slot + 1) % SLOTS
-        for watcher in list(self._slots[self._slot]):
+        for watcher in list(self._slots.get(self._slot, ())):
             watcher.recheck()
             if watcher.bookmarks and self.ready:
                 watcher.bookmark(self.revision)

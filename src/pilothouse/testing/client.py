@@ -41,10 +41,12 @@ class RefusedError(Exception):
 
 
 class KubeClient:
-    """A connection to the server at a URL. OSError when it does not answer."""
+    """A connection to the server at a URL, below whose path all others are. OSError when it does not
+    answer."""
 
     def __init__(self, url: str, tls: ssl.SSLContext) -> None:
         where = urlsplit(url)
+        self._prefix = where.path.rstrip("/")
         self._connection = http.client.HTTPSConnection(
             where.hostname or "", where.port, timeout=SECONDS, context=tls
         )
@@ -57,18 +59,24 @@ class KubeClient:
     ) -> None:
         self._connection.close()
 
+    def close(self) -> None:
+        """Close the connection; the next request opens another one."""
+        self._connection.close()
+
     def call(
         self, method: str, path: str, body: Object | None = None, media: str = "application/json"
     ) -> Object:
         """The object in the answer; RefusedError for an answer that is no success."""
         data = None if body is None else json.dumps(body).encode()
-        self._connection.request(method, path, data, {"Content-Type": media, "Accept": "application/json"})
+        self._connection.request(
+            method, self._prefix + path, data, {"Content-Type": media, "Accept": "application/json"}
+        )
         answer = self._connection.getresponse()
         return _object_in(answer, answer.read())
 
     def events(self, path: str, deadline: float) -> Iterator[Object]:
         """The events of a watch until the server ends it, or `deadline` on the monotonic clock."""
-        self._connection.request("GET", path, headers={"Accept": "application/json"})
+        self._connection.request("GET", self._prefix + path, headers={"Accept": "application/json"})
         sock: Any = self._connection.sock
         answer = self._connection.getresponse()
         try:

@@ -19,9 +19,16 @@ Reference = str | tuple[str, str, str] | tuple[str, str, str, str]
 
 
 class Helpers:
-    """Base of the servers. `directory` holds the CA and the files of users."""
+    """Base of the servers. `directory` holds the files of users, `unit` is the organizational unit of their
+    certificates."""
 
     directory: pathlib.Path
+    unit = ""
+
+    @property
+    def authority(self) -> pathlib.Path:
+        """The directory that holds the CA."""
+        return self.directory
 
     @property
     def url(self) -> str:
@@ -47,7 +54,7 @@ class Helpers:
         """
         from pilothouse.testing import users
 
-        found = users.issue(self.directory, self.url, name, groups)
+        found = users.issue(self.directory, self.url, name, groups, self.authority, self.unit)
         with self._client() as client:
             users.allow(client, name, rules, role, namespace)
         return found

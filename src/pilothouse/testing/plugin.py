@@ -1,24 +1,35 @@
 """pytest fixtures: `kube_apiserver` for a session, `kube` for a test that needs a fresh cluster,
 `kubeconfig` for one whose clients read KUBECONFIG.
 
+With --kube-apiserver=cluster each test gets a logical cluster of its own, with =copy a copy of the one that
+the fixture `kube_prepared` has prepared. Workers of pytest-xdist share one server then.
+
 The report of a test that fails shows the requests that the server refused meanwhile.
 
-Options: --kube-apiserver=thread|process, and --kube-apiserver-flag=... for flags of the server (repeatable).
+Options: --kube-apiserver=thread|process|cluster|copy, and --kube-apiserver-flag=... for flags of the server
+(repeatable).
 """
 
 import pathlib
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 if TYPE_CHECKING:
-    from pilothouse.testing.server import APIServer
+    from pilothouse.testing.clusters import AttachedServer, LogicalServer
+    from pilothouse.testing.server import APIServer, Subprocess
 
+    Kube = APIServer | LogicalServer
+    Host = APIServer | AttachedServer
 
-SERVER: "pytest.StashKey[APIServer]" = pytest.StashKey()
+OF_CLUSTERS = ("cluster", "copy")
+"""Where tests have logical clusters."""
+SHARED: "pytest.StashKey[Subprocess]" = pytest.StashKey()
+"""The server that the workers of pytest-xdist share, in the process that controls them."""
+SERVER: "pytest.StashKey[Host]" = pytest.StashKey()
 """The server of the session, once a test has needed it."""
 BEGUN: pytest.StashKey[float] = pytest.StashKey()
 """When a test began, in Unix seconds."""
@@ -41,7 +52,10 @@ class PlainFinder:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pilothouse")
     group.addoption(
-        "--kube-apiserver", choices=("thread", "process"), default="thread", help="where the API server runs"
+        "--kube-apiserver",
+        choices=("thread", "process", *OF_CLUSTERS),
+        default="thread",
+        help="where the API server runs, or what of it a test gets",
     )
     group.addoption("--kube-apiserver-flag", action="append", default=[], help="a flag of the API server")
 
@@ -55,26 +69,78 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[APIServer]":
+def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
     """A running API server: `.url`, `.kubeconfig`, `.ca_file`, `.client_cert`, `.client_key`, `.reset()`."""
     from pilothouse.testing.server import MAKERS
 
-    make = MAKERS[request.config.getoption("--kube-apiserver")]
-    with make(request.config.getoption("--kube-apiserver-flag")) as server:
-        request.config.stash[SERVER] = server
-        yield server
-    del request.config.stash[SERVER]
+    config = request.config
+    where, flags = config.getoption("--kube-apiserver"), config.getoption("--kube-apiserver-flag")
+    shared = getattr(config, "workerinput", {}).get("kube_apiserver")
+    if shared is not None:
+        from pilothouse.testing.clusters import AttachedServer
+
+        attached = config.stash[SERVER] = AttachedServer(shared[0], shared[1], tuple(flags))
+        yield attached
+        attached.root.close()
+    else:
+        with MAKERS["thread" if where in OF_CLUSTERS else where](_flags(where, flags)) as server:
+            config.stash[SERVER] = server
+            yield server
+    del config.stash[SERVER]
+
+
+def _flags(where: str, flags: list[str]) -> list[str]:
+    from pilothouse.testing.clusters import FLAG
+
+    return [FLAG, *flags] if where in OF_CLUSTERS else flags
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Start the server that the workers of pytest-xdist share, and tell each where it is."""
+    config = node.config
+    where = config.getoption("--kube-apiserver")
+    if where not in OF_CLUSTERS:
+        return
+    if SHARED not in config.stash:
+        from pilothouse.testing.server import Subprocess
+
+        server = Subprocess(_flags(where, config.getoption("--kube-apiserver-flag")))
+        config.add_cleanup(server.stop)
+        config.stash[SHARED] = server.start()
+    server = config.stash[SHARED]
+    node.workerinput["kube_apiserver"] = (str(server.directory), server.port)
+
+
+@pytest.fixture(scope="session")
+def kube_prepared(kube_apiserver: "Host") -> "Iterator[LogicalServer]":
+    """The cluster of which each test gets a copy with --kube-apiserver=copy.
+
+    A conftest.py prepares it by a fixture of the same name, which takes this one and returns it.
+    """
+    from pilothouse.testing.clusters import LogicalServer
+
+    with LogicalServer(kube_apiserver) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def kube(kube_apiserver: "APIServer") -> "Iterator[APIServer]":
-    """The session's server; it is reset after the test."""
-    yield kube_apiserver
-    kube_apiserver.reset()
+def kube(request: pytest.FixtureRequest, kube_apiserver: "Host") -> "Iterator[Kube]":
+    """A fresh cluster: the session's server, which is reset after the test, or a logical cluster of it."""
+    where = request.config.getoption("--kube-apiserver")
+    if where not in OF_CLUSTERS:
+        yield cast("APIServer", kube_apiserver)
+        cast("APIServer", kube_apiserver).reset()
+        return
+    from pilothouse.testing.clusters import LogicalServer
+
+    source = request.getfixturevalue("kube_prepared").name if where == "copy" else ""
+    with LogicalServer(kube_apiserver, copy_of=source) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-def kubeconfig(kube: "APIServer", monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+def kubeconfig(kube: "Kube", monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """The file of the administrator's kubeconfig; KUBECONFIG names it during the test."""
     monkeypatch.setenv("KUBECONFIG", str(kube.kubeconfig))
     return kube.kubeconfig

@@ -14,13 +14,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pilothouse.storage.keys import ROOT
 from pilothouse.testing.client import context
 from pilothouse.testing.helpers import Helpers
 from pilothouse.testing.ports import check, free_ports, wait_or_move
+
+if TYPE_CHECKING:
+    from pilothouse.testing.client import KubeClient
 
 T = TypeVar("T")
 
@@ -43,6 +47,11 @@ class APIServer(Helpers):
     @property
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
+
+    @cached_property
+    def root(self) -> "KubeClient":
+        """A client of the administrator; not for several threads at once."""
+        return self._client()
 
     @property
     def kubeconfig(self) -> pathlib.Path:
@@ -70,6 +79,11 @@ class APIServer(Helpers):
             f"--write-kubeconfig={self.kubeconfig}",
             *self.flags,
         ]
+
+    def close_root(self) -> None:
+        """Close the connection of `root`, if there is one."""
+        if "root" in self.__dict__:
+            self.root.close()
 
     def fills_namespaces(self) -> bool:
         """Whether a controller creates a service account in every namespace."""
@@ -119,7 +133,7 @@ class InProcess(APIServer):
     def start(self) -> Self:
         import uvloop
 
-        from pilothouse.assembly.server import Server
+        from pilothouse.clusters.kind import kind_of
         from pilothouse.configuration import options
         from pilothouse.process import stacks
 
@@ -131,7 +145,8 @@ class InProcess(APIServer):
         stacks.deepen()
         self._thread = threading.Thread(target=self._loop.run_forever, name="pilothouse", daemon=True)
         self._thread.start()
-        self._server = Server(options.parse(self.arguments()), sockets=[sock])
+        config = options.parse(self.arguments())
+        self._server = kind_of(config)(config, sockets=[sock])
         self.run(self._server.start())
         self.run(self._snapshot())
         return self
@@ -174,6 +189,7 @@ class InProcess(APIServer):
             )
 
     def stop(self) -> None:
+        self.close_root()
         if self._thread is None:
             return
         self.run(self._server.stop(drain=1.0))
@@ -239,6 +255,7 @@ class Subprocess(APIServer):
         self.process = None
 
     def stop(self) -> None:
+        self.close_root()
         self._end()
         shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -31,12 +31,20 @@ class CertificateUser:
         return context(self.ca_file, self.client_cert, self.client_key)
 
 
-def issue(directory: pathlib.Path, url: str, name: str, groups: Sequence[str]) -> CertificateUser:
-    """A user with a certificate of the CA in a server's directory. Its files are below `users` there."""
-    ca_file = directory / "ca.crt"
-    authority = pki.CertificateAuthority.load(ca_file, directory / "ca.key", datetime.timedelta(0))
-    assert authority is not None, f"{directory} has no CA"
-    cert, key = authority.issue(name, groups, server=False)
+def issue(
+    directory: pathlib.Path,
+    url: str,
+    name: str,
+    groups: Sequence[str],
+    authority: pathlib.Path,
+    unit: str = "",
+) -> CertificateUser:
+    """A user with a certificate of the CA in the directory `authority`; its files are in `directory`, below
+    `users`. `unit` is the certificate's organizational unit."""
+    ca_file = authority / "ca.crt"
+    ca = pki.CertificateAuthority.load(ca_file, authority / "ca.key", datetime.timedelta(0))
+    assert ca is not None, f"{authority} has no CA"
+    cert, key = ca.issue(name, groups, server=False, unit=unit)
     folder = directory / "users" / str(len(list(directory.glob("users/*"))))
     user = CertificateUser(
         name, tuple(groups), folder / "kubeconfig", ca_file, folder / "client.crt", folder / "client.key"

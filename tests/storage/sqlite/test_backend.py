@@ -27,6 +27,13 @@ class TestSqlite(StoreContract):
         return SqliteStorage(directory)
 
 
+class TestSqliteWithoutKeys(StoreContract):
+    """A store that keeps no keys in memory."""
+
+    def make(self, directory: Path) -> SqliteStorage:
+        return SqliteStorage(directory, keys_in_memory=False)
+
+
 async def opened(directory: Path, clock: Callable[[], float] = time.time) -> SqliteStorage:
     store = SqliteStorage(directory, clock)
     await store.start()

@@ -15,6 +15,7 @@ from storage import damage
 
 from pilothouse.storage import compaction
 from pilothouse.storage.interface import Compacted, Op, Unavailable
+from pilothouse.storage.keyspaces import rows
 from pilothouse.storage.sqlite import check, snapshot
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.file import DataDirectory
@@ -384,3 +385,28 @@ def test_a_sound_store_has_no_problems(tmp_path: Path) -> None:
 
     for seed in range(8):
         asyncio.run(main(seed))
+
+
+def test_rows_of_logical_clusters_are_read_behind_their_header(tmp_path: Path) -> None:
+    prefix, sound = rows.prefix_of("a"), rows.packed(5, 7, 0, value())
+    assert prefix.startswith(check.KEYSPACES) and len(rows.packed(0, 0, 0, b"")) == check.HEADER
+    values = {
+        f"{prefix}{P}sound": sound,
+        f"{prefix}{P}deleted": rows.tombstone(8),
+        f"{prefix}{rows.REVISION}": rows.tombstone(9),
+        f"{prefix}{P}cut": sound[:-9],
+        f"{prefix}{P}short": sound[:20],
+        f"{prefix}{P}empty": rows.packed(5, 7, 0, b""),
+        f"{prefix}{P}ghost": rows.tombstone(8) + b"{}",
+    }
+
+    async def main() -> None:
+        store = SqliteStorage(tmp_path)
+        await store.start()
+        await store.txn([Op(key, text) for key, text in values.items()])
+        await store.close()
+
+    asyncio.run(main())
+    with contextlib.closing(DataDirectory(tmp_path).connect()) as db:
+        found = {said.partition("'")[2].partition("'")[0].rpartition("/")[2] for said in check.problems(db)}
+    assert found == {"cut", "short", "empty", "ghost"}

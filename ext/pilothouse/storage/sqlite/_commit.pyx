@@ -153,17 +153,19 @@ cdef class Batch:
 cdef class KeyHeads:
     """The newest row of every key, and the newest revision.
 
-    authors: the file has a column for who has written a row.
+    authors: the file has a column for who has written a row. on_demand: the rows of the keys that a commit
+    writes are read from the file each time, so that no memory is taken for keys.
     """
 
     cdef dict known                   # key -> Head
     cdef readonly long long revision
-    cdef bint authors
+    cdef bint authors, on_demand
 
-    def __cinit__(self, bint authors=False):
+    def __cinit__(self, bint authors=False, bint on_demand=False):
         self.known = {}
         self.revision = 1
         self.authors = authors
+        self.on_demand = on_demand
 
     def load(self, rows, long long revision):
         """Take over what a file holds: (id, key, created, expires) of every key that is there.
@@ -176,13 +178,27 @@ cdef class KeyHeads:
         self.known.clear()
         self.revision = revision
         for row, key, created, expires in rows:
+            if not self.on_demand:
+                head = Head()
+                head.row = row
+                head.created = created
+                self.known[key] = head
+            if expires:
+                expiring.append((expires, key, row >> BITS))
+        return expiring
+
+    cdef look_up(self, cursor, list writes):
+        """Read the newest rows of the keys that are written."""
+        cdef WriteJob write
+        cdef Op op
+        cdef Head head
+        self.known.clear()
+        keys = {op.key for write in writes for op in write.ops}
+        for row, key, created, _ in sqlite_file.read_heads_of(cursor, list(keys)):
             head = Head()
             head.row = row
             head.created = created
             self.known[key] = head
-            if expires:
-                expiring.append((expires, key, row >> BITS))
-        return expiring
 
     def commit(self, cursor, list writes not None, bint complete):
         """Commit all writes whose conditions hold in one durable transaction; each sees the effect of those
@@ -199,6 +215,8 @@ cdef class KeyHeads:
         plan.revision = self.revision
         plan.changed = {}
         plan.rows = []
+        if self.on_demand:
+            self.look_up(cursor, writes)
         for write in writes:
             plan.add(write)
         before = plan.read_before(cursor)

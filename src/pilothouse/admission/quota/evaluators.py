@@ -1,5 +1,6 @@
 """How objects of each resource are counted (pkg/quota/v1/evaluator/core and generic)."""
 
+import functools
 from collections.abc import Iterable
 
 from pilothouse.admission.quota import pods
@@ -190,6 +191,7 @@ SPECIAL: dict[str, Evaluator] = {
 }
 
 
+@functools.lru_cache(maxsize=512)
 def evaluator(resource: str) -> Evaluator:
     """How objects of a resource (`deployments.apps`) are counted."""
     found = SPECIAL.get(resource)

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from zlib import crc32
 
 import orjson
 
@@ -46,7 +47,7 @@ class MessageCache:
         self._known: Cache[tuple[str, str], tuple[int, bytes]] = Cache(
             "protobuf", budget or CacheBudget(), share=1 / 4, largest=1 << 20
         )
-        self._forms: dict[str, int] = {}  # version -> its number, from 1
+        self._forms: dict[str, int] = {}  # version -> its number, the same for all who share objects
 
     def known(self, version: str, entry: Entry) -> bytes | None:
         """The message of an object in an API version, if it is remembered."""
@@ -56,7 +57,7 @@ class MessageCache:
     def keep(self, version: str, entry: Entry, message: bytes) -> None:
         """Remember a message."""
         self._known.put((version, entry.key), (entry.rev, message))
-        entry.message_form = self._forms.setdefault(version, len(self._forms) + 1)
+        entry.message_form = self._forms.setdefault(version, crc32(version.encode()))
         entry.message_size = len(message)
 
     def size(self, version: str, entry: Entry) -> int:

@@ -95,8 +95,7 @@ class NonResource:
         self.add("/index.html", self._root, listed=False)
         self.add_routed("/version", "application/json", self._version_body)
         self.add("/statusz", self._statusz)
-        if flags is not None:
-            self.add("/flagz", self._flagz)
+        self.add("/flagz", self._flagz)
         if metrics is not None:
             self.add("/metrics", Scrapes(metrics).handle)
         if slis is not None:

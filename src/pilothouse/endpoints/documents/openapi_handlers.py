@@ -162,6 +162,8 @@ class OpenAPIHandlers:
         headers = self._validators(tag)
         if matches(request, tag):
             return Response(304, b"", "", headers)
+        if request.prefix:
+            body = body.replace(b'URL":"/openapi', f'URL":"{request.prefix}/openapi'.encode())
         return Response(200, body, "text/plain; charset=utf-8", headers)
 
     async def v3(self, request: Request, path: str) -> Response:
@@ -183,7 +185,8 @@ class OpenAPIHandlers:
         headers += self._validators(tag)
         asked = parse_qs(request.query).get("hash", [""])[0]
         if asked and asked != tag:
-            return Response(301, b"", form, [*headers, ("Location", f"/openapi/v3/{name}?hash={tag}")])
+            place = f"{request.prefix}/openapi/v3/{name}?hash={tag}"
+            return Response(301, b"", form, [*headers, ("Location", place)])
         if asked:
             headers.append(("Cache-Control", "public, immutable"))
             headers.append(("Expires", _date(datetime.now(UTC) + timedelta(days=365))))

@@ -79,12 +79,12 @@ async def _proxy(streams: Streams, ctx: Context, wanted: Object, target: ProxyTa
     info, request = ctx.info, ctx.request
     segments = request.path.split("/")
     depth = 8 if info.namespace else 6
-    prepend, path = "/".join(segments[:depth]), "/".join(segments[depth:])
+    prepend, path = request.prefix + "/".join(segments[:depth]), "/".join(segments[depth:])
     if wanted.get("path", "") != options(ctx).get("path", ""):  # a plugin has changed it
         path = quote(wanted.get("path", "").removeprefix("/"))
     elif len(segments) <= depth and request.method in ("GET", "HEAD") and not is_upgrade(request):
         query = f"?{request.query}" if request.query else ""
-        return Response(301, b"", "", [("Location", f"{request.path}/{query}")])
+        return Response(301, b"", "", [("Location", f"{request.prefix}{request.path}/{query}")])
     url = f"{target.base}/{path}"
     if request.query:
         url = f"{url}?{request.query}"

@@ -34,6 +34,9 @@ from pilothouse.storage.sqlite.writer import CompactJob, SQLiteWriter
 
 T = TypeVar("T")
 
+SMALL_CACHE_KB = 1024
+"""Kilobytes of pages that a connection keeps of a store that takes little memory."""
+
 REPLAY = 500
 """The events of a replay that are read in one step."""
 
@@ -51,12 +54,17 @@ class SqliteStorage:
         relaxed: str = "",
         *,
         authors: bool = False,
+        keys_in_memory: bool = True,
     ) -> None:
-        """`authors`: keep who has written each row, until it is compacted."""
+        """`authors`: keep who has written each row, until it is compacted. `keys_in_memory`: keep the newest
+        revision of each key, which makes writes cheaper; without it memory does not grow with the keys."""
         self._authors = authors
+        self._keys_in_memory = keys_in_memory
         self.compactable: Callable[[], int] | None = None
         """The revision up to which the history lets the store compact; None where none is kept."""
-        self._directory = DataDirectory(directory)
+        self._directory = (
+            DataDirectory(directory) if keys_in_memory else DataDirectory(directory, SMALL_CACHE_KB)
+        )
         self.metrics = CommitMetrics()
         self._feed = Feed()
         self._clock = clock
@@ -93,7 +101,13 @@ class SqliteStorage:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(1, "sqlite-reader")
         self._writer = SQLiteWriter(
-            self._directory, self._loop, self._deliver, self._feed, self._relaxed, authors=self._authors
+            self._directory,
+            self._loop,
+            self._deliver,
+            self._feed,
+            self._relaxed,
+            authors=self._authors,
+            on_demand=not self._keys_in_memory,
         )
         self._group = GroupCommit(self._loop, self._writer.put)
         opening = self._loop.run_in_executor(self._threads, self._open_files)

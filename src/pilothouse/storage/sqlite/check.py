@@ -26,6 +26,8 @@ DEFINITIONS = 100
 """Tables, indexes, views and triggers that are looked at; a store has three."""
 _BINARY = (b"k8s\x00", b"k8s:enc:")
 """How stored values begin that are no JSON: protobuf of kube-apiserver, and encrypted ones."""
+KEYSPACES, HEADER = "/keyspaces/", 24
+"""How the keys of logical clusters' rows begin, and the bytes before each value (keyspaces/rows.py)."""
 
 Row = tuple[int, str, int, int | None, int, bytes | None]
 Progress = Callable[[int, int], None]
@@ -131,8 +133,20 @@ def _row(row: Row, before: tuple[int, int] | None, cleaned: int) -> Iterator[str
         yield f"{name}: it follows row {prev}, and the row before it is {last}"
     elif created > at:
         yield f"{name}: it says that it was created at revision {created}"
-    if value is not None and key != COMPACTED_KEY:
+    if value is not None and key.startswith(KEYSPACES):
+        yield from _value_of_cluster(name, value)
+    elif value is not None and key != COMPACTED_KEY:
         yield from _value(name, value)
+
+
+def _value_of_cluster(name: str, value: object) -> Iterator[str]:
+    """The faults in a row of a logical cluster; nothing follows the header where a key is deleted."""
+    if not isinstance(value, bytes) or len(value) < HEADER:
+        yield f"{name}: the value is no row of a logical cluster"
+    elif any(value[:8]):
+        yield from _value(name, value[HEADER:])
+    elif len(value) > HEADER:
+        yield f"{name}: a deletion with a value"
 
 
 def _value(name: str, value: object) -> Iterator[str]:

@@ -54,6 +54,10 @@ HEADS = (
     "SELECT h.id, h.key, h.created, h.expires FROM (SELECT max(id) AS id FROM history GROUP BY key) n "
     "JOIN history h ON h.id = n.id WHERE h.created > 0"
 )
+HEADS_OF = (
+    "SELECT h.id, h.key, h.created, h.expires FROM (SELECT max(id) AS id FROM history WHERE key IN ({})"
+    " GROUP BY key) n CROSS JOIN history h ON h.id = n.id WHERE h.created > 0"
+)
 EVENTS = (
     "SELECT h.id, h.key, h.created, h.expires, h.value, p.id, p.created, p.expires, p.value "
     "FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id >= ? AND h.id < ? ORDER BY h.id LIMIT ?"
@@ -75,8 +79,10 @@ def key_value(row: Row) -> KeyValue:
 class DataDirectory:
     """The data directory of one process: `state.db`, its write-ahead log and a lock file."""
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: str | os.PathLike[str], cache_kb: int = 8192) -> None:
+        """`cache_kb`: the kilobytes of pages that each connection keeps."""
         self.directory = Path(directory)
+        self._cache_kb = cache_kb
         self.file = self.directory / "state.db"
         self.alone = False
         """Whether connections keep the index of the write-ahead log in memory, which a full disk has no room
@@ -166,7 +172,7 @@ class DataDirectory:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA secure_delete = OFF")
             db.execute("PRAGMA temp_store = MEMORY")
-            db.execute("PRAGMA cache_size = -8192")
+            db.execute(f"PRAGMA cache_size = -{self._cache_kb}")
         except BaseException:
             db.close()
             raise
@@ -217,6 +223,15 @@ def read_meta(db: sqlite3.Connection) -> dict[str, int]:
 def read_heads(db: sqlite3.Connection) -> Iterator[tuple[int, str, int, int]]:
     """(id, key, created, expires) of all keys that are there."""
     return iter(db.execute(HEADS))
+
+
+def read_heads_of(
+    db: sqlite3.Connection | sqlite3.Cursor, keys: list[str]
+) -> Iterator[tuple[int, str, int, int]]:
+    """(id, key, created, expires) of those keys that are there."""
+    for start in range(0, len(keys), 500):
+        some = keys[start : start + 500]
+        yield from db.execute(HEADS_OF.format(",".join("?" * len(some))), some).fetchall()
 
 
 def read_rows(db: sqlite3.Connection | sqlite3.Cursor, ids: list[int]) -> dict[int, KeyValue]:

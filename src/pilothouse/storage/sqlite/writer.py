@@ -45,7 +45,7 @@ class SQLiteWriter:
     """Runs jobs from a queue until it is told to stop.
 
     `deliver(batch)` is called on the loop's thread, once per commit.
-    `authors`: rows tell who has written them.
+    `authors`: rows tell who has written them. `on_demand`: see KeyHeads.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class SQLiteWriter:
         relaxed: str = "",
         *,
         authors: bool = False,
+        on_demand: bool = False,
     ) -> None:
         self._directory = directory
         self._loop = loop
@@ -71,7 +72,7 @@ class SQLiteWriter:
         self._cursor: sqlite3.Cursor
         """The one of all commits, which need no others."""
         self._authors = authors
-        self._heads = KeyHeads(authors)
+        self._heads = KeyHeads(authors, on_demand)
         self._relaxed = RelaxedUpdates(relaxed) if relaxed else None
         self.expiring: list[tuple[int, str, int]] = []
         self.compacted = 1

@@ -1,0 +1,275 @@
+"""The logical clusters of a server by their names: they are made, woken by requests, and suspended."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
+
+import orjson
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.assembly.cluster import Cluster
+from pilothouse.assembly.host import Host
+from pilothouse.assembly.storage import Registry
+from pilothouse.authn.keys import new_private
+from pilothouse.clusters import fresh
+from pilothouse.clusters.definition import GROUP, PLURAL
+from pilothouse.clusters.guest import GuestHost, guest, guest_config
+from pilothouse.clusters.logical import LogicalCluster
+from pilothouse.clusters.records import ClusterRecord, Records
+from pilothouse.lifecycle import Opened
+from pilothouse.logs import Logger
+from pilothouse.storage.base_state import BaseState
+from pilothouse.storage.interface import Storage
+from pilothouse.storage.keys import ROOT
+from pilothouse.storage.keyspaces.keyspace import KeyspaceLimits, KeyspaceStorage
+
+log = Logger(__name__)
+
+PATH = "/clusters/"
+"""How the paths of logical clusters begin: `/clusters/NAME`."""
+WAKING = 8
+"""Clusters that come into memory at once. Anybody who knows names can wake them."""
+IDENTITY = f"{ROOT}namespaces/kube-system"
+"""The key of the namespace whose UID tells clusters apart (KEP-2149)."""
+
+
+@dataclass(slots=True)
+class ClusterPlace:
+    """A name: the UID of its cluster, and what its object says."""
+
+    uid: str
+    copy_of: str = ""
+    suspend: bool = False
+    limits: KeyspaceLimits = field(default_factory=KeyspaceLimits)
+
+
+NO_SOURCE = "the cluster cannot be made: what it is a copy of is missing"
+"""Names no other cluster: anybody may read it."""
+
+
+class SourceMissing(errors.ServiceUnavailable):
+    """The cluster that another one is a copy of is missing."""
+
+
+class Directory:
+    """The logical clusters of one server.
+
+    `places` is kept by the controller, from the objects in the server's own cluster.
+    """
+
+    def __init__(self, host: Host, journal: Storage) -> None:
+        self.places: dict[str, ClusterPlace] = {}
+        self.coming: set[str] = set()
+        """Names of clusters whose objects are being written."""
+        self.open: dict[str, LogicalCluster] = {}
+        """Clusters in memory, by name."""
+        self.journal = journal
+        self.records = Records(journal)
+        self._host = host
+        self._url, self._port = "", 0
+        self._waking: dict[str, asyncio.Task[LogicalCluster]] = {}
+        self._closing: dict[str, asyncio.Task[None]] = {}
+        """The tasks of clusters that come into memory, and of those that leave it, by UID."""
+        self._fresh: asyncio.Task[tuple[str, str, BaseState]] | None = None
+        self._digest = ""
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._room = asyncio.Semaphore(WAKING)
+
+    def reached_at(self, url: str, port: int) -> None:
+        """Set where clients reach the server, and the port on which it listens."""
+        self._url, self._port = url, port
+
+    def url_of(self, name: str) -> str:
+        """Where clients reach a cluster."""
+        return f"{self._url}{PATH}{name}"
+
+    async def start(self, digest: str) -> None:
+        """Open the journal. `digest` is that of a fresh cluster's objects."""
+        self._digest = digest
+        self._host.authorities.on_change(self._trust)
+        await self.journal.start()
+
+    async def close(self) -> None:
+        """Close all clusters, then the journal."""
+        for task in (*self._waking.values(), *((self._fresh,) if self._fresh is not None else ())):
+            task.cancel()
+            await asyncio.wait([task])
+        await asyncio.gather(*self._closing.values(), *(one.close() for one in self.open.values()))
+        self.open.clear()
+        await self.journal.close()
+
+    # Waking and suspending
+
+    async def wake(self, name: str) -> LogicalCluster:
+        """A cluster in memory, brought there if need be; NotFound when there is none of this name."""
+        known = self.open.get(name)
+        if known is not None:
+            return known
+        place = self._place(name)
+        task = self._waking.get(place.uid)
+        if task is None:
+            task = self._waking[place.uid] = asyncio.create_task(self._open(name, place))
+            task.add_done_callback(lambda _: self._waking.pop(place.uid))
+        return await asyncio.shield(task)
+
+    async def suspend(self, name: str) -> None:
+        """Have a cluster leave memory; one that is woken meanwhile waits until it has."""
+        known = self.open.pop(name, None)
+        if known is not None:
+            await asyncio.shield(self._close(known))
+
+    def forget(self, name: str) -> None:
+        """Serve a cluster no more: its object is deleted."""
+        self.places.pop(name, None)
+        known = self.open.pop(name, None)
+        if known is not None:
+            self._close(known)
+
+    def _close(self, known: LogicalCluster) -> asyncio.Task[None]:
+        task = self._closing[known.uid] = asyncio.create_task(known.close())
+        task.add_done_callback(lambda _: self._closing.pop(known.uid))
+        return task
+
+    def _place(self, name: str) -> ClusterPlace:
+        place = self.places.get(name)
+        if place is None:
+            raise errors.not_found(GROUP, PLURAL, name)
+        return place
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, uid: str) -> AsyncIterator[None]:
+        """Let nobody else make, open or remove a cluster, and wait until it has left memory if it was to."""
+        lock = self._locks.get(uid)
+        if lock is None:
+            lock = self._locks[uid] = asyncio.Lock()
+        async with lock:
+            closing = self._closing.get(uid)
+            if closing is not None:
+                await asyncio.wait([closing])
+            yield
+
+    async def _open(self, name: str, place: ClusterPlace) -> LogicalCluster:
+        async with self._room:
+            await self.provision(name)
+            async with self._alone(place.uid):
+                return await self._opened(name, place)
+
+    async def _opened(self, name: str, place: ClusterPlace) -> LogicalCluster:
+        record = await self._recorded(name, place)
+        base = await self.records.base(record.base)
+        storage = KeyspaceStorage(self.journal, place.uid, base, place.limits)
+        host = self._guest(name, place.uid, storage, record.key)
+        filled = record.filled == self._digest
+        async with Opened() as opened:
+            cluster = await Cluster.open(host, opened)
+            if IDENTITY in base.current:
+                await _give_identity(cluster.registry, base.current[IDENTITY].mod)
+            await fresh.begin(cluster, opened, self._port, fill=not filled)
+            if not filled:
+                await self.records.write(place.uid, replace(record, filled=self._digest))
+            made = LogicalCluster(name, place.uid, host, cluster, storage, opened.pop_all())
+        if self.places.get(name) is not place:  # deleted meanwhile
+            await made.close()
+            raise errors.not_found(GROUP, PLURAL, name)
+        self.open[name] = made
+        return made
+
+    def _guest(self, name: str, uid: str, storage: KeyspaceStorage, key: bytes) -> GuestHost:
+        return guest(self._host, guest_config(self._host.config, self.url_of(name)), uid, storage, key)
+
+    def _trust(self) -> None:
+        """Have all clusters know clients by the CAs that are in force."""
+        for one in self.open.values():
+            one.trust(self._host.authorities.clients)
+
+    # Making and removing
+
+    async def provision(self, name: str, copies: tuple[str, ...] = ()) -> None:
+        """Make a cluster that was not made yet: its record, and before that of the cluster it is a copy of.
+
+        `copies` are those that wait for it. SourceMissing when there is nothing to begin with.
+        """
+        place = self._place(name)
+        if place.copy_of and await self.records.read(place.uid) is None:
+            if place.copy_of in (*copies, name) or place.copy_of not in self.places:
+                raise SourceMissing(NO_SOURCE)
+            await self.provision(place.copy_of, (*copies, name))
+        async with self._alone(place.uid):
+            await self._recorded(name, place)
+
+    async def _recorded(self, name: str, place: ClusterPlace) -> ClusterRecord:
+        """The record of a cluster, made when it is missing."""
+        if self.places.get(name) is not place:
+            raise errors.not_found(GROUP, PLURAL, name)
+        record = await self.records.read(place.uid)
+        if record is None:
+            if place.copy_of:
+                base, filled = await self._copied(place.copy_of)
+            else:
+                base, filled, _ = await self._fresh_base()
+            record = ClusterRecord(base=base, filled=filled, key=new_private())
+            await self.records.write(place.uid, record)
+        return record
+
+    async def remove(self, uid: str) -> None:
+        """Remove all that a cluster holds. Its object is deleted, and it is served no more."""
+        async with self._alone(uid):
+            if await self.records.read(uid) is not None:
+                await self.records.remove(uid)
+
+    async def _fresh_base(self) -> tuple[str, str, BaseState]:
+        """The name, the digest and the pairs of the base state of fresh clusters; made on first use."""
+        if self._fresh is None or (
+            self._fresh.done() and (self._fresh.cancelled() or self._fresh.exception())
+        ):
+            self._fresh = asyncio.create_task(self._make_fresh())
+        return await asyncio.shield(self._fresh)
+
+    async def _make_fresh(self) -> tuple[str, str, BaseState]:
+        name = await self.records.fresh(self._digest)
+        if name:
+            return name, self._digest, await self.records.base(name)
+        begun, storage = time.monotonic(), fresh.empty_storage()
+        pairs, revision = await fresh.made(self._guest("", "", storage, new_private()), storage, self._port)
+        name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
+        log.info(
+            "The objects of a fresh cluster were made", objects=len(pairs), seconds=time.monotonic() - begun
+        )
+        return name, self._digest, base
+
+    async def _copied(self, source: str) -> tuple[str, str]:
+        """The base state, and the digest of the fresh objects in it, of a cluster as it is now."""
+        place = self.places.get(source)
+        if place is None:
+            raise SourceMissing(NO_SOURCE)
+        async with self._alone(place.uid):
+            record = await self.records.read(place.uid)
+            if record is None:
+                raise SourceMissing(NO_SOURCE)
+            base = await self.records.base(record.base)
+            known = self.open.get(source)
+            storage = known.storage if known is not None else KeyspaceStorage(self.journal, place.uid, base)
+            if known is None:
+                await storage.start()
+            pairs, revision = storage.snapshot()
+            if known is None:
+                await storage.close()
+            frozen = self.records.frozen(place.uid, revision)
+            if not frozen:
+                frozen, _ = await self.records.add_base(pairs, revision)
+                self.records.freeze(place.uid, revision, frozen)
+            return frozen, record.filled
+
+
+async def _give_identity(registry: Registry, shared: int) -> None:
+    """Give a cluster that begins with a shared state a UID of its own. `shared` is the revision of the
+    namespace in that state."""
+    found = await registry.storage.get(IDENTITY)
+    if found is not None and found.mod == shared:
+        obj = orjson.loads(registry.to_json(found.key, found.value))
+        obj["metadata"]["uid"] = meta.new_uid()
+        await registry.storage.update(IDENTITY, orjson.dumps(obj), found.mod)

@@ -1,0 +1,190 @@
+"""The host of a logical cluster: what the process has, without what belongs to one cluster alone.
+
+A guest never shows the certificates by which this server is known to kubelets and aggregated servers. Its
+users choose the addresses that are called, and could choose this server's own.
+"""
+
+import copy
+from dataclasses import fields, replace
+
+from pilothouse.assembly.certificates import Authorities
+from pilothouse.assembly.host import Host
+from pilothouse.assembly.metrics import limits_of
+from pilothouse.caches import CacheBudget
+from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.audit import AuditOptions
+from pilothouse.configuration.sections.authentication import AuthenticationOptions
+from pilothouse.configuration.sections.authorization import AuthorizationOptions
+from pilothouse.configuration.sections.diagnostics import DiagnosticsOptions
+from pilothouse.configuration.sections.flow_control import FlowControlOptions
+from pilothouse.configuration.sections.outbound import OutboundOptions
+from pilothouse.configuration.sections.process import ProcessOptions
+from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
+from pilothouse.configuration.sections.simulation import SimulationOptions
+from pilothouse.controllers.services import ServiceRepair
+from pilothouse.endpoints.documents.health import Check, Health
+from pilothouse.flowcontrol.gate import FlowControl
+from pilothouse.lifecycle import Background, Opened
+from pilothouse.metrics.instruments import MetricsRegistry
+from pilothouse.offload import Share
+from pilothouse.reload import Reloads
+from pilothouse.server.request import Response
+from pilothouse.storage.interface import Storage
+
+CACHE_BYTES = 2 << 20
+"""Bytes that a cluster may remember between requests."""
+SHARE = 4
+"""One cluster may take one in so many of the server's seats."""
+SHARED_MODES = frozenset(("AlwaysAllow", "Node", "RBAC"))
+"""The authorizers that clusters can have as the server has them: they need no file."""
+
+
+class GuestHost(Host):
+    """The parts of the process for one logical cluster.
+
+    The parts that would look at something again and again have no timers of their own: `look` and `repair`
+    are called while the cluster is used (janitor.py).
+    """
+
+    __slots__ = ("_flow_control", "_repair")
+
+    _flow_control: FlowControl | None
+    _repair: ServiceRepair | None
+
+    def look_after(self, part: Background, opened: Opened) -> None:
+        """Start a part, unless it is one of those without a timer."""
+        if isinstance(part, FlowControl):
+            self._flow_control = part
+        elif isinstance(part, ServiceRepair):
+            self._repair = part
+        else:
+            opened.start(part)
+
+    def look(self) -> None:
+        """Divide the seats of flow control anew."""
+        if self._flow_control is not None:
+            self._flow_control.look(adjust=True)
+
+    async def repair(self) -> None:
+        """Compare the addresses and ports that are allocated with those that are used."""
+        if self._repair is not None:
+            await self._repair.repair()
+
+    @property
+    def told(self) -> Config:
+        """The settings that are the cluster's own: other flags name files and addresses of the process."""
+        own = self.config
+        return replace(
+            Config(),
+            requests=own.requests,
+            flow_control=own.flow_control,
+            authentication=own.authentication,
+            authorization=own.authorization,
+            admission=own.admission,
+            api=own.api,
+            objects=own.objects,
+            controllers=replace(own.controllers, cluster_signing_cert_file="", cluster_signing_key_file=""),
+        )
+
+    def run_beside_storage(self, opened: Opened) -> None:
+        """Start nothing: threads, reloads and the upkeep of the storage are the process's."""
+
+    def connect(self, opened: Opened) -> None:
+        """Follow nothing: the ways to other servers are the process's."""
+
+
+class GuestHealth(Health):
+    """The health of the process. Clusters add no checks of their own."""
+
+    def __init__(self, whole: Health) -> None:
+        self._whole = whole
+        self.shutting_down = False
+
+    def add_check(self, name: str, check: Check, *, endpoints: tuple[str, ...] = ()) -> None:
+        pass
+
+    def finish(self, *hooks: str) -> None:
+        pass
+
+    def paths(self) -> list[str]:
+        return self._whole.paths()
+
+    def handle(self, path: str, query: str) -> Response | None:
+        return self._whole.handle(path, query)
+
+
+def guest(host: Host, config: Config, uid: str, storage: Storage, token_key: bytes) -> GuestHost:
+    """The host of the cluster with a UID; `config` is made by `guest_config`."""
+    parts = {one.name: getattr(host, one.name) for one in fields(host)}
+    limits = limits_of(config.metrics)
+    parts |= {
+        "config": config,
+        "authorities": _authorities(host.authorities, uid),
+        "metrics": MetricsRegistry(limits),
+        "slis": MetricsRegistry(limits),
+        "health": GuestHealth(host.health),
+        "reloads": Reloads(0.0),
+        "caches": CacheBudget(CACHE_BYTES),
+        "offload": Share(host.offload, uid),
+        "storage": storage,
+        "token_key": token_key,
+    }
+    made = GuestHost(**parts)
+    made._flow_control = made._repair = None
+    return made
+
+
+def _authorities(whole: Authorities, uid: str) -> Authorities:
+    """The CAs of the process, for certificates of one cluster.
+    Front proxies are known to the server's own cluster alone."""
+    own = copy.copy(whole)
+    own.scope = uid
+    own.proxies = b""
+    own.forget_listeners()
+    return own
+
+
+def guest_config(config: Config, issuer: str) -> Config:
+    """The configuration of a cluster: the server's, without what names files, other servers or users."""
+    given, authorization = config.authentication, config.authorization
+    tokens = given.service_accounts
+    accounts = replace(
+        ServiceAccountOptions(),
+        service_account_issuer=(issuer,),
+        service_account_jwks_uri=f"{issuer}/openid/v1/jwks",
+        service_account_extend_token_expiration=tokens.service_account_extend_token_expiration,
+        service_account_lookup=tokens.service_account_lookup,
+        service_account_max_token_expiration=tokens.service_account_max_token_expiration,
+    )
+    if authorization.authorization_config or not SHARED_MODES.issuperset(authorization.modes):
+        authorization = AuthorizationOptions(
+            end_revoked_requests=authorization.end_revoked_requests,
+            list_permitted_namespaces=authorization.list_permitted_namespaces,
+        )
+    return replace(
+        config,
+        process=ProcessOptions(max_memory="0"),
+        store=replace(config.store, history=False, history_policy_file=""),
+        audit=AuditOptions(),
+        authentication=AuthenticationOptions(
+            anonymous_auth=given.anonymous_auth,
+            enable_bootstrap_token_auth=given.enable_bootstrap_token_auth,
+            max_token_bytes=given.max_token_bytes,
+            service_accounts=accounts,
+        ),
+        authorization=authorization,
+        flow_control=_share_of(config.flow_control),
+        admission=replace(config.admission, admission_control_config_file=""),
+        outbound=OutboundOptions(),
+        simulation=SimulationOptions(),
+        diagnostics=DiagnosticsOptions(explained_requests=0),
+    )
+
+
+def _share_of(options: FlowControlOptions) -> FlowControlOptions:
+    """The seats of one cluster: fewer than the server has, so that no cluster takes all of its time."""
+    return replace(
+        options,
+        max_requests_inflight=-(-options.max_requests_inflight // SHARE),
+        max_mutating_requests_inflight=-(-options.max_mutating_requests_inflight // SHARE),
+    )

@@ -1,0 +1,145 @@
+"""The rows that tell, in the journal of all logical clusters, which keyspaces there are.
+
+`/clusters/UID` is a cluster's record, written when it is made. `/bases/NAME` tells of a base state, whose
+pairs are the keyspace of that name; it is written last, so a base state that is told of is whole. It has the
+revision, and the digest of the fresh cluster's objects where the state is that of a fresh cluster.
+"""
+
+import base64
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+import orjson
+
+from pilothouse.storage.base_state import EMPTY, BaseState
+from pilothouse.storage.interface import KeyValue, Op, Storage
+from pilothouse.storage.keyspaces import rows
+
+RECORDS, BASES = "/clusters/", "/bases/"
+STEP = 1000
+"""Rows of one transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRecord:
+    """The facts that are kept of a logical cluster beside its objects.
+
+    base: the base state that it began with, "" for none. filled: the digest of the fresh cluster's objects
+    that it has. key: the private key of its service account tokens, in PEM.
+    """
+
+    base: str
+    filled: str
+    key: bytes
+
+    def packed(self) -> bytes:
+        """The record as it is written."""
+        members = {"base": self.base, "filled": self.filled, "key": base64.b64encode(self.key).decode()}
+        return orjson.dumps(members)
+
+    @classmethod
+    def unpacked(cls, value: bytes) -> "ClusterRecord":
+        """The record of a row."""
+        members = orjson.loads(value)
+        key = base64.b64decode(members["key"])
+        return cls(base=members["base"], filled=members["filled"], key=key)
+
+
+class Records:
+    """The records of a journal, and the base states, each of which is in memory once while clusters use
+    it."""
+
+    def __init__(self, journal: Storage) -> None:
+        self._journal = journal
+        self._bases: WeakValueDictionary[str, BaseState] = WeakValueDictionary()
+        self._frozen: dict[str, tuple[int, str]] = {}
+
+    async def read(self, uid: str) -> ClusterRecord | None:
+        """A cluster's record, None when it was not made."""
+        row = await self._journal.get(RECORDS + uid)
+        return None if row is None else ClusterRecord.unpacked(row.value)
+
+    async def write(self, uid: str, record: ClusterRecord) -> None:
+        """Keep a cluster's record."""
+        await self._journal.txn([Op(RECORDS + uid, record.packed())])
+
+    async def all(self) -> dict[str, ClusterRecord]:
+        """The records of all clusters, by UID."""
+        page = await self._journal.range(RECORDS)
+        return {kv.key.removeprefix(RECORDS): ClusterRecord.unpacked(kv.value) for kv in page.items}
+
+    async def remove(self, uid: str) -> None:
+        """Remove the rows of a cluster, its record last: what was interrupted is removed by another call."""
+        await self._remove(uid)
+        await self._journal.txn([Op(RECORDS + uid, None)])
+
+    # Base states
+
+    async def base(self, name: str) -> BaseState:
+        """A base state by its name."""
+        if not name:
+            return EMPTY
+        known = self._bases.get(name)
+        if known is None:
+            prefix = rows.prefix_of(name)
+            page = await self._journal.range(prefix + "/")
+            pairs = [rows.unpacked(row.key[len(prefix) :], row.value) for row in page.items]
+            told = await self._journal.get(BASES + name)
+            assert told is not None, name
+            known = self._bases[name] = BaseState(pairs, orjson.loads(told.value)["revision"])
+        return known
+
+    async def fresh(self, digest: str) -> str:
+        """The name of the base state of a fresh cluster, "" when there is none yet."""
+        for told in (await self._journal.range(BASES)).items:
+            if orjson.loads(told.value)["fresh"] == digest:
+                return told.key.removeprefix(BASES)
+        return ""
+
+    def frozen(self, uid: str, revision: int) -> str:
+        """The name of the base state that a cluster was frozen to at a revision, "" for none."""
+        known, name = self._frozen.get(uid, (0, ""))
+        return name if known == revision else ""
+
+    def freeze(self, uid: str, revision: int, name: str) -> None:
+        """Remember to which base state a cluster was frozen."""
+        self._frozen[uid] = revision, name
+
+    async def add_base(
+        self, pairs: Iterable[KeyValue], revision: int, fresh: str = ""
+    ) -> tuple[str, BaseState]:
+        """Keep a state with which clusters can begin, and its name."""
+        name, made = f"base-{uuid.uuid4()}", BaseState(pairs, revision)
+        prefix = rows.prefix_of(name)
+        for some in _parts(list(made.current.values())):
+            ops = [Op(prefix + kv.key, rows.packed(kv.create, kv.mod, kv.lease, kv.value)) for kv in some]
+            await self._journal.txn(ops)
+        await self._journal.txn([Op(BASES + name, orjson.dumps({"revision": revision, "fresh": fresh}))])
+        self._bases[name] = made
+        return name, made
+
+    async def sweep(self, used: set[str]) -> None:
+        """Remove the base states that no cluster uses."""
+        told = await self._journal.range(BASES)
+        for name in (kv.key.removeprefix(BASES) for kv in told.items):
+            if name not in used and name not in self._bases:
+                await self._journal.txn([Op(BASES + name, None)])
+                await self._remove(name)
+
+    async def _remove(self, keyspace: str) -> None:
+        prefix = rows.prefix_of(keyspace)
+        while True:
+            page = await self._journal.range(prefix + "/", limit=STEP, counted=False)
+            keys = [row.key for row in page.items]
+            if not page.more:
+                keys.append(prefix + rows.REVISION)
+            await self._journal.txn([Op(key, None) for key in keys])
+            if not page.more:
+                return
+
+
+def _parts(pairs: list[KeyValue]) -> Iterator[list[KeyValue]]:
+    for start in range(0, len(pairs), STEP):
+        yield pairs[start : start + STEP]

@@ -1,0 +1,24 @@
+"""The state with which keyspaces begin. Those that begin with the same one share it until they change it."""
+
+from collections.abc import Iterable
+
+from pilothouse.api.values.fields import Object
+from pilothouse.storage._entry import Entry
+from pilothouse.storage.interface import KeyValue
+
+
+class BaseState:
+    """Pairs that never change, at one revision, with what caches have made of them.
+
+    `entries` are the entries of watch caches, `decoded` their objects; both are filled on first use.
+    """
+
+    def __init__(self, pairs: Iterable[KeyValue] = (), revision: int = 1) -> None:
+        self.current = {kv.key: kv for kv in pairs}
+        self.keys = sorted(self.current)
+        self.revision = revision
+        self.entries: dict[str, Entry] = {}
+        self.decoded: dict[str, Object] = {}
+
+
+EMPTY = BaseState()

@@ -1,0 +1,444 @@
+"""Clusters are made once, opened once, and leave memory without losing a write."""
+
+import asyncio
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from clusters.journals import watched
+from clusters.rig import CLUSTERS, MAPS, ClusterRig, bearer, cluster_of, running
+from eventually import aeventually
+
+from pilothouse import errors
+from pilothouse.clusters import fresh
+from pilothouse.clusters.directory import ClusterPlace, SourceMissing
+from pilothouse.clusters.janitor import Janitor
+
+pytestmark = pytest.mark.usefixtures("runner")
+
+SYSTEM = "/api/v1/namespaces/kube-system"
+NAMESPACES = "/api/v1/namespaces"
+
+
+async def suspended(rig: ClusterRig, name: str) -> None:
+    await rig.directory.suspend(name)
+    assert name not in rig.directory.open
+
+
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The clusters whose controllers are started from now on."""
+    begun, real = [], fresh.begin
+
+    async def begin(cluster: Any, *arguments: Any, **more: Any) -> None:
+        begun.append(cluster)
+        await real(cluster, *arguments, **more)
+
+    monkeypatch.setattr(fresh, "begin", begin)
+    return begun
+
+
+async def test_requests_that_come_together_wake_a_cluster_once(
+    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.make("woken")
+    await rig.keep("woken", "kept", n="1")
+    await suspended(rig, "woken")
+    begun = opened(monkeypatch)
+    answers = await asyncio.gather(*(rig.call("GET", f"{MAPS}/kept", cluster="woken") for _ in range(100)))
+    assert [one.status for one in answers] == [200] * 100
+    assert len(begun) == 1
+
+
+async def test_a_waiting_request_that_is_cancelled_wakes_the_cluster_for_others(
+    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.make("cancelled")
+    await suspended(rig, "cancelled")
+    first = asyncio.create_task(rig.call("GET", MAPS, cluster="cancelled"))
+    second = asyncio.create_task(rig.call("GET", MAPS, cluster="cancelled"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).status == 200
+
+
+async def test_a_cluster_is_made_once(rig: ClusterRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The controller and the first requests make it at the same time."""
+    with watched(rig, monkeypatch, 0.001) as journal:
+        rig.directory.places["twice"] = ClusterPlace("uid-of-twice")
+        provisioned = [rig.directory.provision("twice") for _ in range(3)]
+        await asyncio.gather(rig.directory.wake("twice"), *provisioned)
+        assert journal.records == ["uid-of-twice"]
+        rig.directory.forget("twice")
+        await rig.ok("POST", CLUSTERS, cluster_of("once"))
+        await asyncio.gather(*(rig.call("GET", "/version", cluster="once") for _ in range(10)))
+        await rig.ready("once")
+        assert len(journal.records) == 2
+
+    async def account() -> Any:
+        path = "/api/v1/namespaces/default/serviceaccounts/default"
+        return (await rig.call("GET", path, cluster="once")).status == 200
+
+    await aeventually(account, "the service account")
+    token = await rig.token("once")
+    await suspended(rig, "once")
+    answer = await rig.call("GET", "/api", cluster="once", authorization=bearer(token))
+    assert answer.status == 200  # the key in memory was the one in the journal
+    record = await rig.directory.records.read(rig.directory.places["once"].uid)
+    assert record is not None
+    assert record.key == rig.open("once").host.token_key
+
+
+async def test_each_has_an_identity_of_its_own(rig: ClusterRig) -> None:
+    await rig.make("id-a")
+    await rig.ok("POST", NAMESPACES, {"metadata": {"name": "extra"}}, cluster="id-a")
+    await rig.make("id-b")
+    await rig.make("id-copy", copyOf="id-a")
+    uids = [
+        (await rig.ok("GET", SYSTEM, cluster=name))["metadata"]["uid"]
+        for name in ("", "id-a", "id-b", "id-copy")
+    ]
+    assert len(set(uids)) == 4
+    await suspended(rig, "id-copy")
+    assert (await rig.ok("GET", SYSTEM, cluster="id-copy"))["metadata"]["uid"] == uids[3]
+
+
+async def test_a_copy_of_unfinished_work_has_an_identity_of_its_own(rig: ClusterRig) -> None:
+    """Controllers write into the copy as soon as it is open."""
+    await rig.make("work-a")
+    await rig.ok("GET", SYSTEM, cluster="work-a")
+    body = {"metadata": {"name": "ending", "finalizers": ["example.com/wait"]}}
+    await rig.ok("POST", NAMESPACES, body, cluster="work-a")
+    await rig.ok(
+        "POST", "/api/v1/namespaces/ending/configmaps", {"metadata": {"name": "x"}}, cluster="work-a"
+    )
+    await rig.ok("DELETE", f"{NAMESPACES}/ending", cluster="work-a")
+    await rig.make("work-copy", copyOf="work-a")
+    uids = [
+        (await rig.ok("GET", SYSTEM, cluster=name))["metadata"]["uid"] for name in ("work-a", "work-copy")
+    ]
+    assert uids[0] != uids[1]
+
+
+# Suspending
+
+
+async def test_suspending_loses_no_request_and_no_write(
+    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The janitor finds a cluster idle between requests, again and again, while the journal is slow."""
+    await rig.make("busy")
+    uid = rig.directory.places["busy"].uid
+    over = asyncio.Event()
+    kept: dict[str, list[int]] = {}
+    times = 0
+
+    async def writer(name: str) -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            obj = await rig.keep("busy", name, n=str(number))
+            kept.setdefault(name, []).append(int(obj["metadata"]["resourceVersion"]))
+            if number % 7 == 0:
+                await rig.ok("POST", NAMESPACES, {"metadata": {"name": f"{name}-{number}"}}, cluster="busy")
+            read = await rig.ok("GET", f"{MAPS}/{name}", cluster="busy")
+            assert read["data"] == {"n": str(number)}
+            await asyncio.sleep(0.0005 * (number % 5))
+
+    async def janitor() -> None:
+        nonlocal times
+        janitor = Janitor(rig.directory, 1e-9)
+        while not over.is_set():
+            before = len(rig.directory.open)
+            await janitor._suspend(float("inf"))
+            times += len(rig.directory.open) < before
+            await asyncio.sleep(0.001)
+
+    with watched(rig, monkeypatch, 0.001) as journal:
+        tasks = [asyncio.create_task(writer(f"w{number}")) for number in range(2)]
+        tasks.append(asyncio.create_task(janitor()))
+        done, _ = await asyncio.wait(tasks, timeout=1.0)
+        assert not done, [task.exception() for task in done]
+        over.set()
+        await asyncio.gather(*tasks)
+        await suspended(rig, "busy")
+        journal.check(uid)
+    assert times > 10
+    for name, revisions in kept.items():
+        assert revisions == sorted(set(revisions))
+        live = await rig.ok("GET", f"{MAPS}/{name}", cluster="busy")
+        assert live["data"] == {"n": str(len(revisions))}
+
+
+async def test_a_cluster_is_opened_after_it_was_closed(
+    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Controllers' writes may be on their way when a cluster leaves memory."""
+    await rig.make("closing")
+    uid = rig.directory.places["closing"].uid
+    await rig.ok("GET", MAPS, cluster="closing")
+    with watched(rig, monkeypatch, 0.02) as journal:
+        body = {"metadata": {"name": "new"}}
+        made = await rig.ok("POST", NAMESPACES, body, cluster="closing")
+        storage = rig.open("closing").storage
+        await asyncio.sleep(0.005)  # the controllers write into the new namespace
+        assert storage._writes
+        closing = asyncio.create_task(rig.directory.suspend("closing"))
+        await asyncio.sleep(0)
+        assert "closing" not in rig.directory.open
+        later = await rig.keep("closing", "after", n="1")
+        assert rig.open("closing").storage is not storage
+        await closing
+        journal.check(uid)
+    assert int(later["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
+
+
+async def test_a_watch_keeps_a_cluster_in_memory(rig: ClusterRig) -> None:
+    await rig.make("watching")
+    answer = await rig.call("GET", f"{MAPS}?watch=1", cluster="watching")
+    janitor = Janitor(rig.directory, 1e-9)
+    await janitor._suspend(float("inf"))
+    assert "watching" in rig.directory.open
+    assert answer.stream is not None
+    answer.stream.close()
+    await janitor._suspend(float("inf"))
+    assert "watching" not in rig.directory.open
+
+
+# Copies
+
+
+async def test_a_copy_is_the_source_at_one_moment(rig: ClusterRig) -> None:
+    await rig.make("source")
+    over = asyncio.Event()
+    written = {"first": 0, "second": 0}
+
+    async def write() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            for name in written:
+                await rig.keep("source", name, n=str(number))
+                written[name] = number
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(write())
+    while written["second"] < 3:
+        await asyncio.sleep(0.001)
+    for number in range(8):
+        before = dict(written)
+        name = f"copy-{number}"
+        await rig.make(name, copyOf="source")
+        first, second = [
+            int((await rig.ok("GET", f"{MAPS}/{one}", cluster=name))["data"]["n"]) for one in written
+        ]
+        assert first >= before["first"]
+        assert second >= before["second"]
+        assert first in (second, second + 1)
+    over.set()
+    await task
+    assert written["second"] > 8
+    await rig.keep("copy-1", "first", n="own")
+    for name in ("source", "copy-2"):
+        assert (await rig.ok("GET", f"{MAPS}/first", cluster=name))["data"]["n"].isdigit()
+    await suspended(rig, "copy-1")
+    assert (await rig.ok("GET", f"{MAPS}/first", cluster="copy-1"))["data"] == {"n": "own"}
+
+
+async def test_a_copy_is_whole_after_its_source_has_gone(rig: ClusterRig) -> None:
+    await rig.make("origin")
+    await rig.keep("origin", "kept", n="1")
+    await rig.make("remains", copyOf="origin")
+    await rig.delete("origin")
+    await suspended(rig, "remains")
+    assert (await rig.ok("GET", f"{MAPS}/kept", cluster="remains"))["data"] == {"n": "1"}
+
+
+async def test_a_copy_takes_what_was_deleted_for_deleted(rig: ClusterRig) -> None:
+    await rig.make("less")
+    for name in ("kept", "gone"):
+        await rig.keep("less", name, n="1")
+    await rig.make("less-1", copyOf="less")
+    await rig.ok("DELETE", f"{MAPS}/gone", cluster="less")
+    await rig.ok("DELETE", f"{MAPS}/gone", cluster="less-1")
+    await suspended(rig, "less")
+    await suspended(rig, "less-1")
+    await rig.make("less-2", copyOf="less")
+    await rig.make("less-3", copyOf="less-1")
+    for name, statuses in (
+        ("less", [200, 404]),
+        ("less-1", [200, 404]),
+        ("less-2", [200, 404]),
+        ("less-3", [200, 404]),
+    ):
+        found = [(await rig.call("GET", f"{MAPS}/{one}", cluster=name)).status for one in ("kept", "gone")]
+        assert found == statuses, name
+
+
+async def test_copies_of_copies_are_made_together(rig: ClusterRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asyncio.timeout(5):
+        with watched(rig, monkeypatch, 0.001):
+            chain = [cluster_of("chain-0")]
+            chain += [cluster_of(f"chain-{n}", copyOf=f"chain-{n - 1}") for n in range(1, 5)]
+            await asyncio.gather(*(rig.ok("POST", CLUSTERS, one) for one in reversed(chain)))
+            await asyncio.gather(*(rig.call("GET", "/version", cluster=f"chain-{n}") for n in range(5)))
+            for number in range(5):
+                await rig.ready(f"chain-{number}")
+
+
+async def test_copies_in_a_circle_hold_nobody_up(rig: ClusterRig) -> None:
+    async with asyncio.timeout(5):
+        circle = {"circle-a": "circle-b", "circle-b": "circle-a", "circle-self": "circle-self"}
+        for name, source in circle.items():
+            await rig.ok("POST", CLUSTERS, cluster_of(name, copyOf=source))
+        for name, source in circle.items():
+
+            async def told(name: str = name) -> Any:
+                status = (await rig.ok("GET", f"{CLUSTERS}/{name}")).get("status") or {}
+                return (status.get("conditions") or [{}])[0].get("reason") == "SourceNotFound" and status
+
+            status = await aeventually(told, "the condition")
+            assert f'"{source}"' in status["conditions"][0]["message"]
+            answer = await rig.call("GET", "/version", cluster=name)
+            assert answer.status == 503
+            assert source not in json.dumps(answer.body).replace(name, "") or source == name
+        await rig.make("free")
+        await rig.make("free-copy", copyOf="free")
+        for name in circle:
+            await rig.delete(name)
+
+
+async def test_a_missing_source_is_waited_for(rig: ClusterRig) -> None:
+    await rig.ok("POST", CLUSTERS, cluster_of("early", copyOf="late"))
+    with pytest.raises(SourceMissing):
+        await rig.directory.wake("early")
+    answer = await rig.call("GET", "/version", cluster="early")
+    assert answer.status == 503
+    assert "late" not in json.dumps(answer.body)
+    await rig.make("late")
+    assert (await rig.call("GET", "/version", cluster="early")).status == 200
+
+
+# Removal
+
+
+async def test_what_is_removed_while_it_is_opened_leaves_no_rows(
+    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.make("brief")
+    uid = rig.directory.places["brief"].uid
+    await rig.keep("brief", "kept", n="1")
+    await suspended(rig, "brief")
+    with watched(rig, monkeypatch, 0.002):
+        waking = asyncio.create_task(rig.call("GET", MAPS, cluster="brief"))
+        await asyncio.sleep(0.003)
+        await rig.delete("brief")
+        assert (await waking).status in (200, 404, 503)
+
+    async def gone() -> bool:
+        records = await rig.directory.journal.range(f"/clusters/{uid}")
+        pairs = await rig.directory.journal.range(f"/keyspaces/{uid}")
+        return not records.items and not pairs.items
+
+    await aeventually(gone, "the rows to be gone")
+    await asyncio.sleep(0.02)
+    assert await gone()
+    assert "brief" not in rig.directory.open
+
+
+async def test_nothing_is_opened_without_an_object(rig: ClusterRig) -> None:
+    with pytest.raises(errors.NotFound):
+        await rig.directory.wake("never-made")
+    with pytest.raises(errors.NotFound):
+        await rig.directory.provision("never-made")
+
+
+async def test_a_place_that_changed_hands_is_not_opened(rig: ClusterRig) -> None:
+    """The object is deleted and made again while the cluster comes into memory."""
+    await rig.make("hands")
+    await suspended(rig, "hands")
+    waking = asyncio.create_task(rig.directory.wake("hands"))
+    await asyncio.sleep(0)
+    rig.directory.places["hands"] = ClusterPlace("another-uid")
+    with pytest.raises(errors.NotFound):
+        await waking
+    assert "hands" not in rig.directory.open
+    del rig.directory.places["hands"]
+
+
+# Over a restart
+
+
+async def test_what_was_left_of_a_removal_is_swept_at_the_start(directory: pathlib.Path) -> None:
+    async with running(directory, backend="sqlite") as rig:
+        for name in ("stays", "base"):
+            await rig.make(name)
+            await rig.keep(name, "kept", n="1")
+        await rig.make("copied", copyOf="base")
+        await rig.delete("base")
+        record = await rig.directory.records.read(rig.directory.places["copied"].uid)
+        assert record is not None
+        half = "interrupted-uid"
+        await rig.directory.records.write(half, record)
+        for number in range(3):
+            await rig.directory.journal.create(f"/keyspaces/{half}/registry/{number}", b"x" * 24)
+        unused, _ = await rig.directory.records.add_base([], 7)
+    async with running(directory, backend="sqlite") as rig:
+        journal = rig.directory.journal
+        assert set(await rig.directory.records.all()) == {
+            rig.directory.places[name].uid for name in ("stays", "copied")
+        }
+        assert not (await journal.range(f"/keyspaces/{half}")).items
+        assert await journal.get(f"/bases/{unused}") is None
+        for name in ("stays", "copied"):
+            assert (await rig.ok("GET", f"{MAPS}/kept", cluster=name))["data"] == {"n": "1"}
+
+
+async def test_an_interrupted_removal_is_ended_by_the_next_start(
+    directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies after some of a cluster's rows have gone, and before its object has."""
+    async with running(directory, backend="sqlite") as rig:
+        await rig.make("dying")
+        uid = rig.directory.places["dying"].uid
+        for number in range(5):
+            await rig.keep("dying", f"kept-{number}", n="1")
+
+        async def fail(gone: str) -> None:
+            page = await rig.directory.journal.range(f"/keyspaces/{gone}/", limit=2)
+            for row in page.items:
+                await rig.directory.journal.delete(row.key, row.mod)
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(rig.directory.records, "remove", fail)
+        await rig.ok("DELETE", f"{CLUSTERS}/dying")
+        await asyncio.sleep(0.05)
+        assert (await rig.call("GET", "/version", cluster="dying")).status == 404
+    monkeypatch.undo()
+    async with running(directory, backend="sqlite") as rig:
+        await rig.gone("dying")
+        assert not (await rig.directory.journal.range(f"/keyspaces/{uid}")).items
+        assert uid not in await rig.directory.records.all()
+
+
+async def test_clusters_and_their_keys_are_there_after_a_restart(directory: pathlib.Path) -> None:
+    async with running(directory, backend="sqlite") as rig:
+        await rig.make("lasting")
+        made = await rig.keep("lasting", "kept", n="1")
+
+        async def account() -> Any:
+            path = "/api/v1/namespaces/default/serviceaccounts/default"
+            return (await rig.call("GET", path, cluster="lasting")).status == 200
+
+        await aeventually(account, "the service account")
+        token = await rig.token("lasting")
+        identity = (await rig.ok("GET", SYSTEM, cluster="lasting"))["metadata"]["uid"]
+    async with running(directory, backend="sqlite", port=rig.port) as rig:
+        assert rig.directory.open == {}
+        found = await rig.ok("GET", f"{MAPS}/kept", cluster="lasting")
+        assert found["metadata"] == made["metadata"]
+        answer = await rig.call("GET", "/api", cluster="lasting", authorization=bearer(token))
+        assert answer.status == 200
+        assert (await rig.ok("GET", SYSTEM, cluster="lasting"))["metadata"]["uid"] == identity
+        later = await rig.keep("lasting", "kept", n="2")
+        assert int(later["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])

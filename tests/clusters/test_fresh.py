@@ -1,0 +1,84 @@
+"""The objects of a fresh cluster are made once, and every cluster begins with them."""
+
+import pathlib
+
+import pytest
+from clusters.rig import MAPS, ClusterRig, running
+from eventually import aeventually
+
+from pilothouse.clusters import fresh
+from pilothouse.clusters.fresh import digest_of
+from pilothouse.controllers.bootstrap import BootstrapObject
+
+ROLE = BootstrapObject("rbac.authorization.k8s.io", "v1", "clusterroles", {"metadata": {"name": "a"}})
+
+
+def test_a_digest_tells_objects_apart() -> None:
+    other = BootstrapObject("rbac.authorization.k8s.io", "v1", "clusterroles", {"metadata": {"name": "b"}})
+    lease = BootstrapObject("coordination.k8s.io", "v1", "leases", {"metadata": {"name": "server"}})
+    assert digest_of([ROLE]) == digest_of([ROLE, lease])
+    assert digest_of([ROLE]) != digest_of([other])
+    assert digest_of([ROLE]) != digest_of([])
+
+
+async def test_every_cluster_begins_with_the_same_state(
+    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.make("first")
+    made = []
+    real = fresh.made
+
+    async def noted(*arguments: object) -> object:
+        made.append(1)
+        return await real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fresh, "made", noted)
+    await rig.make("second")
+    for name in ("first", "second"):
+        await rig.call("GET", "/version", cluster=name)
+    assert not made
+    assert rig.open("first").storage.base is rig.open("second").storage.base
+
+
+async def test_a_fresh_cluster_has_what_controllers_bring(rig: ClusterRig) -> None:
+    await rig.make("whole")
+    for namespace in fresh.NAMESPACES:
+        for path in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
+            answer = await rig.call("GET", f"/api/v1/namespaces/{namespace}/{path}", cluster="whole")
+            assert answer.status == 200, (namespace, path)
+    own = await rig.ok("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles")
+    theirs = await rig.ok("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles", cluster="whole")
+    names = [{one["metadata"]["name"] for one in found["items"]} for found in (own, theirs)]
+    assert names[0] == names[1]
+    leases = await rig.ok("GET", "/apis/coordination.k8s.io/v1/leases", cluster="whole")
+    assert leases["items"] == []
+
+
+async def test_a_cluster_gets_what_a_newer_server_brings(
+    runner: object, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The digest of the fresh objects changes with the server. The first wake writes what is missing."""
+    role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/view"
+    async with running(directory, backend="sqlite") as rig:
+        await rig.make("older")
+        await rig.keep("older", "kept", n="1")
+        identity = await rig.ok("GET", "/api/v1/namespaces/kube-system", cluster="older")
+        await rig.ok("DELETE", role, cluster="older")
+        digest = rig.directory._digest
+    monkeypatch.setattr("pilothouse.clusters.server.digest_of", lambda planned: "of-a-newer-server")
+    async with running(directory, backend="sqlite") as rig:
+        assert (await rig.call("GET", role, cluster="older")).status == 200
+        assert (await rig.ok("GET", f"{MAPS}/kept", cluster="older"))["data"] == {"n": "1"}
+        again = await rig.ok("GET", "/api/v1/namespaces/kube-system", cluster="older")
+        assert again["metadata"]["uid"] == identity["metadata"]["uid"]
+
+        async def told() -> bool:
+            record = await rig.directory.records.read(rig.directory.places["older"].uid)
+            return record is not None and record.filled == "of-a-newer-server"
+
+        await aeventually(told, "the record")
+        await rig.make("newer", copyOf="older")
+        assert (await rig.call("GET", role, cluster="newer")).status == 200
+        other = await rig.ok("GET", "/api/v1/namespaces/kube-system", cluster="newer")
+        assert other["metadata"]["uid"] != identity["metadata"]["uid"]
+    assert digest != "of-a-newer-server"

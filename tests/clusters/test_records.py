@@ -1,0 +1,134 @@
+"""Records and base states outlive the process, and nothing is taken away that a cluster uses."""
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+
+from pilothouse.clusters.records import STEP, ClusterRecord, Records
+from pilothouse.storage.interface import KeyValue
+from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
+from pilothouse.storage.memory import MemoryStorage
+
+RECORD = ClusterRecord(base="base-1", filled="digest", key=b"-----BEGIN\0 KEY")
+PAIRS = [KeyValue(f"/registry/pods/{number}", b"{}", 5 + number, 5) for number in range(3)]
+
+
+@pytest.fixture
+def journal(runner: asyncio.Runner) -> MemoryStorage:
+    storage = MemoryStorage()
+    runner.run(storage.start())
+    return storage
+
+
+async def keys(journal: MemoryStorage) -> list[str]:
+    return [kv.key for kv in (await journal.range("/")).items]
+
+
+async def test_a_record_is_read_as_it_was_written(runner: asyncio.Runner, journal: MemoryStorage) -> None:
+    records = Records(journal)
+    assert await records.read("one") is None
+    await records.write("one", RECORD)
+    assert await Records(journal).read("one") == RECORD
+    assert await Records(journal).all() == {"one": RECORD}
+
+
+def test_a_record_survives_its_packing() -> None:
+    assert ClusterRecord.unpacked(RECORD.packed()) == RECORD
+
+
+async def test_a_base_state_is_read_as_it_was_kept(runner: asyncio.Runner, journal: MemoryStorage) -> None:
+    name, made = await Records(journal).add_base(PAIRS, 40, fresh="digest")
+    records = Records(journal)
+    found = await records.base(name)
+    assert (found.current, found.revision) == (made.current, 40)
+    assert found.keys == sorted(kv.key for kv in PAIRS)
+    assert await records.base(name) is found
+    assert await records.fresh("digest") == name
+    assert await records.fresh("other") == ""
+    assert (await records.base("")).current == {}
+
+
+async def test_a_base_state_is_in_memory_while_it_is_used(
+    runner: asyncio.Runner, journal: MemoryStorage
+) -> None:
+    records = Records(journal)
+    name, made = await records.add_base(PAIRS, 40)
+    assert await records.base(name) is made
+    del made
+    gc.collect()
+    assert (await records.base(name)).current.keys() == {kv.key for kv in PAIRS}
+
+
+async def test_a_base_state_that_is_half_written_is_none(
+    runner: asyncio.Runner, journal: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is written last: who dies before leaves rows that nobody takes for a state."""
+    real, count = journal.txn, 0
+
+    async def txn(ops: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise OSError("the process dies")
+        return await real(ops)
+
+    monkeypatch.setattr(journal, "txn", txn)
+    with pytest.raises(OSError, match="dies"):
+        await Records(journal).add_base(PAIRS, 40, fresh="digest")
+    assert await Records(journal).fresh("digest") == ""
+
+
+async def test_a_cluster_is_frozen_at_a_revision(runner: asyncio.Runner, journal: MemoryStorage) -> None:
+    records = Records(journal)
+    records.freeze("one", 7, "base-7")
+    assert records.frozen("one", 7) == "base-7"
+    assert records.frozen("one", 8) == ""
+    assert records.frozen("other", 7) == ""
+
+
+async def test_a_removal_takes_all_rows_of_one_cluster(
+    runner: asyncio.Runner, journal: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = Records(journal)
+    for uid in ("one", "one-more", "on"):
+        storage = KeyspaceStorage(journal, uid)
+        await storage.start()
+        for number in range(STEP + 5 if uid == "one" else 2):
+            await storage.create(f"/registry/pods/{number}", b"{}")
+        first = await storage.get("/registry/pods/0")
+        assert first is not None
+        await storage.delete(first.key, first.mod)
+        await storage.close()
+        await records.write(uid, RECORD)
+    others = [key for key in await keys(journal) if "one/" not in key and "onerevision" not in key]
+    others.remove("/clusters/one")
+    real, failing = journal.txn, True
+
+    async def txn(ops: Any) -> Any:
+        if failing and any(op.key == "/clusters/one" for op in ops):
+            raise OSError("the process dies")
+        return await real(ops)
+
+    monkeypatch.setattr(journal, "txn", txn)
+    with pytest.raises(OSError, match="dies"):
+        await records.remove("one")
+    assert await Records(journal).read("one") == RECORD  # what was interrupted is known, and ended later
+    failing = False
+    await records.remove("one")
+    assert await keys(journal) == others
+
+
+async def test_a_sweep_spares_what_is_used(runner: asyncio.Runner, journal: MemoryStorage) -> None:
+    records = Records(journal)
+    used = (await records.add_base(PAIRS, 40))[0]
+    held, state = await records.add_base(PAIRS, 41)
+    unused = (await records.add_base(PAIRS, 42))[0]
+    gc.collect()
+    await records.sweep({used})
+    assert state.current
+    for name in (used, held):
+        assert (await Records(journal).base(name)).current, name
+    assert await journal.get(f"/bases/{unused}") is None
+    assert not [key for key in await keys(journal) if unused in key]
