@@ -114,7 +114,8 @@ def test_a_tag_is_released_once_the_tree_is_prepared(tmp_path: pathlib.Path) -> 
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     subprocess.run(command, cwd=tmp_path, env=outside, check=True)
     assert prepared("v7.8.9") and not prepared("v7.8.8")
-    assert "### Fixed\n\n- A mistake.\n" in (tmp_path / "CHANGELOG.md").read_text()
+    fixed = (tmp_path / "CHANGELOG.md").read_text().partition("### Fixed\n")[2].partition("\n##")[0]
+    assert "\n- A mistake.\n" in f"{fixed}\n"
     assert "registry.example/pilothouse:7.8.9\n" in (tmp_path / "docs/install.md").read_text()
     [notes] = [line for line in commands(RELEASE) if line.startswith("scriv print ")]
     tagged = {
