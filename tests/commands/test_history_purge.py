@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from pilothouse import cli
-from pilothouse.history.file import ChangeKind, HistoryFile, RecordedChange, connect
+from pilothouse.history.file import STEP, ChangeKind, HistoryFile, RecordedChange, connect
 
 WEB, MAP, NODE = "/registry/deployments/shop/web", "/registry/configmaps/shop/a", "/registry/minions/n1"
 WIDGET, GADGET = "/registry/example.com/widgets/shop/w", "/registry/example.com/gadgets/g"
@@ -156,3 +156,19 @@ def test_a_field_of_encrypted_changes_is_not_forgotten(
     assert "encrypted or damaged, forget all of them, without --field" in capsys.readouterr().err
     assert purge(tmp_path, "cm/a", "-n", "shop", "--field=[", "--yes") == 1
     assert "not a path of a field: [" in capsys.readouterr().err
+
+
+def test_a_field_of_many_changes(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = HistoryFile(tmp_path)
+    file.open()
+    changes = [
+        RecordedChange(number, MAP, ChangeKind.CHANGED, 1, b"", "", b'[["+",["data","a"],"%d"]]' % number)
+        for number in range(1, 2 * STEP + 10)
+    ]
+    file.record(changes, len(changes))
+    assert purge(tmp_path, "cm/a", "-n", "shop", "--field=data.a", "--yes") == 0
+    assert f"data.a forgotten in {len(changes)} changes." in capsys.readouterr().out
+    assert file._db.execute("SELECT DISTINCT value FROM changes").fetchall() == [
+        (b'\0[["+",["data","a"],"(purged)"]]',)
+    ]
+    file.close()

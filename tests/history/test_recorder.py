@@ -463,7 +463,7 @@ async def broken(one: Kept) -> list[int]:
             raise DecryptionError("cipher: message authentication failed")
         return value
 
-    one.recorder._telling._to_json = to_json
+    one.recorder._teller._to_json = to_json
     texts = ["1", "2", "broken", "4", "5"]
     made = [await one.write("a", {"kind": "ConfigMap", "data": text}) for text in texts]
     made.append(await one.write("b", {"kind": "ConfigMap", "data": "broken"}))

@@ -24,7 +24,11 @@ FORMAT = 2
 MOST_KNOWN, LARGEST_KNOWN = 20_000, 512
 """Keys and authors whose ids are remembered, and the bytes of one: larger ones are looked up each time."""
 STEP = 1000
-"""Changes that are dropped in one transaction."""
+"""Changes that are dropped or rewritten in one transaction."""
+OF_KEY = (
+    "SELECT id, kind, value FROM changes WHERE object = (SELECT id FROM objects WHERE key = ?) AND id > ?"
+    " ORDER BY id LIMIT ?"
+)
 
 SCHEMA = f"""
 CREATE TABLE objects (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
@@ -326,22 +330,18 @@ class HistoryFile:
     def rewrite(self, key: str, other: Callable[[ChangeKind, bytes], bytes], *, dry: bool = False) -> int:
         """Replace what is kept of a key's changes where it is another value then, for good; how many changes
         these were. dry: write nothing. ValueError when they are encrypted."""
-        rows = self._db.execute(
-            "SELECT c.id, c.kind, c.value FROM changes c JOIN objects o ON o.id = c.object"
-            " WHERE o.key = ? AND c.value IS NOT NULL",
-            (key,),
-        )
-        found = []
-        for id, kind, kept in rows:
-            value = unpack(kept)
-            made = other(ChangeKind(kind), value)
-            if made != value:
-                found.append((pack(made), id))
-        if found and not dry:
-            with self._transaction():
-                self._db.executemany("UPDATE changes SET value = ? WHERE id = ?", found)
+        count = last = 0
+        while rows := self._db.execute(OF_KEY, (key, last, STEP)).fetchall():
+            values = [(id, ChangeKind(kind), unpack(kept)) for id, kind, kept in rows if kept is not None]
+            made = [(id, value, other(kind, value)) for id, kind, value in values]
+            changed = [(pack(new), id) for id, value, new in made if new != value]
+            if changed and not dry:
+                with self._transaction():
+                    self._db.executemany("UPDATE changes SET value = ? WHERE id = ?", changed)
+            count, last = count + len(changed), rows[-1][0]
+        if count and not dry:
             self._clear()
-        return len(found)
+        return count
 
     def _clear(self) -> None:
         """Leave nothing of what is gone in the files."""

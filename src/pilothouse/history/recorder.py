@@ -19,7 +19,7 @@ from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
 from pilothouse.history.policy import BEHIND, SETTLED, HistoryPolicy, Keep
 from pilothouse.history.statuses import Statuses, followers, same_minute
-from pilothouse.history.telling import HALF, LONG, Telling
+from pilothouse.history.telling import HALF, LONG, ChangeTeller
 from pilothouse.history.thread import HistoryThread
 from pilothouse.history.times import timestamp
 from pilothouse.lifecycle import BackgroundTask
@@ -91,7 +91,7 @@ class HistoryRecorder(BackgroundTask):
         self._policy = policy
         self._place_of = place_of
         self._statuses = Statuses(to_json)
-        self._telling = Telling(to_json, self._waits, clock)
+        self._teller = ChangeTeller(to_json, self._waits, clock)
         self._revision = revision
         self._ciphers = ciphers
         self._clock = clock
@@ -247,7 +247,7 @@ class HistoryRecorder(BackgroundTask):
         wanted = (
             one for one in changes if not first < one.id <= last and self._keep(one) is not Keep.NOTHING
         )
-        made = (self._telling.told(one, one.old, LONG) for one in wanted)
+        made = (self._teller.told(one, one.old, LONG) for one in wanted)
         return [one for one in made if one is not None]
 
     async def _prepare(self, changes: list[StoredChange]) -> None:
@@ -313,7 +313,7 @@ class HistoryRecorder(BackgroundTask):
             if keep is Keep.NOTHING:
                 self.metrics.left_out.inc()
                 continue
-            made = self._telling.told(change, self._base(change), 0.0 if self._draw() < WHOLE else HALF)
+            made = self._teller.told(change, self._base(change), 0.0 if self._draw() < WHOLE else HALF)
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.

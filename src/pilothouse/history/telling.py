@@ -16,7 +16,7 @@ HALF, LONG = 0.5, 1e6
 always has a difference."""
 
 
-class Telling:
+class ChangeTeller:
     """Tells changes. to_json makes JSON of a stored value; `waits` says of values that cannot be read whether
     their keys may still come."""
 

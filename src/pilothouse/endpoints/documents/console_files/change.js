@@ -33,7 +33,7 @@ function facts(change) {
     ["Object", kind && linkTo(kind, object.namespace, object.name)],
     ["Namespace", object.namespace],
     ["When", `${time}, ${since(time)} ago`],
-    ["Who", user ? user.username : "not known"],
+    ["Who", user ? user.username : change.authorUnknown || "not known"],
     ["Groups", user && (user.groups || []).join(", ")],
     ["Manager", change.manager],
     ["Verb", [change.verb, change.subresource].filter(Boolean).join(" ")],

@@ -125,7 +125,7 @@ function columns(namespace, reveal) {
   const object = (cell, row) => cell.firstChild || cell.append(label(row));
   return [
     { title: "When", show: (row) => clock(Date.parse(row.time)) },
-    { title: "Who", show: (row) => (row.user ? row.user.username : "not known") },
+    { title: "Who", show: (row) => (row.user ? row.user.username : row.authorUnknown || "not known") },
     { title: "Verb", show: (row) => [row.verb || row.operation, row.subresource].filter(Boolean).join(" ") },
     ...(namespace ? [] : [{ title: "Namespace", show: (row) => row.object.namespace || "" }]),
     { title: "Object", paint: object },
