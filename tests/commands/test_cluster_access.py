@@ -45,7 +45,7 @@ class User:
         return yaml.safe_load(self.config.read_text())
 
     def me(self) -> Any:
-        """Who this user is for the server of the current context."""
+        """This user as the server of the current context sees them."""
         return Api(self.config).call("POST", REVIEW, {})["status"]["userInfo"]
 
 
@@ -63,7 +63,7 @@ def user(
 
 
 def uid(user: User) -> str:
-    """What tells clusters apart."""
+    """The UID that tells clusters apart."""
     found = Api(user.config).call("GET", "/api/v1/namespaces/kube-system")
     return str(found["metadata"]["uid"])
 
@@ -160,7 +160,7 @@ def test_the_url_of_a_server_behind_another_address(user: User) -> None:
 
 
 def test_the_secret_of_a_cluster_is_enough(user: User, server: InProcess, tmp_path: pathlib.Path) -> None:
-    """Who may read the Secret that the Cluster names needs no data directory."""
+    """No data directory is needed by those who may read the Secret that the Cluster names."""
     named, target = f"--kubeconfig={server.kubeconfig}", tmp_path / "target"
     assert user.run("create", "three", "--kubeconfig-secret=default/keys", named, data=False)[0] == 0
     assert user.run("kubeconfig", "three", named, f"--write-kubeconfig={target}", data=False) == (0, "")
