@@ -45,7 +45,7 @@ class User:
         return yaml.safe_load(self.config.read_text())
 
     def me(self) -> Any:
-        """This user as the server of the current context sees them."""
+        """The user as the server of the current context sees them."""
         return Api(self.config).call("POST", REVIEW, {})["status"]["userInfo"]
 
 
