@@ -150,7 +150,10 @@ def test_kubeconfig_for_another_user(user: User, tmp_path: pathlib.Path) -> None
     assert (cert.not_valid_after_utc - cert.not_valid_before_utc).days == 1
     me = Api(target).call("POST", REVIEW, {})["status"]["userInfo"]
     assert me["username"] == "jane"
-    assert sorted(me["groups"]) == ["dev", "ops", "system:authenticated"], "a user is nobody's master"
+    assert sorted(me["groups"]) == ["dev", "ops", "system:authenticated"]
+    assert user.run("kubeconfig", "one", "--user=joe", f"--write-kubeconfig={target}") == (0, "")
+    me = Api(target).call("POST", REVIEW, {})["status"]["userInfo"]
+    assert (me["username"], me["groups"]) == ("joe", ["system:authenticated"]), "a user is nobody's master"
 
 
 def test_the_url_of_a_server_behind_another_address(user: User) -> None:
