@@ -132,7 +132,7 @@ def test_what_is_deleted_or_changed_is_written_anew(rig: ClusterRig, runner: asy
 
 
 def test_a_secret_of_somebody_else_is_left_alone(rig: ClusterRig, runner: asyncio.Runner) -> None:
-    """Who may create clusters may not overwrite Secrets by that; the cluster is served all the same."""
+    """A user who may create clusters overwrites no Secrets by that; the cluster is served all the same."""
 
     async def main() -> None:
         foreign = {"metadata": {"name": "foreign"}, "data": {"password": encoded("p")}}

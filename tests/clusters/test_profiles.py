@@ -34,7 +34,7 @@ async def gone(rig: ClusterRig, path: str) -> None:
 
 
 async def entered(rig: ClusterRig, provider: Any) -> Any:
-    """What a consumer finds by an access provider, as the plugin kubeconfig-secretreader reads it."""
+    """The namespaces that a consumer lists by an access provider and its Secret."""
     assert provider["name"] == "kubeconfig-secretreader"
     (extension,) = provider["cluster"]["extensions"]
     assert extension["name"] == "client.authentication.k8s.io/exec"

@@ -45,7 +45,7 @@ class User:
         return yaml.safe_load(self.config.read_text())
 
     def me(self) -> Any:
-        """Who this user is for the server of the current context."""
+        """The user as the server of the current context sees them."""
         return Api(self.config).call("POST", REVIEW, {})["status"]["userInfo"]
 
 
@@ -63,7 +63,7 @@ def user(
 
 
 def uid(user: User) -> str:
-    """What tells clusters apart."""
+    """The UID that tells clusters apart."""
     found = Api(user.config).call("GET", "/api/v1/namespaces/kube-system")
     return str(found["metadata"]["uid"])
 
@@ -150,7 +150,10 @@ def test_kubeconfig_for_another_user(user: User, tmp_path: pathlib.Path) -> None
     assert (cert.not_valid_after_utc - cert.not_valid_before_utc).days == 1
     me = Api(target).call("POST", REVIEW, {})["status"]["userInfo"]
     assert me["username"] == "jane"
-    assert sorted(me["groups"]) == ["dev", "ops", "system:authenticated"], "a user is nobody's master"
+    assert sorted(me["groups"]) == ["dev", "ops", "system:authenticated"]
+    assert user.run("kubeconfig", "one", "--user=joe", f"--write-kubeconfig={target}") == (0, "")
+    me = Api(target).call("POST", REVIEW, {})["status"]["userInfo"]
+    assert (me["username"], me["groups"]) == ("joe", ["system:authenticated"]), "a user is nobody's master"
 
 
 def test_the_url_of_a_server_behind_another_address(user: User) -> None:
@@ -160,7 +163,7 @@ def test_the_url_of_a_server_behind_another_address(user: User) -> None:
 
 
 def test_the_secret_of_a_cluster_is_enough(user: User, server: InProcess, tmp_path: pathlib.Path) -> None:
-    """Who may read the Secret that the Cluster names needs no data directory."""
+    """No data directory is needed by those who may read the Secret that the Cluster names."""
     named, target = f"--kubeconfig={server.kubeconfig}", tmp_path / "target"
     assert user.run("create", "three", "--kubeconfig-secret=default/keys", named, data=False)[0] == 0
     assert user.run("kubeconfig", "three", named, f"--write-kubeconfig={target}", data=False) == (0, "")

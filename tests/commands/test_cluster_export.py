@@ -1,5 +1,6 @@
 """`pilothouse cluster export`: a logical cluster goes on as a server of its own."""
 
+import base64
 import contextlib
 import json
 import pathlib
@@ -151,12 +152,50 @@ def _identity(directory: pathlib.Path) -> str:
     return str(json.loads(found.value)["metadata"]["uid"])
 
 
-def test_what_it_does_not_do(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow
+def test_the_server_tells_which_cluster_it_is_where_its_store_does_not(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The objects of all clusters are encrypted, and stay so."""
+    secret = base64.b64encode(bytes(32)).decode()
+    key = {"name": "k", "secret": secret}
+    rule = {"resources": ["*.*"], "providers": [{"aesgcm": {"keys": [key]}}, {"identity": {}}]}
+    (tmp_path / "encryption").write_text(
+        json.dumps(
+            {
+                "kind": "EncryptionConfiguration",
+                "apiVersion": "apiserver.config.k8s.io/v1",
+                "resources": [rule],
+            }
+        )
+    )
+    flags = ["--storage-backend=sqlite", f"--encryption-provider-config={tmp_path}/encryption"]
+    with InProcess(["--clusters", *flags]) as server:
+        assert cluster(server, "create", "a") == 0
+        entered(server, "a").call(
+            "POST", CONFIG_MAPS, {"metadata": {"name": "x"}, "data": {"k": "hidden words"}}
+        )
+        assert export(server, "a", tmp_path / "a") == 0
+        capsys.readouterr()
+        assert export(server, "none", tmp_path / "none") == 1
+        assert 'there is no cluster "none"' in capsys.readouterr().err
+    assert b"hidden words" not in (tmp_path / "a").read_bytes()
+    lone = Subprocess(flags)
+    assert cli.main(["snapshot", "restore", str(tmp_path / "a"), f"--data-dir={lone.directory}"]) == 0
+    with lone:
+        assert Api(lone.kubeconfig).call("GET", f"{CONFIG_MAPS}/x")["data"] == {"k": "hidden words"}
+
+
+def test_what_it_does_not_do(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
     data = f"--data-dir={tmp_path}"
     assert cli.main(["cluster", "export", "a", data]) == 2
     assert "takes the name of a cluster and that of a file" in capsys.readouterr().err
     assert cli.main(["cluster", "export", "a", str(tmp_path / "file"), data]) == 1
-    assert (
-        "state.db does not exist: say --data-dir of a server with the embedded store"
-        in capsys.readouterr().err
-    )
+    assert "there is no kubeconfig: say --kubeconfig or --data-dir" in capsys.readouterr().err
+    DataDirectory(tmp_path).open().close()
+    assert cli.main(["cluster", "export", "a", str(tmp_path / "file"), data]) == 1
+    assert f'there is no cluster "a" in {tmp_path}/state.db' in capsys.readouterr().err

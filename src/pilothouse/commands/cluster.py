@@ -88,7 +88,7 @@ _KNOWN: Mapping[str, Sequence[Flag]] = {
     "delete": (KUBECONFIG, WAIT),
     "kubeconfig": (KUBECONFIG, *cluster_access.KUBECONFIG_FLAGS),
     "use": (KUBECONFIG, *cluster_access.USE_FLAGS, output.FLAG),
-    "export": (TOKEN_KEY, output.FLAG),
+    "export": (KUBECONFIG, TOKEN_KEY, output.FLAG),
 }
 
 

@@ -21,6 +21,9 @@ from pilothouse.clusters.directory import IDENTITY
 from pilothouse.clusters.records import BASES, RECORDS, ClusterRecord, Records
 from pilothouse.clusters.server import FOLDER
 from pilothouse.commands import output
+from pilothouse.commands.api import Api, kubeconfig_of
+from pilothouse.commands.cluster_contexts import ClusterContexts
+from pilothouse.commands.cluster_objects import call
 from pilothouse.commands.progress import shown
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import FlagError
@@ -37,13 +40,14 @@ from pilothouse.storage.sqlite.snapshot import SnapshotSummary
 
 
 def run(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -> None:
-    """Write the snapshot; raises FlagError, OSError, ValueError."""
+    """Write the snapshot; raises FlagError, OSError, ValueError, ApiError."""
     if len(rest) != 2:
         raise FlagError('"pilothouse cluster export" takes the name of a cluster and that of a file')
     name, target = rest[0], Path(rest[1])
     try:
         with shown("exporting"):
-            found, record = export(config.data.directory, name, target)
+            uid = _uid(config, name, values["kubeconfig"])
+            found, record = export(config.data.directory, name, uid, target)
     except (Unavailable, sqlite3.Error) as error:
         raise ValueError(str(error)) from None
     if values["token-key"]:
@@ -53,28 +57,30 @@ def run(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -> None:
     output.tell({"cluster": name, **dataclasses.asdict(found)}, values["output"], lines)
 
 
-def export(directory: Path, name: str, target: Path) -> tuple[SnapshotSummary, ClusterRecord]:
+def export(directory: Path, name: str, uid: str, target: Path) -> tuple[SnapshotSummary, ClusterRecord]:
     """Write a cluster of a data directory to a file that must not exist, and tell its record.
 
-    Unavailable when there is no such cluster.
+    Unavailable when it has no objects there.
     """
-    uid = _uid(DataDirectory(directory), name)
     record, pairs, revision = asyncio.run(_state(_journal(DataDirectory(directory / FOLDER), uid), uid, name))
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         _fill(DataDirectory(folder), pairs, revision)
         return snapshot.save(Path(folder), target), record
 
 
-def _uid(data: DataDirectory, name: str) -> str:
-    """The UID of a cluster, by its object in the server's own store."""
-    with _reading(data) as db:
-        found = read_key(db, f"{ROOT}{GROUP}/{PLURAL}/{name}", 0)
-    if found is None:
-        raise Unavailable(f'there is no cluster "{name}" in {data.file}')
-    try:
-        return str(orjson.loads(found.value)["metadata"]["uid"])
-    except (ValueError, KeyError):
-        raise Unavailable(f'the object of the cluster "{name}" in {data.file} is encrypted') from None
+def _uid(config: Config, name: str, kubeconfig: str) -> str:
+    """The UID of a cluster: by its object in the server's own store, which need not run; by the server where
+    that is another store, or one that is encrypted."""
+    data = DataDirectory(config.data.directory)
+    if data.file.exists() and not kubeconfig:
+        with _reading(data) as db:
+            found = read_key(db, f"{ROOT}{GROUP}/{PLURAL}/{name}", 0)
+        if found is None:
+            raise Unavailable(f'there is no cluster "{name}" in {data.file}')
+        with contextlib.suppress(ValueError, LookupError):
+            return str(orjson.loads(found.value)["metadata"]["uid"])
+    path = kubeconfig_of(config.data, kubeconfig)
+    return str(call(Api(path, ClusterContexts.read(path).root), "GET", name)["metadata"]["uid"])
 
 
 def _journal(data: DataDirectory, uid: str) -> list[Op]:

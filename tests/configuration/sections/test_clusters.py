@@ -9,6 +9,7 @@ from pilothouse.configuration.options import ConfigError
 @pytest.mark.parametrize(
     ("flags", "fault"),
     [
+        (["--clusters", "--workers=2", "--etcd-servers=http://a:1"], "--clusters needs the built-in store"),
         (["--clusters-max=1"], "--clusters-max needs --clusters"),
         (["--clusters-profiles=fleet"], "--clusters-profiles needs --clusters"),
         (["--clusters", "--clusters-max=-1"], "--clusters-max"),
