@@ -14,7 +14,7 @@ class Credential(NamedTuple):
 
     kind: str
     user: str
-    headers: dict[str, str]
+    headers: dict[str, Any]
     identity: Identity | None = None
 
 

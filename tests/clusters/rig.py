@@ -15,7 +15,7 @@ from eventually import aeventually
 from harness import Answer, Stream
 
 from pilothouse import pki
-from pilothouse.assembly.host import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.directory import Directory
 from pilothouse.clusters.logical import LogicalCluster
@@ -227,7 +227,8 @@ class ClusterRig:
             conditions = (obj.get("status") or {}).get("conditions") or [{}]
             return obj if conditions[0].get("status") == "True" else None
 
-        out: Object = await aeventually(found, f"the cluster {name}")
+        out = await aeventually(found, f"the cluster {name}")
+        assert out is not None
         return out
 
     async def delete(self, name: str) -> None:

@@ -13,7 +13,7 @@ from pilothouse.clusters.brought import bring
 from pilothouse.clusters.definition import DEFINITION, FINALIZER
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-MERGE = {"content_type": "application/merge-patch+json"}
+MERGE: dict[str, Any] = {"content_type": "application/merge-patch+json"}
 
 
 async def rowless(rig: ClusterRig, uid: str) -> None:

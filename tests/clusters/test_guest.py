@@ -127,7 +127,7 @@ async def test_a_cluster_is_asked_while_flags_name_files(rig: ClusterRig, tmp_pa
     flags = (f"--token-auth-file={tokens}", f"--audit-policy-file={policy}", f"--audit-log-path={log}")
     async with running(tmp_path / "data", *flags) as other:
         await other.make("files")
-        headers = {"authorization": "Bearer secret-token"}
+        headers: dict[str, Any] = {"authorization": "Bearer secret-token"}
         assert (await other.call("GET", MAPS, **headers)).status == 200
         assert (await other.call("GET", MAPS, cluster="files", **headers)).status == 401
         await other.keep("files", "only-in-the-cluster", n="1")

@@ -71,7 +71,8 @@ def router(clusters: Clusters, own: Seen) -> Router:
 
 async def body(router: Router, one: Request) -> Any:
     answer = router.handle(one)
-    return bytes((answer if isinstance(answer, Response) else await answer).body)
+    whole: Any = (answer if isinstance(answer, Response) else await answer).body
+    return bytes(whole)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ async def test_none_is_good_in_another(
                 ("GET", "/api", None),
                 ("POST", MAPS, {"metadata": {"name": "x"}, "data": {"x": "x" * LONG}}),
             ):
-                headers = one.headers | {"host": host}
+                headers: dict[str, Any] = one.headers | {"host": host}
                 answer = await rig.send(
                     method, path + target, body, identity=one.identity, judged=judged, **headers
                 )
