@@ -91,6 +91,16 @@ async def test_limits_are_kept_and_can_be_changed(rig: ClusterRig) -> None:
     assert (await _map(rig, "limited", "larger", large)).status == 201
 
 
+@pytest.mark.parametrize("limits", [{"objects": 1}, {"bytes": "1Ki"}, {"bytes": 1}])
+async def test_a_cluster_that_holds_too_much_from_the_start_is_read(
+    rig: ClusterRig, limits: dict[str, Any]
+) -> None:
+    name = f"full-{len(str(limits))}"
+    await rig.make(name, limits=limits)
+    assert (await rig.call("GET", MAPS, cluster=name)).status == 200
+    assert "limit of" in (await _map(rig, name, "more", "x")).body["message"]
+
+
 async def _map(rig: ClusterRig, cluster: str, name: str, text: str) -> Answer:
     return await rig.call("POST", MAPS, {"metadata": {"name": name}, "data": {"x": text}}, cluster=cluster)
 
@@ -153,6 +163,24 @@ async def _token(rig: ClusterRig, cluster: str) -> str:
 
     await aeventually(account, "the service account")
     return await rig.token(cluster)
+
+
+async def test_a_tenants_objects_make_no_clusters(rig: ClusterRig) -> None:
+    """A tenant may bring the definition of clusters; nobody follows the objects there."""
+    await rig.make("tenant")
+    definition = await rig.ok("GET", f"{DEFINITIONS}/clusters.pilothouse.dev")
+    definition["metadata"] = {"name": "clusters.pilothouse.dev"}
+    await rig.ok("POST", DEFINITIONS, definition, cluster="tenant")
+
+    async def served() -> bool:
+        return (await rig.call("POST", CLUSTERS, cluster_of("of-tenant"), cluster="tenant")).status == 201
+
+    await aeventually(served, "the definition")
+    await asyncio.sleep(0.05)
+    assert "of-tenant" not in rig.directory.places
+    assert (await rig.call("GET", "/version", cluster="of-tenant", identity=rig.identity(""))).status == 404
+    assert (await rig.call("GET", f"{CLUSTERS}/of-tenant")).status == 404
+    await rig.ok("DELETE", f"{CLUSTERS}/of-tenant", cluster="tenant")
 
 
 async def test_many_are_made_and_deleted_at_once(rig: ClusterRig) -> None:

@@ -30,9 +30,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The clusters whose controllers are started from now on."""
     begun, real = [], fresh.begin
 
-    async def begin(cluster: Any, *arguments: Any, **more: Any) -> None:
+    async def begin(cluster: Any, *arguments: Any, **more: Any) -> bool:
         begun.append(cluster)
-        await real(cluster, *arguments, **more)
+        return await real(cluster, *arguments, **more)
 
     monkeypatch.setattr(fresh, "begin", begin)
     return begun

@@ -3,7 +3,7 @@
 import pathlib
 
 import pytest
-from clusters.rig import MAPS, ClusterRig, running
+from clusters.rig import CLUSTERS, MAPS, ClusterRig, running
 from eventually import aeventually
 
 from pilothouse.clusters import fresh
@@ -82,3 +82,27 @@ async def test_a_cluster_gets_what_a_newer_server_brings(
         other = await rig.ok("GET", "/api/v1/namespaces/kube-system", cluster="newer")
         assert other["metadata"]["uid"] != identity["metadata"]["uid"]
     assert digest != "of-a-newer-server"
+
+
+async def test_a_full_cluster_is_opened_by_a_newer_server(
+    runner: object, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is written when there is room for it."""
+    role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/view"
+    async with running(directory, backend="sqlite") as rig:
+        await rig.make("full")
+        await rig.ok("DELETE", role, cluster="full")
+        patch = {"spec": {"limits": {"objects": 5}}}
+        media = "application/merge-patch+json"
+        await rig.ok("PATCH", f"{CLUSTERS}/full", patch, content_type=media)
+    monkeypatch.setattr("pilothouse.clusters.server.digest_of", lambda planned: "of-a-newer-server")
+    async with running(directory, backend="sqlite", port=rig.port) as rig:
+        assert (await rig.call("GET", MAPS, cluster="full")).status == 200
+        assert (await rig.call("GET", role, cluster="full")).status == 404
+        await rig.ok("PATCH", f"{CLUSTERS}/full", {"spec": {"limits": None}}, content_type=media)
+        await rig.directory.suspend("full")
+
+        async def written() -> bool:
+            return (await rig.call("GET", role, cluster="full")).status == 200
+
+        await aeventually(written, "the role")

@@ -168,8 +168,8 @@ class Directory:
             cluster = await Cluster.open(host, opened)
             if IDENTITY in base.current:
                 await _give_identity(cluster.registry, base.current[IDENTITY].mod)
-            await fresh.begin(cluster, opened, self._port, fill=not filled)
-            if not filled:
+            whole = await fresh.begin(cluster, opened, self._port, fill=not filled)
+            if whole and not filled:
                 await self.records.write(place.uid, replace(record, filled=self._digest))
             made = LogicalCluster(name, place.uid, host, cluster, storage, opened.pop_all())
         if self.places.get(name) is not place:  # deleted meanwhile
