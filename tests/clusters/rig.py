@@ -1,5 +1,6 @@
 """A server with logical clusters in this process, and requests to each of them with credentials of each."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -9,18 +10,20 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
+from clusters.journals import Journal, MemoryJournal, SqliteJournal
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from eventually import aeventually
 from harness import Answer, Stream
 
 from pilothouse import pki
+from pilothouse.assembly.host import Host
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.directory import Directory
 from pilothouse.clusters.logical import LogicalCluster
 from pilothouse.clusters.router import Router
-from pilothouse.clusters.server import ClusterServer
+from pilothouse.clusters.server import FOLDER, ClusterServer
 from pilothouse.configuration import options
 from pilothouse.server.request import Request
 from pilothouse.storage.interface import Storage
@@ -38,6 +41,15 @@ class Identity(NamedTuple):
     cert: bytes
     key: bytes
     chain: tuple[bytes, ...]
+
+
+class RigServer(ClusterServer):
+    """A server with a journal that tests look into."""
+
+    def journal(self, host: Host) -> Storage:
+        if host.config.store.backend == "memory":
+            return MemoryJournal()
+        return SqliteJournal(host.config.data.directory / FOLDER, keys_in_memory=False)
 
 
 class ClusterRig:
@@ -60,7 +72,7 @@ class ClusterRig:
         self._uids: dict[str, str] = {}
         """The UIDs of clusters by their names, those that are gone as well."""
         self._identities: dict[tuple[str, str, tuple[str, ...]], Identity] = {}
-        self.server: ClusterServer
+        self.server: RigServer
         self.port = port
 
     async def start(self) -> None:
@@ -78,7 +90,7 @@ class ClusterRig:
                 *self.flags,
             ]
         )
-        self.server = ClusterServer(config, sockets=[sock], storage=self._storage, intervals=self._intervals)
+        self.server = RigServer(config, sockets=[sock], storage=self._storage, intervals=self._intervals)
         await self.server.start()
 
     async def stop(self) -> None:
@@ -94,6 +106,17 @@ class ClusterRig:
     def router(self) -> Router:
         """What connections hand requests to."""
         return Router(self.server.pipeline, self.directory, DOMAIN)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of all clusters."""
+        found: Any = self.directory.journal
+        return found
+
+    async def settle(self) -> None:
+        """Let controllers do what they would do."""
+        for _ in range(5):
+            await asyncio.sleep(0.01)
 
     def open(self, name: str) -> LogicalCluster:
         """A cluster in memory."""

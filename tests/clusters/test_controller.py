@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from clusters.journals import watched
 from clusters.rig import CLUSTERS, MAPS, ClusterRig, bearer, cluster_of
 from eventually import aeventually
 from harness import Answer
@@ -123,37 +122,36 @@ async def test_a_watch_ends_with_its_cluster(rig: ClusterRig) -> None:
 
 
 @pytest.mark.parametrize("how", ["delete", "finalizers", "early"])
-async def test_a_new_cluster_of_a_name_has_nothing_of_the_old(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+async def test_a_new_cluster_of_a_name_has_nothing_of_the_old(rig: ClusterRig, how: str) -> None:
     name = f"again-{how}"
-    with watched(rig, monkeypatch, 0.005 if how == "early" else 0.0):
-        if how == "early":  # its object goes before the controller has put the finalizer on it
-            await rig.ok("POST", CLUSTERS, cluster_of(name))
-        else:
-            await rig.make(name)
-        old = rig.directory.places[name].uid
-        await rig.keep(name, "secret", n="old")
-        token = await _token(rig, name)
-        stream = (await rig.call("GET", f"{MAPS}?watch=1", cluster=name)).stream
-        assert stream is not None
-        if how == "delete":
-            await rig.delete(name)
-        else:
-            await rig.ok("DELETE", f"{CLUSTERS}/{name}?propagationPolicy=Background")
-            await rig.call("PATCH", f"{CLUSTERS}/{name}", {"metadata": {"finalizers": None}}, **MERGE)
-            await rig.gone(name)
+    rig.journal.turns = 5 if how == "early" else 0
+    if how == "early":  # its object goes before the controller has put the finalizer on it
+        await rig.ok("POST", CLUSTERS, cluster_of(name))
+    else:
         await rig.make(name)
-        assert rig.directory.places[name].uid != old
-        assert (await rig.call("GET", f"{MAPS}/secret", cluster=name)).status == 404
-        assert rig.open(name).uid == rig.directory.places[name].uid
-        answer = await rig.call("GET", "/api", cluster=name, authorization=bearer(token))
-        assert answer.status == 401
-        assert stream.closed
-        await rowless(rig, old)
-        await rig.keep(name, "secret", n="new")
-        await rig.directory.suspend(name)
-        assert (await rig.ok("GET", f"{MAPS}/secret", cluster=name))["data"] == {"n": "new"}
+    old = rig.directory.places[name].uid
+    await rig.keep(name, "secret", n="old")
+    token = await _token(rig, name)
+    stream = (await rig.call("GET", f"{MAPS}?watch=1", cluster=name)).stream
+    assert stream is not None
+    if how == "delete":
+        await rig.delete(name)
+    else:
+        await rig.ok("DELETE", f"{CLUSTERS}/{name}?propagationPolicy=Background")
+        await rig.call("PATCH", f"{CLUSTERS}/{name}", {"metadata": {"finalizers": None}}, **MERGE)
+        await rig.gone(name)
+    await rig.make(name)
+    assert rig.directory.places[name].uid != old
+    assert (await rig.call("GET", f"{MAPS}/secret", cluster=name)).status == 404
+    assert rig.open(name).uid == rig.directory.places[name].uid
+    answer = await rig.call("GET", "/api", cluster=name, authorization=bearer(token))
+    assert answer.status == 401
+    assert stream.closed
+    await rowless(rig, old)
+    await rig.keep(name, "secret", n="new")
+    await rig.directory.suspend(name)
+    assert (await rig.ok("GET", f"{MAPS}/secret", cluster=name))["data"] == {"n": "new"}
+    rig.journal.turns = 0
 
 
 async def _token(rig: ClusterRig, cluster: str) -> str:
@@ -176,7 +174,7 @@ async def test_a_tenants_objects_make_no_clusters(rig: ClusterRig) -> None:
         return (await rig.call("POST", CLUSTERS, cluster_of("of-tenant"), cluster="tenant")).status == 201
 
     await aeventually(served, "the definition")
-    await asyncio.sleep(0.05)
+    await rig.settle()
     assert "of-tenant" not in rig.directory.places
     assert (await rig.call("GET", "/version", cluster="of-tenant", identity=rig.identity(""))).status == 404
     assert (await rig.call("GET", f"{CLUSTERS}/of-tenant")).status == 404

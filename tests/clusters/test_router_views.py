@@ -195,7 +195,7 @@ async def test_watches_see_nothing_of_others(two: ClusterRig) -> None:
     await two.keep(OTHER, "watched", n="1")
     await two.ok("POST", "/api/v1/namespaces", {"metadata": {"name": "secretspace2"}}, cluster=OTHER)
     await aeventually(lambda: b"watched" in theirs.data, "the event in its own cluster")
-    await asyncio.sleep(0.05)
+    await two.settle()
     for stream in streams:
         assert stream.data == b""
         stream.close()
