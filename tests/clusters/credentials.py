@@ -10,7 +10,7 @@ SECRETS = "/api/v1/namespaces/kube-system/secrets"
 
 
 class Credential(NamedTuple):
-    """What a request has: headers, and a client certificate. `user` is whom its own cluster takes it for."""
+    """The headers and the client certificate of a request. `user` is whom its own cluster takes it for."""
 
     kind: str
     user: str

@@ -104,13 +104,14 @@ class ClusterRig:
 
     @property
     def router(self) -> Router:
-        """What connections hand requests to."""
+        """The handler of all connections."""
         return Router(self.server.pipeline, self.directory, DOMAIN)
 
     @property
     def journal(self) -> Journal:
         """The journal of all clusters."""
-        found: Any = self.directory.journal
+        found = self.directory.journal
+        assert isinstance(found, MemoryJournal | SqliteJournal)
         return found
 
     async def settle(self) -> None:

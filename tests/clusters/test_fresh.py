@@ -72,7 +72,7 @@ async def test_a_cluster_gets_what_a_newer_server_brings(runner: object, directo
 
 
 async def test_a_full_cluster_is_opened_by_a_newer_server(runner: object, directory: pathlib.Path) -> None:
-    """What is missing is written when there is room for it."""
+    """Missing objects are written when there is room for them."""
     role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/view"
     async with running(directory, backend="sqlite") as rig:
         await rig.make("full")

@@ -1,4 +1,4 @@
-"""What clusters have in common is changed by none of them."""
+"""Clusters change nothing that they have in common."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def fingerprint(base: BaseState) -> tuple[dict[str, str], dict[str, bytes], dict
 
 
 def kept(before: Any, after: Any) -> None:
-    """What there was is as it was; more may be there, made on first use."""
+    """Everything is as it was; more may be there, made on first use."""
     for old, new in zip(before, after, strict=True):
         for key, value in old.items():
             assert new[key] == value, key

@@ -30,7 +30,7 @@ class Recorder:
         self.port = 0
         self.shown: list[str] = []
         self.heads: list[str] = []
-        """Those of the requests, in the same order."""
+        """The heads of the requests, in the same order."""
         self._server: asyncio.Server
 
     async def start(self) -> None:
@@ -69,7 +69,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def recorders(runner: asyncio.Runner, rig: ClusterRig) -> Iterator[dict[str, Recorder]]:
-    """Those of the tenant and of the root: requests of one may come late."""
+    """One for the tenant and one for the root: requests of one may come late."""
     recorders = {name: Recorder(rig) for name in (TENANT, "")}
 
     async def begin() -> None:
@@ -85,7 +85,7 @@ def recorders(runner: asyncio.Runner, rig: ClusterRig) -> Iterator[dict[str, Rec
 
 
 async def outfit(recorder: Recorder, cluster: str) -> None:
-    """What the ways need: a service that leads outside, a node and a pod with the recorder's address."""
+    """Make a service that leads outside, and a node and a pod with the recorder's address."""
     rig, port = recorder.rig, recorder.port
     spec: Any = {"type": "ExternalName", "externalName": "localhost"}
     await rig.ok("POST", SERVICES, {"metadata": {"name": "outside"}, "spec": spec}, cluster=cluster)

@@ -33,7 +33,7 @@ def rig(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def credentials(runner: asyncio.Runner, rig: ClusterRig) -> dict[str, list[Credential]]:
-    """Those of each cluster."""
+    """The credentials of each cluster."""
     return {name: runner.run(all_of(rig, name)) for name in NAMES}
 
 

@@ -1,4 +1,4 @@
-"""What a cluster answers tells nothing of the others."""
+"""The answers of a cluster tell nothing of the others."""
 
 import asyncio
 import base64

@@ -55,7 +55,7 @@ class Killed(Subprocess):
 
 
 class Ledger:
-    """What a cluster has acknowledged: of each object its last number, None when it is deleted."""
+    """The writes that a cluster has acknowledged: of each object its last number, None when it is deleted."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -64,7 +64,7 @@ class Ledger:
         self.pending: dict[str, set[int | None]] = {}
         """Writes whose answers have not come: they may have happened."""
         self.given: dict[int, tuple[str, Any]] = {}
-        """What was told under each revision."""
+        """The object that was told under each revision."""
         self.highest = 0
         self.count = 0
 
