@@ -131,7 +131,8 @@ async def test_a_new_cluster_of_a_name_has_nothing_of_the_old(rig: ClusterRig, h
         await rig.make(name)
     old = rig.directory.places[name].uid
     await rig.keep(name, "secret", n="old")
-    token = await _token(rig, name)
+    token, identity = await _token(rig, name), rig.identity(name)
+    assert (await rig.call("GET", MAPS, cluster=name, identity=identity)).status == 200
     stream = (await rig.call("GET", f"{MAPS}?watch=1", cluster=name)).stream
     assert stream is not None
     if how == "delete":
@@ -146,6 +147,7 @@ async def test_a_new_cluster_of_a_name_has_nothing_of_the_old(rig: ClusterRig, h
     assert rig.open(name).uid == rig.directory.places[name].uid
     answer = await rig.call("GET", "/api", cluster=name, authorization=bearer(token))
     assert answer.status == 401
+    assert (await rig.call("GET", MAPS, cluster=name, identity=identity)).status == 401
     assert stream.closed
     await rowless(rig, old)
     await rig.keep(name, "secret", n="new")
