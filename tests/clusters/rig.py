@@ -7,7 +7,7 @@ import json
 import pathlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from clusters.journals import Journal, MemoryJournal, SqliteJournal
@@ -190,9 +190,10 @@ class ClusterRig:
         *,
         identity: Identity | None = None,
         judged: bool = False,
+        between: Callable[[], Awaitable[Any]] | None = None,
         **headers: str,
     ) -> Answer:
-        """The answer to a request as it is."""
+        """The answer to a request as it is. `between` is awaited after the head is judged."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named.setdefault("host", f"127.0.0.1:{self.port}")
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -212,6 +213,8 @@ class ClusterRig:
         if answer is not None and not hasattr(answer, "status"):
             answer = await answer
         if answer is None:
+            if between is not None:
+                await between()
             answer = router.handle(request)
             if not hasattr(answer, "status"):
                 answer = await answer

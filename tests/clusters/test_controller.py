@@ -156,6 +156,20 @@ async def test_a_new_cluster_of_a_name_has_nothing_of_the_old(rig: ClusterRig, h
     rig.journal.turns = 0
 
 
+async def test_a_body_that_an_old_cluster_accepted_is_not_the_new_ones(rig: ClusterRig) -> None:
+    await rig.make("replaced")
+    identity = rig.identity("replaced")
+
+    async def replace() -> None:
+        await rig.delete("replaced")
+        await rig.make("replaced")
+
+    path, body = f"/clusters/replaced{MAPS}", {"metadata": {"name": "late"}}
+    answer = await rig.send("POST", path, body, identity=identity, judged=True, between=replace)
+    assert answer.status == 401
+    assert (await rig.call("GET", f"{MAPS}/late", cluster="replaced")).status == 404
+
+
 async def _token(rig: ClusterRig, cluster: str) -> str:
     async def account() -> bool:
         path = "/api/v1/namespaces/default/serviceaccounts/default"

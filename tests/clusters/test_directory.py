@@ -191,6 +191,17 @@ async def test_a_cluster_is_opened_after_it_was_closed(rig: ClusterRig) -> None:
     assert int(later["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
 
 
+async def test_a_cluster_may_leave_memory_while_a_body_comes(rig: ClusterRig) -> None:
+    await rig.make("slow-body")
+    identity = rig.identity("slow-body")
+    path, body = f"/clusters/slow-body{MAPS}", {"metadata": {"name": "long"}}
+    answer = await rig.send(
+        "POST", path, body, identity=identity, judged=True, between=lambda: suspended(rig, "slow-body")
+    )
+    assert answer.status == 201
+    assert (await rig.call("GET", f"{MAPS}/long", cluster="slow-body")).status == 200
+
+
 async def test_a_watch_keeps_a_cluster_in_memory(rig: ClusterRig) -> None:
     await rig.make("watching")
     answer = await rig.call("GET", f"{MAPS}?watch=1", cluster="watching")
