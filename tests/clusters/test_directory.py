@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import pathlib
 from collections.abc import Iterator
@@ -282,6 +283,29 @@ async def test_a_copy_takes_what_was_deleted_for_deleted(rig: ClusterRig) -> Non
     ):
         found = [(await rig.call("GET", f"{MAPS}/{one}", cluster=name)).status for one in ("kept", "gone")]
         assert found == statuses, name
+
+
+async def test_states_of_copies_go_when_nobody_uses_them(rig: ClusterRig) -> None:
+    async def bases() -> int:
+        gc.collect()
+        await rig.directory.records.sweep()
+        return len((await rig.journal.range("/bases/")).items)
+
+    await rig.make("changing")
+    before = await bases()
+    for number in range(3):
+        await rig.keep("changing", "kept", n=str(number))
+        await rig.make(f"changing-{number}", copyOf="changing")
+    assert await bases() == before + 3
+    for number in range(2):
+        await rig.delete(f"changing-{number}")
+    assert await bases() == before + 1
+    await suspended(rig, "changing")
+    assert (await rig.ok("GET", f"{MAPS}/kept", cluster="changing-2"))["data"] == {"n": "2"}
+    await rig.delete("changing-2")
+    await rig.make("changing-3", copyOf="changing")
+    assert (await rig.ok("GET", f"{MAPS}/kept", cluster="changing-3"))["data"] == {"n": "2"}
+    assert await bases() == before + 1
 
 
 async def test_copies_of_copies_are_made_together(rig: ClusterRig) -> None:

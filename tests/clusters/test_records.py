@@ -44,8 +44,8 @@ async def test_a_base_state_is_read_as_it_was_kept(runner: asyncio.Runner, journ
     assert (found.current, found.revision) == (made.current, 40)
     assert found.keys == sorted(kv.key for kv in PAIRS)
     assert await records.base(name) is found
-    assert await records.fresh("digest") == name
-    assert await records.fresh("other") == ""
+    assert await records.fresh("digest") == (name, found)
+    assert await records.fresh("other") is None
     assert (await records.base("")).current == {}
 
 
@@ -63,19 +63,27 @@ async def test_a_base_state_is_in_memory_while_it_is_used(
 async def test_a_base_state_that_is_half_written_is_none(
     runner: asyncio.Runner, journal: MemoryJournal
 ) -> None:
-    """Its name is written last: who dies before leaves rows that nobody takes for a state."""
-    journal.refuses = lambda ops: any(op.key.startswith("/bases/") for op in ops)
+    """Nobody takes it for a state, and it is swept."""
+    journal.refuses = lambda ops: any(op.key.startswith("/keyspaces/") for op in ops)
     with pytest.raises(Unavailable):
         await Records(journal).add_base(PAIRS, 40, fresh="digest")
-    assert await Records(journal).fresh("digest") == ""
+    journal.refuses = lambda ops: False
+    records = Records(journal)
+    assert await records.fresh("digest") is None
+    await records.sweep()
+    assert await keys(journal) == []
 
 
 async def test_a_cluster_is_frozen_at_a_revision(runner: asyncio.Runner, journal: MemoryJournal) -> None:
     records = Records(journal)
-    records.freeze("one", 7, "base-7")
-    assert records.frozen("one", 7) == "base-7"
-    assert records.frozen("one", 8) == ""
-    assert records.frozen("other", 7) == ""
+    made = await records.add_base(PAIRS, 7)
+    records.freeze("one", 7, made[0])
+    assert await records.frozen("one", 7) == made
+    assert await records.frozen("one", 8) is None
+    assert await records.frozen("other", 7) is None
+    await records.write("one", RECORD)
+    await records.remove("one")
+    assert await records.frozen("one", 7) is None
 
 
 async def test_a_removal_takes_all_rows_of_one_cluster(
@@ -109,9 +117,44 @@ async def test_a_sweep_spares_what_is_used(runner: asyncio.Runner, journal: Memo
     held, state = await records.add_base(PAIRS, 41)
     unused = (await records.add_base(PAIRS, 42))[0]
     gc.collect()
-    await records.sweep({used})
+    await records.write("one", ClusterRecord(base=used, filled="", key=b""))
+    await records.sweep()
     assert state.current
     for name in (used, held):
         assert (await Records(journal).base(name)).current, name
     assert await journal.get(f"/bases/{unused}") is None
     assert not [key for key in await keys(journal) if unused in key]
+
+
+async def test_a_sweep_takes_nothing_that_is_chosen_meanwhile(
+    runner: asyncio.Runner, journal: MemoryJournal
+) -> None:
+    """A source is copied again at the revision at which nobody uses its state any more."""
+    records = Records(journal)
+    name = (await records.add_base(PAIRS, 40))[0]
+    records.freeze("source", 40, name)
+    gc.collect()
+    journal.turns = 1
+    _, found = await asyncio.gather(records.sweep(), records.frozen("source", 40))
+    assert found is None
+    assert await keys(journal) == []
+    name, state = await records.add_base(PAIRS, 41)
+    records.freeze("source", 41, name)
+    await asyncio.gather(records.sweep(), records.frozen("source", 41))
+    assert await records.frozen("source", 41) == (name, state)
+    assert (await Records(journal).base(name)).current == state.current
+
+
+async def test_nothing_is_read_when_nothing_can_be_unused(
+    runner: asyncio.Runner, journal: MemoryJournal
+) -> None:
+    records = Records(journal)
+    name, _ = await records.add_base(PAIRS, 40, fresh="digest")
+    await records.sweep()
+    journal.reads.clear()
+    await records.sweep()
+    assert not journal.reads
+    await records.write("one", ClusterRecord(base=name, filled="", key=b""))
+    await records.remove("one")
+    await records.sweep()
+    assert journal.reads["/bases/"] == 1

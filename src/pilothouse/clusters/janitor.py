@@ -54,6 +54,7 @@ class Janitor(BackgroundTask):
                 if now - self._compacted >= COMPACTION:
                     self._compacted = now
                     await self._compact()
+                    await self._directory.records.sweep()
             except StorageError as error:
                 log.warning("Logical clusters were not looked after, it is tried again", err=error)
 
