@@ -171,7 +171,7 @@ class ClusterRig:
         identity: Identity | None = None,
         anonymous: bool = False,
         judged: bool = False,
-        **headers: str,
+        **headers: Any,
     ) -> Answer:
         """The answer of a cluster, as its administrator unless an `identity` or a token is given.
 
@@ -191,7 +191,7 @@ class ClusterRig:
         identity: Identity | None = None,
         judged: bool = False,
         between: Callable[[], Awaitable[Any]] | None = None,
-        **headers: str,
+        **headers: Any,
     ) -> Answer:
         """The answer to a request as it is. `between` is awaited after the head is judged."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}

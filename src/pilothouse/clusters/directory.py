@@ -243,7 +243,7 @@ class Directory:
         return name, self._digest, base
 
     async def _copied(self, source: str) -> tuple[str, str, BaseState]:
-        """The base state of a cluster as it is now: its name, the digest of the fresh objects in it, the state."""
+        """The base state of a cluster as it is now: its name, the digest of its fresh objects, the state."""
         place = self.places.get(source)
         if place is None:
             raise SourceMissing(NO_SOURCE)
