@@ -387,10 +387,12 @@ async def test_nothing_is_opened_without_an_object(rig: ClusterRig) -> None:
 async def test_a_place_that_changed_hands_is_not_opened(rig: ClusterRig) -> None:
     """The object is deleted and made again while the cluster comes into memory."""
     await rig.make("hands")
-    await suspended(rig, "hands")
+    uid = rig.directory.places["hands"].uid
+    rig.journal.open.clear()
     waking = asyncio.create_task(rig.directory.wake("hands"))
-    await asyncio.sleep(0)
+    await aeventually(lambda: rig.journal.given[uid], "the first write of the cluster")
     rig.directory.places["hands"] = ClusterPlace("another-uid")
+    rig.journal.open.set()
     with pytest.raises(errors.NotFound):
         await waking
     assert "hands" not in rig.directory.open
