@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from backend import own_address
-from clusters.rig import MAPS, ClusterRig
+from clusters.rig import DOMAIN, MAPS, ClusterRig
 from clusters.wire import Connection
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -302,3 +302,28 @@ async def test_a_clusters_aggregation_is_no_front_proxy_of_the_root(
     message = await aeventually(judged, "an answer")
     assert "403" in message
     assert (await rig.call("GET", MAPS, cluster=TENANT)).status == 200
+
+
+async def test_pages_of_clusters_that_share_an_origin_have_none(
+    recorders: dict[str, Recorder], rig: ClusterRig
+) -> None:
+    """A page of a tenant is no page of the console, nor of another cluster: they have one address."""
+    path = f"{PODS}/https:p:{{}}/proxy/x"
+    page = await rig.call("GET", path.format(recorders[TENANT].port), cluster=TENANT)
+    assert page.status == 503  # the answer of the recorder
+    assert page.headers["content-security-policy"].startswith("sandbox ")
+    by_kubectl = await rig.call(
+        "GET", path.format(recorders[TENANT].port), cluster=TENANT, x_forwarded_for="127.0.0.1"
+    )
+    assert "content-security-policy" not in by_kubectl.headers
+    named = await rig.send(
+        "GET",
+        path.format(recorders[TENANT].port),
+        identity=rig.identity(TENANT),
+        host=f"{TENANT}.{DOMAIN}",
+    )
+    assert named.status == 503
+    assert "content-security-policy" not in named.headers
+    own = await rig.call("GET", path.format(recorders[""].port))
+    assert own.status == 503
+    assert "content-security-policy" not in own.headers
