@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pilothouse import errors, offload
-from pilothouse.offload import INLINE, ROOM_OF_USER, Offload, Work
+from pilothouse.offload import INLINE, ROOM_OF_USER, Offload, Share, Work
 
 LARGE = INLINE + 1
 
@@ -212,6 +212,29 @@ async def test_servers_do_not_share_room(runner: asyncio.Runner, lane: Offload) 
     one.leave()
     two.leave()
     other.close()
+
+
+async def test_clusters_share_room_and_threads(runner: asyncio.Runner, lane: Offload) -> None:
+    one, two = Share(lane, "a"), Share(lane, "b")
+    first = await entered(one, "jane", ROOM_OF_USER)
+    other = await entered(two, "jane", ROOM_OF_USER)  # another user, whatever the name
+    again = asyncio.ensure_future(entered(one, "jane", ROOM_OF_USER))
+    await asyncio.sleep(0)
+    assert not again.done()
+    assert sum(lane._in.values()) == 2 * ROOM_OF_USER
+    running = [asyncio.ensure_future(work.run(spin, 0.2)) for work in (first, other)]
+    await asyncio.sleep(0)
+    assert lane.running == one.running == two.running == 2
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    one.close()  # the threads are not its own
+    assert await other.run(spin, 0) == "offload"
+    for work in (first, other):
+        work.leave()
+    (await again).leave()
+    assert not lane._in and not lane._waiting and not lane._queued
+    assert one.turns is two.turns is lane.turns
 
 
 async def test_what_waits_for_a_thread_ends_with_the_server(runner: asyncio.Runner, lane: Offload) -> None:

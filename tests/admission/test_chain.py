@@ -115,3 +115,15 @@ async def test_the_mutating_half_runs_once_more_when_a_plugin_asks_for_it(rig: R
         attributes = rig.attributes({"metadata": {"name": "x"}})
         await chain.mutate(attributes)
     assert asks.seen == [False, True] * 2 and log == ["a mutates"] * 4
+
+
+async def test_a_plugin_is_added_while_requests_are_judged(rig: Rig) -> None:
+    log: list[Any] = []
+    chain = Chain([Noted("a", log)])
+    attributes = rig.attributes({"metadata": {"name": "x"}})
+    await chain.mutate(attributes)
+    await chain.validate(attributes)
+    chain.add(Noted("late", log, error=errors.Forbidden("no more")))
+    with pytest.raises(errors.Forbidden, match="no more"):
+        await chain.validate(attributes)
+    assert log == ["a mutates", "a validates", "a validates", "late validates"]

@@ -8,14 +8,20 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiohttp import web
 from backend import Backend
 from eventually import aeventually
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from pilothouse.assembly.authn import public_keys, token_issuer
+from pilothouse.authn import keys
+from pilothouse.configuration.sections.authentication import AuthenticationOptions
+from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
 from pilothouse.testing.server import InProcess
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -133,3 +139,19 @@ async def test_a_provider_of_identities(runner: asyncio.Runner, tmp_path: Path) 
             assert (await asyncio.to_thread(get, server, MAPS, token("other")))[0] == 401
         finally:
             await asyncio.to_thread(server.stop)
+
+
+def test_a_key_of_a_cluster_is_its_only_one(tmp_path: Path) -> None:
+    """Tokens of a logical cluster are signed and checked by its own key, whatever the flags name."""
+    files: Any = SimpleNamespace(signing_key=str(tmp_path / "sa.key"))
+    Path(files.signing_key).write_bytes(keys.new_private())
+    own, options = keys.new_private(), ServiceAccountOptions()
+    [of_file] = public_keys(options, files).published()
+    [of_cluster] = public_keys(options, files, own=own).published()
+    assert of_cluster.kid == keys.load_public(own)[0].kid != of_file.kid
+    Path(files.signing_key).unlink()
+    assert [one.kid for one in public_keys(options, files, own=own).published()] == [of_cluster.kid]
+    readers: Any = None
+    assert token_issuer(AuthenticationOptions(), files, readers, own=own)
+    with pytest.raises(OSError, match=r"sa\.key"):
+        token_issuer(AuthenticationOptions(), files, readers)

@@ -56,9 +56,11 @@ class Authority:
         ca: bool = False,
         days: int = 1,
         usage: Any = None,
+        units: Any = (),
     ) -> Any:
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, g) for g in groups]
         attributes += [x509.NameAttribute(ObjectIdentifier("1.3.6.1.4.1.57683.2"), u) for u in uid]
+        attributes += [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, u) for u in units]
         if name:
             attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, name))
         now = datetime.datetime.now(datetime.UTC)

@@ -10,7 +10,7 @@ from coroutines import at_once
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pilothouse import errors
-from pilothouse.authn.x509 import CREDENTIAL_ID, CertificateAuthenticator, roots
+from pilothouse.authn.x509 import CREDENTIAL_ID, CertificateAuthenticator, roots, scope_unit
 from pilothouse.server.request import Request
 
 
@@ -105,3 +105,27 @@ def test_other_authorities_count_at_once(authority: Any, other_authority: Any) -
 def test_authorities_must_be_certificates(pem: bytes) -> None:
     with pytest.raises(ValueError, match=r"PEM file|asn1"):
         roots(pem)
+
+
+@pytest.mark.parametrize(
+    ("units", "scope"),
+    [
+        ((), ""),
+        (("Sales",), ""),
+        ((scope_unit("a"),), "a"),
+        (("Sales", scope_unit("a")), "a"),
+        ((scope_unit("a"), scope_unit("b")), None),
+        ((scope_unit("a"), scope_unit("a")), None),
+        ((scope_unit("A"),), "A"),
+    ],
+)
+def test_a_certificate_is_good_in_one_cluster(authority: Any, units: Any, scope: str | None) -> None:
+    der = authority.client("jane", units=units)
+    for own in ("", "a", "A", "b", "a\0b", "Sales"):
+        authenticator = CertificateAuthenticator(authority.pem, scope=own)
+        for _ in range(2):  # a refusal is not remembered as a user, nor forgotten
+            if own == scope or (scope is None and own == "a\0b" and len(set(units)) == 2):
+                assert at_once(authenticator.authenticate(request(der))).name == "jane"
+            else:
+                with pytest.raises(errors.Unauthorized, match="another cluster"):
+                    at_once(authenticator.authenticate(request(der)))

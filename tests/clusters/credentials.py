@@ -10,11 +10,11 @@ SECRETS = "/api/v1/namespaces/kube-system/secrets"
 
 
 class Credential(NamedTuple):
-    """What a request has: headers, and a client certificate. `user` is whom its own cluster takes it for."""
+    """The headers and the client certificate of a request. `user` is whom its own cluster takes it for."""
 
     kind: str
     user: str
-    headers: dict[str, str]
+    headers: dict[str, Any]
     identity: Identity | None = None
 
 

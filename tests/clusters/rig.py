@@ -1,26 +1,29 @@
 """A server with logical clusters in this process, and requests to each of them with credentials of each."""
 
+import asyncio
 import base64
 import contextlib
 import json
 import pathlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
+from clusters.journals import Journal, MemoryJournal, SqliteJournal
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from eventually import aeventually
 from harness import Answer, Stream
 
 from pilothouse import pki
-from pilothouse.assembly.host import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.host import Host
+from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.directory import Directory
 from pilothouse.clusters.logical import LogicalCluster
 from pilothouse.clusters.router import Router
-from pilothouse.clusters.server import ClusterServer
+from pilothouse.clusters.server import FOLDER, ClusterServer
 from pilothouse.configuration import options
 from pilothouse.server.request import Request
 from pilothouse.storage.interface import Storage
@@ -38,6 +41,15 @@ class Identity(NamedTuple):
     cert: bytes
     key: bytes
     chain: tuple[bytes, ...]
+
+
+class RigServer(ClusterServer):
+    """A server with a journal that tests look into."""
+
+    def journal(self, host: Host) -> Storage:
+        if host.config.store.backend == "memory":
+            return MemoryJournal()
+        return SqliteJournal(host.config.data.directory / FOLDER, keys_in_memory=False)
 
 
 class ClusterRig:
@@ -60,7 +72,7 @@ class ClusterRig:
         self._uids: dict[str, str] = {}
         """The UIDs of clusters by their names, those that are gone as well."""
         self._identities: dict[tuple[str, str, tuple[str, ...]], Identity] = {}
-        self.server: ClusterServer
+        self.server: RigServer
         self.port = port
 
     async def start(self) -> None:
@@ -78,7 +90,7 @@ class ClusterRig:
                 *self.flags,
             ]
         )
-        self.server = ClusterServer(config, sockets=[sock], storage=self._storage, intervals=self._intervals)
+        self.server = RigServer(config, sockets=[sock], storage=self._storage, intervals=self._intervals)
         await self.server.start()
 
     async def stop(self) -> None:
@@ -92,8 +104,20 @@ class ClusterRig:
 
     @property
     def router(self) -> Router:
-        """What connections hand requests to."""
+        """The handler of all connections."""
         return Router(self.server.pipeline, self.directory, DOMAIN)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of all clusters."""
+        found = self.directory.journal
+        assert isinstance(found, MemoryJournal | SqliteJournal)
+        return found
+
+    async def settle(self) -> None:
+        """Let controllers do what they would do."""
+        for _ in range(5):
+            await asyncio.sleep(0.01)
 
     def open(self, name: str) -> LogicalCluster:
         """A cluster in memory."""
@@ -147,7 +171,7 @@ class ClusterRig:
         identity: Identity | None = None,
         anonymous: bool = False,
         judged: bool = False,
-        **headers: str,
+        **headers: Any,
     ) -> Answer:
         """The answer of a cluster, as its administrator unless an `identity` or a token is given.
 
@@ -166,9 +190,10 @@ class ClusterRig:
         *,
         identity: Identity | None = None,
         judged: bool = False,
-        **headers: str,
+        between: Callable[[], Awaitable[Any]] | None = None,
+        **headers: Any,
     ) -> Answer:
-        """The answer to a request as it is."""
+        """The answer to a request as it is. `between` is awaited after the head is judged."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named.setdefault("host", f"127.0.0.1:{self.port}")
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -188,6 +213,8 @@ class ClusterRig:
         if answer is not None and not hasattr(answer, "status"):
             answer = await answer
         if answer is None:
+            if between is not None:
+                await between()
             answer = router.handle(request)
             if not hasattr(answer, "status"):
                 answer = await answer
@@ -227,7 +254,8 @@ class ClusterRig:
             conditions = (obj.get("status") or {}).get("conditions") or [{}]
             return obj if conditions[0].get("status") == "True" else None
 
-        out: Object = await aeventually(found, f"the cluster {name}")
+        out = await aeventually(found, f"the cluster {name}")
+        assert out is not None
         return out
 
     async def delete(self, name: str) -> None:

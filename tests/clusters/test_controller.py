@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from clusters.journals import watched
 from clusters.rig import CLUSTERS, MAPS, ClusterRig, bearer, cluster_of
 from eventually import aeventually
 from harness import Answer
@@ -13,7 +12,7 @@ from pilothouse.clusters.brought import bring
 from pilothouse.clusters.definition import DEFINITION, FINALIZER
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-MERGE = {"content_type": "application/merge-patch+json"}
+MERGE: dict[str, Any] = {"content_type": "application/merge-patch+json"}
 
 
 async def rowless(rig: ClusterRig, uid: str) -> None:
@@ -91,6 +90,16 @@ async def test_limits_are_kept_and_can_be_changed(rig: ClusterRig) -> None:
     assert (await _map(rig, "limited", "larger", large)).status == 201
 
 
+@pytest.mark.parametrize("limits", [{"objects": 1}, {"bytes": "1Ki"}, {"bytes": 1}])
+async def test_a_cluster_that_holds_too_much_from_the_start_is_read(
+    rig: ClusterRig, limits: dict[str, Any]
+) -> None:
+    name = f"full-{len(str(limits))}"
+    await rig.make(name, limits=limits)
+    assert (await rig.call("GET", MAPS, cluster=name)).status == 200
+    assert "limit of" in (await _map(rig, name, "more", "x")).body["message"]
+
+
 async def _map(rig: ClusterRig, cluster: str, name: str, text: str) -> Answer:
     return await rig.call("POST", MAPS, {"metadata": {"name": name}, "data": {"x": text}}, cluster=cluster)
 
@@ -113,37 +122,52 @@ async def test_a_watch_ends_with_its_cluster(rig: ClusterRig) -> None:
 
 
 @pytest.mark.parametrize("how", ["delete", "finalizers", "early"])
-async def test_a_new_cluster_of_a_name_has_nothing_of_the_old(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+async def test_a_new_cluster_of_a_name_has_nothing_of_the_old(rig: ClusterRig, how: str) -> None:
     name = f"again-{how}"
-    with watched(rig, monkeypatch, 0.005 if how == "early" else 0.0):
-        if how == "early":  # its object goes before the controller has put the finalizer on it
-            await rig.ok("POST", CLUSTERS, cluster_of(name))
-        else:
-            await rig.make(name)
-        old = rig.directory.places[name].uid
-        await rig.keep(name, "secret", n="old")
-        token = await _token(rig, name)
-        stream = (await rig.call("GET", f"{MAPS}?watch=1", cluster=name)).stream
-        assert stream is not None
-        if how == "delete":
-            await rig.delete(name)
-        else:
-            await rig.ok("DELETE", f"{CLUSTERS}/{name}?propagationPolicy=Background")
-            await rig.call("PATCH", f"{CLUSTERS}/{name}", {"metadata": {"finalizers": None}}, **MERGE)
-            await rig.gone(name)
+    rig.journal.turns = 5 if how == "early" else 0
+    if how == "early":  # its object goes before the controller has put the finalizer on it
+        await rig.ok("POST", CLUSTERS, cluster_of(name))
+    else:
         await rig.make(name)
-        assert rig.directory.places[name].uid != old
-        assert (await rig.call("GET", f"{MAPS}/secret", cluster=name)).status == 404
-        assert rig.open(name).uid == rig.directory.places[name].uid
-        answer = await rig.call("GET", "/api", cluster=name, authorization=bearer(token))
-        assert answer.status == 401
-        assert stream.closed
-        await rowless(rig, old)
-        await rig.keep(name, "secret", n="new")
-        await rig.directory.suspend(name)
-        assert (await rig.ok("GET", f"{MAPS}/secret", cluster=name))["data"] == {"n": "new"}
+    old = rig.directory.places[name].uid
+    await rig.keep(name, "secret", n="old")
+    token, identity = await _token(rig, name), rig.identity(name)
+    assert (await rig.call("GET", MAPS, cluster=name, identity=identity)).status == 200
+    stream = (await rig.call("GET", f"{MAPS}?watch=1", cluster=name)).stream
+    assert stream is not None
+    if how == "delete":
+        await rig.delete(name)
+    else:
+        await rig.ok("DELETE", f"{CLUSTERS}/{name}?propagationPolicy=Background")
+        await rig.call("PATCH", f"{CLUSTERS}/{name}", {"metadata": {"finalizers": None}}, **MERGE)
+        await rig.gone(name)
+    await rig.make(name)
+    assert rig.directory.places[name].uid != old
+    assert (await rig.call("GET", f"{MAPS}/secret", cluster=name)).status == 404
+    assert rig.open(name).uid == rig.directory.places[name].uid
+    answer = await rig.call("GET", "/api", cluster=name, authorization=bearer(token))
+    assert answer.status == 401
+    assert (await rig.call("GET", MAPS, cluster=name, identity=identity)).status == 401
+    assert stream.closed
+    await rowless(rig, old)
+    await rig.keep(name, "secret", n="new")
+    await rig.directory.suspend(name)
+    assert (await rig.ok("GET", f"{MAPS}/secret", cluster=name))["data"] == {"n": "new"}
+    rig.journal.turns = 0
+
+
+async def test_a_body_that_an_old_cluster_accepted_is_not_the_new_ones(rig: ClusterRig) -> None:
+    await rig.make("replaced")
+    identity = rig.identity("replaced")
+
+    async def replace() -> None:
+        await rig.delete("replaced")
+        await rig.make("replaced")
+
+    path, body = f"/clusters/replaced{MAPS}", {"metadata": {"name": "late"}}
+    answer = await rig.send("POST", path, body, identity=identity, judged=True, between=replace)
+    assert answer.status == 401
+    assert (await rig.call("GET", f"{MAPS}/late", cluster="replaced")).status == 404
 
 
 async def _token(rig: ClusterRig, cluster: str) -> str:
@@ -153,6 +177,24 @@ async def _token(rig: ClusterRig, cluster: str) -> str:
 
     await aeventually(account, "the service account")
     return await rig.token(cluster)
+
+
+async def test_a_tenants_objects_make_no_clusters(rig: ClusterRig) -> None:
+    """A tenant may bring the definition of clusters; nobody follows the objects there."""
+    await rig.make("tenant")
+    definition = await rig.ok("GET", f"{DEFINITIONS}/clusters.pilothouse.dev")
+    definition["metadata"] = {"name": "clusters.pilothouse.dev"}
+    await rig.ok("POST", DEFINITIONS, definition, cluster="tenant")
+
+    async def served() -> bool:
+        return (await rig.call("POST", CLUSTERS, cluster_of("of-tenant"), cluster="tenant")).status == 201
+
+    await aeventually(served, "the definition")
+    await rig.settle()
+    assert "of-tenant" not in rig.directory.places
+    assert (await rig.call("GET", "/version", cluster="of-tenant", identity=rig.identity(""))).status == 404
+    assert (await rig.call("GET", f"{CLUSTERS}/of-tenant")).status == 404
+    await rig.ok("DELETE", f"{CLUSTERS}/of-tenant", cluster="tenant")
 
 
 async def test_many_are_made_and_deleted_at_once(rig: ClusterRig) -> None:

@@ -1,19 +1,22 @@
 """Clusters are made once, opened once, and leave memory without losing a write."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from clusters.journals import watched
+from clusters.journals import Journal
 from clusters.rig import CLUSTERS, MAPS, ClusterRig, bearer, cluster_of, running
 from eventually import aeventually
 
 from pilothouse import errors
-from pilothouse.clusters import fresh
 from pilothouse.clusters.directory import ClusterPlace, SourceMissing
 from pilothouse.clusters.janitor import Janitor
+from pilothouse.storage.interface import Op
 
 pytestmark = pytest.mark.usefixtures("runner")
 
@@ -21,38 +24,37 @@ SYSTEM = "/api/v1/namespaces/kube-system"
 NAMESPACES = "/api/v1/namespaces"
 
 
+@contextlib.contextmanager
+def slow(rig: ClusterRig, milliseconds: int) -> Iterator[Journal]:
+    """The rig's journal, each write of which takes so long."""
+    journal = rig.journal
+    journal.turns = milliseconds
+    journal.records.clear()
+    yield journal
+    journal.turns = 0
+
+
 async def suspended(rig: ClusterRig, name: str) -> None:
     await rig.directory.suspend(name)
     assert name not in rig.directory.open
 
 
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The clusters whose controllers are started from now on."""
-    begun, real = [], fresh.begin
-
-    async def begin(cluster: Any, *arguments: Any, **more: Any) -> None:
-        begun.append(cluster)
-        await real(cluster, *arguments, **more)
-
-    monkeypatch.setattr(fresh, "begin", begin)
-    return begun
+def openings(rig: ClusterRig, name: str) -> int:
+    """How often a cluster was read from the journal."""
+    return rig.journal.reads[f"/keyspaces/{rig.directory.places[name].uid}/"]
 
 
-async def test_requests_that_come_together_wake_a_cluster_once(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_requests_that_come_together_wake_a_cluster_once(rig: ClusterRig) -> None:
     await rig.make("woken")
     await rig.keep("woken", "kept", n="1")
     await suspended(rig, "woken")
-    begun = opened(monkeypatch)
+    before = openings(rig, "woken")
     answers = await asyncio.gather(*(rig.call("GET", f"{MAPS}/kept", cluster="woken") for _ in range(100)))
     assert [one.status for one in answers] == [200] * 100
-    assert len(begun) == 1
+    assert openings(rig, "woken") == before + 1
 
 
-async def test_a_waiting_request_that_is_cancelled_wakes_the_cluster_for_others(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_waiting_request_that_is_cancelled_wakes_the_cluster_for_others(rig: ClusterRig) -> None:
     await rig.make("cancelled")
     await suspended(rig, "cancelled")
     first = asyncio.create_task(rig.call("GET", MAPS, cluster="cancelled"))
@@ -62,9 +64,9 @@ async def test_a_waiting_request_that_is_cancelled_wakes_the_cluster_for_others(
     assert (await second).status == 200
 
 
-async def test_a_cluster_is_made_once(rig: ClusterRig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cluster_is_made_once(rig: ClusterRig) -> None:
     """The controller and the first requests make it at the same time."""
-    with watched(rig, monkeypatch, 0.001) as journal:
+    with slow(rig, 1) as journal:
         rig.directory.places["twice"] = ClusterPlace("uid-of-twice")
         provisioned = [rig.directory.provision("twice") for _ in range(3)]
         await asyncio.gather(rig.directory.wake("twice"), *provisioned)
@@ -123,9 +125,7 @@ async def test_a_copy_of_unfinished_work_has_an_identity_of_its_own(rig: Cluster
 # Suspending
 
 
-async def test_suspending_loses_no_request_and_no_write(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_suspending_loses_no_request_and_no_write(rig: ClusterRig) -> None:
     """The janitor finds a cluster idle between requests, again and again, while the journal is slow."""
     await rig.make("busy")
     uid = rig.directory.places["busy"].uid
@@ -143,7 +143,8 @@ async def test_suspending_loses_no_request_and_no_write(
                 await rig.ok("POST", NAMESPACES, {"metadata": {"name": f"{name}-{number}"}}, cluster="busy")
             read = await rig.ok("GET", f"{MAPS}/{name}", cluster="busy")
             assert read["data"] == {"n": str(number)}
-            await asyncio.sleep(0.0005 * (number % 5))
+            for _ in range(number % 5):
+                await asyncio.sleep(0.0005)
 
     async def janitor() -> None:
         nonlocal times
@@ -154,7 +155,7 @@ async def test_suspending_loses_no_request_and_no_write(
             times += len(rig.directory.open) < before
             await asyncio.sleep(0.001)
 
-    with watched(rig, monkeypatch, 0.001) as journal:
+    with slow(rig, 1) as journal:
         tasks = [asyncio.create_task(writer(f"w{number}")) for number in range(2)]
         tasks.append(asyncio.create_task(janitor()))
         done, _ = await asyncio.wait(tasks, timeout=1.0)
@@ -170,14 +171,12 @@ async def test_suspending_loses_no_request_and_no_write(
         assert live["data"] == {"n": str(len(revisions))}
 
 
-async def test_a_cluster_is_opened_after_it_was_closed(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cluster_is_opened_after_it_was_closed(rig: ClusterRig) -> None:
     """Controllers' writes may be on their way when a cluster leaves memory."""
     await rig.make("closing")
     uid = rig.directory.places["closing"].uid
     await rig.ok("GET", MAPS, cluster="closing")
-    with watched(rig, monkeypatch, 0.02) as journal:
+    with slow(rig, 20) as journal:
         body = {"metadata": {"name": "new"}}
         made = await rig.ok("POST", NAMESPACES, body, cluster="closing")
         storage = rig.open("closing").storage
@@ -191,6 +190,17 @@ async def test_a_cluster_is_opened_after_it_was_closed(
         await closing
         journal.check(uid)
     assert int(later["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
+
+
+async def test_a_cluster_may_leave_memory_while_a_body_comes(rig: ClusterRig) -> None:
+    await rig.make("slow-body")
+    identity = rig.identity("slow-body")
+    path, body = f"/clusters/slow-body{MAPS}", {"metadata": {"name": "long"}}
+    answer = await rig.send(
+        "POST", path, body, identity=identity, judged=True, between=lambda: suspended(rig, "slow-body")
+    )
+    assert answer.status == 201
+    assert (await rig.call("GET", f"{MAPS}/long", cluster="slow-body")).status == 200
 
 
 async def test_a_watch_keeps_a_cluster_in_memory(rig: ClusterRig) -> None:
@@ -275,9 +285,32 @@ async def test_a_copy_takes_what_was_deleted_for_deleted(rig: ClusterRig) -> Non
         assert found == statuses, name
 
 
-async def test_copies_of_copies_are_made_together(rig: ClusterRig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_states_of_copies_go_when_nobody_uses_them(rig: ClusterRig) -> None:
+    async def bases() -> int:
+        gc.collect()
+        await rig.directory.records.sweep()
+        return len((await rig.journal.range("/bases/")).items)
+
+    await rig.make("changing")
+    before = await bases()
+    for number in range(3):
+        await rig.keep("changing", "kept", n=str(number))
+        await rig.make(f"changing-{number}", copyOf="changing")
+    assert await bases() == before + 3
+    for number in range(2):
+        await rig.delete(f"changing-{number}")
+    assert await bases() == before + 1
+    await suspended(rig, "changing")
+    assert (await rig.ok("GET", f"{MAPS}/kept", cluster="changing-2"))["data"] == {"n": "2"}
+    await rig.delete("changing-2")
+    await rig.make("changing-3", copyOf="changing")
+    assert (await rig.ok("GET", f"{MAPS}/kept", cluster="changing-3"))["data"] == {"n": "2"}
+    assert await bases() == before + 1
+
+
+async def test_copies_of_copies_are_made_together(rig: ClusterRig) -> None:
     async with asyncio.timeout(5):
-        with watched(rig, monkeypatch, 0.001):
+        with slow(rig, 1):
             chain = [cluster_of("chain-0")]
             chain += [cluster_of(f"chain-{n}", copyOf=f"chain-{n - 1}") for n in range(1, 5)]
             await asyncio.gather(*(rig.ok("POST", CLUSTERS, one) for one in reversed(chain)))
@@ -322,14 +355,12 @@ async def test_a_missing_source_is_waited_for(rig: ClusterRig) -> None:
 # Removal
 
 
-async def test_what_is_removed_while_it_is_opened_leaves_no_rows(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_removed_while_it_is_opened_leaves_no_rows(rig: ClusterRig) -> None:
     await rig.make("brief")
     uid = rig.directory.places["brief"].uid
     await rig.keep("brief", "kept", n="1")
     await suspended(rig, "brief")
-    with watched(rig, monkeypatch, 0.002):
+    with slow(rig, 2):
         waking = asyncio.create_task(rig.call("GET", MAPS, cluster="brief"))
         await asyncio.sleep(0.003)
         await rig.delete("brief")
@@ -341,7 +372,7 @@ async def test_what_is_removed_while_it_is_opened_leaves_no_rows(
         return not records.items and not pairs.items
 
     await aeventually(gone, "the rows to be gone")
-    await asyncio.sleep(0.02)
+    await rig.settle()
     assert await gone()
     assert "brief" not in rig.directory.open
 
@@ -356,10 +387,12 @@ async def test_nothing_is_opened_without_an_object(rig: ClusterRig) -> None:
 async def test_a_place_that_changed_hands_is_not_opened(rig: ClusterRig) -> None:
     """The object is deleted and made again while the cluster comes into memory."""
     await rig.make("hands")
-    await suspended(rig, "hands")
+    uid = rig.directory.places["hands"].uid
+    rig.journal.open.clear()
     waking = asyncio.create_task(rig.directory.wake("hands"))
-    await asyncio.sleep(0)
+    await aeventually(lambda: rig.journal.given[uid], "the first write of the cluster")
     rig.directory.places["hands"] = ClusterPlace("another-uid")
+    rig.journal.open.set()
     with pytest.raises(errors.NotFound):
         await waking
     assert "hands" not in rig.directory.open
@@ -394,27 +427,25 @@ async def test_what_was_left_of_a_removal_is_swept_at_the_start(directory: pathl
             assert (await rig.ok("GET", f"{MAPS}/kept", cluster=name))["data"] == {"n": "1"}
 
 
-async def test_an_interrupted_removal_is_ended_by_the_next_start(
-    directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_interrupted_removal_is_ended_by_the_next_start(directory: pathlib.Path) -> None:
     """The process dies after some of a cluster's rows have gone, and before its object has."""
     async with running(directory, backend="sqlite") as rig:
         await rig.make("dying")
         uid = rig.directory.places["dying"].uid
         for number in range(5):
             await rig.keep("dying", f"kept-{number}", n="1")
+        refused = 0
 
-        async def fail(gone: str) -> None:
-            page = await rig.directory.journal.range(f"/keyspaces/{gone}/", limit=2)
-            for row in page.items:
-                await rig.directory.journal.delete(row.key, row.mod)
-            await asyncio.Event().wait()
+        def refuses(ops: list[Op]) -> bool:
+            nonlocal refused
+            refused += (last := any(op.key == f"/clusters/{uid}" for op in ops))
+            return last
 
-        monkeypatch.setattr(rig.directory.records, "remove", fail)
+        rig.journal.refuses = refuses
         await rig.ok("DELETE", f"{CLUSTERS}/dying")
-        await asyncio.sleep(0.05)
+        await aeventually(lambda: refused, "the interruption")
         assert (await rig.call("GET", "/version", cluster="dying")).status == 404
-    monkeypatch.undo()
+        assert uid in await rig.directory.records.all()
     async with running(directory, backend="sqlite") as rig:
         await rig.gone("dying")
         assert not (await rig.directory.journal.range(f"/keyspaces/{uid}")).items

@@ -2,8 +2,7 @@
 
 import pathlib
 
-import pytest
-from clusters.rig import MAPS, ClusterRig, running
+from clusters.rig import CLUSTERS, MAPS, ClusterRig, running
 from eventually import aeventually
 
 from pilothouse.clusters import fresh
@@ -21,22 +20,13 @@ def test_a_digest_tells_objects_apart() -> None:
     assert digest_of([ROLE]) != digest_of([])
 
 
-async def test_every_cluster_begins_with_the_same_state(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_cluster_begins_with_the_same_state(rig: ClusterRig) -> None:
     await rig.make("first")
-    made = []
-    real = fresh.made
-
-    async def noted(*arguments: object) -> object:
-        made.append(1)
-        return await real(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(fresh, "made", noted)
+    before = (await rig.journal.range("/bases/")).items
     await rig.make("second")
     for name in ("first", "second"):
         await rig.call("GET", "/version", cluster=name)
-    assert not made
+    assert (await rig.journal.range("/bases/")).items == before != []
     assert rig.open("first").storage.base is rig.open("second").storage.base
 
 
@@ -54,9 +44,7 @@ async def test_a_fresh_cluster_has_what_controllers_bring(rig: ClusterRig) -> No
     assert leases["items"] == []
 
 
-async def test_a_cluster_gets_what_a_newer_server_brings(
-    runner: object, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cluster_gets_what_a_newer_server_brings(runner: object, directory: pathlib.Path) -> None:
     """The digest of the fresh objects changes with the server. The first wake writes what is missing."""
     role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/view"
     async with running(directory, backend="sqlite") as rig:
@@ -65,8 +53,8 @@ async def test_a_cluster_gets_what_a_newer_server_brings(
         identity = await rig.ok("GET", "/api/v1/namespaces/kube-system", cluster="older")
         await rig.ok("DELETE", role, cluster="older")
         digest = rig.directory._digest
-    monkeypatch.setattr("pilothouse.clusters.server.digest_of", lambda planned: "of-a-newer-server")
-    async with running(directory, backend="sqlite") as rig:
+    async with running(directory, backend="sqlite") as rig:  # at another address: other fresh objects
+        assert rig.directory._digest != digest
         assert (await rig.call("GET", role, cluster="older")).status == 200
         assert (await rig.ok("GET", f"{MAPS}/kept", cluster="older"))["data"] == {"n": "1"}
         again = await rig.ok("GET", "/api/v1/namespaces/kube-system", cluster="older")
@@ -74,11 +62,31 @@ async def test_a_cluster_gets_what_a_newer_server_brings(
 
         async def told() -> bool:
             record = await rig.directory.records.read(rig.directory.places["older"].uid)
-            return record is not None and record.filled == "of-a-newer-server"
+            return record is not None and record.filled == rig.directory._digest
 
         await aeventually(told, "the record")
         await rig.make("newer", copyOf="older")
         assert (await rig.call("GET", role, cluster="newer")).status == 200
         other = await rig.ok("GET", "/api/v1/namespaces/kube-system", cluster="newer")
         assert other["metadata"]["uid"] != identity["metadata"]["uid"]
-    assert digest != "of-a-newer-server"
+
+
+async def test_a_full_cluster_is_opened_by_a_newer_server(runner: object, directory: pathlib.Path) -> None:
+    """Missing objects are written when there is room for them."""
+    role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/view"
+    async with running(directory, backend="sqlite") as rig:
+        await rig.make("full")
+        await rig.ok("DELETE", role, cluster="full")
+        patch = {"spec": {"limits": {"objects": 5}}}
+        media = "application/merge-patch+json"
+        await rig.ok("PATCH", f"{CLUSTERS}/full", patch, content_type=media)
+    async with running(directory, backend="sqlite") as rig:
+        assert (await rig.call("GET", MAPS, cluster="full")).status == 200
+        assert (await rig.call("GET", role, cluster="full")).status == 404
+        await rig.ok("PATCH", f"{CLUSTERS}/full", {"spec": {"limits": None}}, content_type=media)
+        await rig.directory.suspend("full")
+
+        async def written() -> bool:
+            return (await rig.call("GET", role, cluster="full")).status == 200
+
+        await aeventually(written, "the role")

@@ -1,4 +1,4 @@
-"""What clusters have in common is changed by none of them."""
+"""Clusters change nothing that they have in common."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def fingerprint(base: BaseState) -> tuple[dict[str, str], dict[str, bytes], dict
 
 
 def kept(before: Any, after: Any) -> None:
-    """What there was is as it was; more may be there, made on first use."""
+    """Everything is as it was; more may be there, made on first use."""
     for old, new in zip(before, after, strict=True):
         for key, value in old.items():
             assert new[key] == value, key
@@ -37,7 +37,7 @@ async def changes(rig: ClusterRig, cluster: str) -> None:
     live = await rig.ok("GET", role, cluster=cluster)
     live["rules"].append({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]})
     await rig.ok("PUT", role, live, cluster=cluster)
-    for path, body, media in (
+    some: list[tuple[str, Any, str]] = [
         ("clusterroles/system:discovery", {"rules": []}, "application/merge-patch+json"),
         (
             "clusterroles/system:node",
@@ -49,8 +49,9 @@ async def changes(rig: ClusterRig, cluster: str) -> None:
             {"metadata": {"labels": {"changed": cluster}}},
             "application/strategic-merge-patch+json",
         ),
-    ):
-        await rig.ok("PATCH", f"{RBAC}/{path}", body, cluster=cluster, content_type=media)
+    ]
+    for path, change, media in some:
+        await rig.ok("PATCH", f"{RBAC}/{path}", change, cluster=cluster, content_type=media)
     applied = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -75,7 +76,7 @@ async def changes(rig: ClusterRig, cluster: str) -> None:
     await aeventually(aggregated, "the aggregated role")
     await rig.ok("DELETE", f"{RBAC}/clusterroles/system:public-info-viewer", cluster=cluster)
     flows = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/service-accounts"
-    body = {"spec": {"matchingPrecedence": 1234}}
+    body: Any = {"spec": {"matchingPrecedence": 1234}}
     await rig.ok("PATCH", flows, body, cluster=cluster, content_type="application/merge-patch+json")
     body = {"status": {"conditions": None}}
     path = f"{flows}/status"

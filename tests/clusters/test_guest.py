@@ -6,8 +6,10 @@ from operator import attrgetter
 from typing import Any
 
 import pytest
-from clusters.rig import MAPS, ClusterRig, running
+from clusters.rig import MAPS, ClusterRig, identity_of, running
 
+from pilothouse import pki
+from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.guest import guest, guest_config
 from pilothouse.configuration import options
 from pilothouse.configuration.sections.authorization import AuthorizationOptions
@@ -127,10 +129,27 @@ async def test_a_cluster_is_asked_while_flags_name_files(rig: ClusterRig, tmp_pa
     flags = (f"--token-auth-file={tokens}", f"--audit-policy-file={policy}", f"--audit-log-path={log}")
     async with running(tmp_path / "data", *flags) as other:
         await other.make("files")
-        headers = {"authorization": "Bearer secret-token"}
+        headers: dict[str, Any] = {"authorization": "Bearer secret-token"}
         assert (await other.call("GET", MAPS, **headers)).status == 200
         assert (await other.call("GET", MAPS, cluster="files", **headers)).status == 401
         await other.keep("files", "only-in-the-cluster", n="1")
     text = log.read_text()
     assert "configmaps" in text
     assert "only-in-the-cluster" not in text
+
+
+async def test_clusters_follow_the_cas_of_the_server(rig: ClusterRig) -> None:
+    await rig.make("follows")
+    await rig.call("GET", "/version", cluster="follows")
+    other = pki.CertificateAuthority.create("another")
+    unit = scope_unit(rig.directory.places["follows"].uid)
+    identity = identity_of(*other.issue("jane", ("system:masters",), server=False, unit=unit))
+    authorities = rig.server.host.authorities
+    before = authorities.clients
+    assert (await rig.call("GET", MAPS, cluster="follows", identity=identity)).status == 401
+    authorities.trust_clients(before + pki.pem(other.certificate))
+    assert (await rig.call("GET", MAPS, cluster="follows", identity=identity)).status == 200
+    assert (await rig.call("GET", MAPS, identity=identity)).status == 401
+    authorities.trust_clients(before)
+    assert (await rig.call("GET", MAPS, cluster="follows", identity=identity)).status == 401
+    assert (await rig.call("GET", MAPS, cluster="follows")).status == 200

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from backend import own_address
-from clusters.rig import MAPS, ClusterRig
+from clusters.rig import DOMAIN, MAPS, ClusterRig
 from clusters.wire import Connection
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -30,7 +30,7 @@ class Recorder:
         self.port = 0
         self.shown: list[str] = []
         self.heads: list[str] = []
-        """Those of the requests, in the same order."""
+        """The heads of the requests, in the same order."""
         self._server: asyncio.Server
 
     async def start(self) -> None:
@@ -69,7 +69,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def recorders(runner: asyncio.Runner, rig: ClusterRig) -> Iterator[dict[str, Recorder]]:
-    """Those of the tenant and of the root: requests of one may come late."""
+    """One for the tenant and one for the root: requests of one may come late."""
     recorders = {name: Recorder(rig) for name in (TENANT, "")}
 
     async def begin() -> None:
@@ -85,7 +85,7 @@ def recorders(runner: asyncio.Runner, rig: ClusterRig) -> Iterator[dict[str, Rec
 
 
 async def outfit(recorder: Recorder, cluster: str) -> None:
-    """What the ways need: a service that leads outside, a node and a pod with the recorder's address."""
+    """Make a service that leads outside, and a node and a pod with the recorder's address."""
     rig, port = recorder.rig, recorder.port
     spec: Any = {"type": "ExternalName", "externalName": "localhost"}
     await rig.ok("POST", SERVICES, {"metadata": {"name": "outside"}, "spec": spec}, cluster=cluster)
@@ -302,3 +302,28 @@ async def test_a_clusters_aggregation_is_no_front_proxy_of_the_root(
     message = await aeventually(judged, "an answer")
     assert "403" in message
     assert (await rig.call("GET", MAPS, cluster=TENANT)).status == 200
+
+
+async def test_pages_of_clusters_that_share_an_origin_have_none(
+    recorders: dict[str, Recorder], rig: ClusterRig
+) -> None:
+    """A page of a tenant is no page of the console, nor of another cluster: they have one address."""
+    path = f"{PODS}/https:p:{{}}/proxy/x"
+    page = await rig.call("GET", path.format(recorders[TENANT].port), cluster=TENANT)
+    assert page.status == 503  # the answer of the recorder
+    assert page.headers["content-security-policy"].startswith("sandbox ")
+    by_kubectl = await rig.call(
+        "GET", path.format(recorders[TENANT].port), cluster=TENANT, x_forwarded_for="127.0.0.1"
+    )
+    assert "content-security-policy" not in by_kubectl.headers
+    named = await rig.send(
+        "GET",
+        path.format(recorders[TENANT].port),
+        identity=rig.identity(TENANT),
+        host=f"{TENANT}.{DOMAIN}",
+    )
+    assert named.status == 503
+    assert "content-security-policy" not in named.headers
+    own = await rig.call("GET", path.format(recorders[""].port))
+    assert own.status == 503
+    assert "content-security-policy" not in own.headers

@@ -61,7 +61,7 @@ def made(status: Any, key: bytes) -> Identity:
 
 
 async def names(rig: ClusterRig, cluster: str, identity: Identity) -> Any:
-    """Who a cluster takes a certificate for: a name, or the code of the refusal."""
+    """The name for which a cluster takes a certificate, or the code of the refusal."""
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     answer = await rig.call("POST", path, {}, cluster=cluster, identity=identity)
     return answer.body["status"]["userInfo"]["username"] if answer.status == 201 else answer.status

@@ -6,20 +6,13 @@ import pytest
 from clusters.rig import MAPS, ClusterRig, running
 from eventually import aeventually
 
-from pilothouse.clusters import janitor
 from pilothouse.clusters.janitor import Janitor
 
 
-@pytest.fixture
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A janitor that looks all the time."""
-    monkeypatch.setattr(janitor, "PERIOD", 0.01)
-
-
-async def test_idle_clusters_leave_memory(rig: ClusterRig, fast: None) -> None:
+async def test_idle_clusters_leave_memory(rig: ClusterRig) -> None:
     await rig.make("idle")
     await rig.call("GET", "/version", cluster="idle")
-    task = Janitor(rig.directory, 0.1)
+    task = Janitor(rig.directory, 0.1, period=0.01)
     task.start()
     assert "idle" in rig.directory.open
     await aeventually(lambda: "idle" not in rig.directory.open, "the cluster to leave memory")
@@ -27,40 +20,28 @@ async def test_idle_clusters_leave_memory(rig: ClusterRig, fast: None) -> None:
     await task.close()
 
 
-async def test_those_that_are_to_be_suspended_go_early(
-    rig: ClusterRig, fast: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(janitor, "GRACE", 0.05)
+async def test_those_that_are_to_be_suspended_go_early(rig: ClusterRig) -> None:
     await rig.make("early", suspend=True)
     await rig.make("stays")
     for name in ("early", "stays"):
         await rig.call("GET", "/version", cluster=name)
-    task = Janitor(rig.directory, 0)  # never, but for those that are to be suspended
+    task = Janitor(rig.directory, 0, period=0.01, grace=0.05)
     task.start()
     await aeventually(lambda: "early" not in rig.directory.open, "the cluster to leave memory")
     assert "stays" in rig.directory.open
     await task.close()
 
 
-async def test_a_request_that_has_no_answer_keeps_a_cluster(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_request_that_has_no_answer_keeps_a_cluster(rig: ClusterRig) -> None:
     await rig.make("asked")
     await rig.call("GET", "/version", cluster="asked")
-    held, journal = asyncio.Event(), rig.directory.journal
-    real = journal.txn
-
-    async def txn(ops: object) -> object:
-        await held.wait()
-        return await real(ops)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(journal, "txn", txn)
+    rig.journal.open.clear()
     write = asyncio.create_task(rig.keep("asked", "kept", n="1"))
     await asyncio.sleep(0.01)
     look = Janitor(rig.directory, 1e-9)
     await look._suspend(float("inf"))
     assert "asked" in rig.directory.open
-    held.set()
+    rig.journal.open.set()
     await write
     await look._suspend(float("inf"))
     assert "asked" not in rig.directory.open
@@ -79,20 +60,16 @@ async def test_history_is_compacted_one_period_later(rig: ClusterRig) -> None:
     assert answer.status == 410 or answer.stream is not None
 
 
-async def test_caches_are_halved_when_they_take_too_much(
-    rig: ClusterRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_caches_are_halved_when_they_take_too_much(rig: ClusterRig) -> None:
     await rig.make("remembers")
     for _ in range(5):
         await rig.call("GET", f"{MAPS}/kube-root-ca.crt", cluster="remembers")
     caches = rig.open("remembers").host.caches
     before = caches.used
     assert before > 0
-    look = Janitor(rig.directory, 0)
-    look._look(0.0)
+    Janitor(rig.directory, 0)._look(0.0)
     assert caches.used == before
-    monkeypatch.setattr(janitor, "CACHES", 1)
-    look._look(0.0)
+    Janitor(rig.directory, 0, caches=1)._look(0.0)
     assert caches.used < before
 
 
@@ -103,11 +80,11 @@ async def test_an_idle_server_has_one_timer_for_all(
     async with running(tmp_path_factory.mktemp("timers")) as rig:
         await rig.make("t0")
         await rig.call("GET", "/version", cluster="t0")
-        await asyncio.sleep(0.05)
+        await rig.settle()
         before = len(asyncio.all_tasks())
         for number in range(1, 9):
             await rig.make(f"t{number}")
             await rig.call("GET", "/version", cluster=f"t{number}")
-        await asyncio.sleep(0.05)
+        await rig.settle()
         per_cluster = (len(asyncio.all_tasks()) - before) / 8
         assert per_cluster <= 8

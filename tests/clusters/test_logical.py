@@ -81,7 +81,8 @@ async def test_an_answer_that_goes_on_is_open_until_its_end(
     runner: asyncio.Runner, parts: Parts, logical: LogicalCluster, kind: str, later: bool
 ) -> None:
     ended: list[Any] = []
-    response = Response(200, **{kind: lambda stream: None})
+    goes_on: dict[str, Any] = {kind: lambda stream: None}
+    response = Response(200, **goes_on)
     response.on_done = lambda sent, error: ended.append((sent, error))
     parts.answer = response
     if later:

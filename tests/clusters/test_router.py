@@ -71,7 +71,8 @@ def router(clusters: Clusters, own: Seen) -> Router:
 
 async def body(router: Router, one: Request) -> Any:
     answer = router.handle(one)
-    return bytes((answer if isinstance(answer, Response) else await answer).body)
+    whole: Any = (answer if isinstance(answer, Response) else await answer).body
+    return bytes(whole)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ async def test_a_cluster_is_woken(runner: asyncio.Runner, router: Router, cluste
 
 
 async def test_a_request_is_named_once(runner: asyncio.Runner, router: Router, clusters: Clusters) -> None:
-    """What is judged by its head is not taken for another cluster's when it is whole."""
+    """A request that is judged by its head is for the same cluster when it is whole."""
     one = request("/clusters/a/clusters/b/api")
     assert router.admit(one) is None
     assert await body(router, one) == b"a"

@@ -33,7 +33,7 @@ def rig(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def credentials(runner: asyncio.Runner, rig: ClusterRig) -> dict[str, list[Credential]]:
-    """Those of each cluster."""
+    """The credentials of each cluster."""
     return {name: runner.run(all_of(rig, name)) for name in NAMES}
 
 
@@ -76,7 +76,7 @@ async def test_none_is_good_in_another(
                 ("GET", "/api", None),
                 ("POST", MAPS, {"metadata": {"name": "x"}, "data": {"x": "x" * LONG}}),
             ):
-                headers = one.headers | {"host": host}
+                headers: dict[str, Any] = one.headers | {"host": host}
                 answer = await rig.send(
                     method, path + target, body, identity=one.identity, judged=judged, **headers
                 )

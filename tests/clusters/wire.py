@@ -42,10 +42,18 @@ class Connection:
         if flush:
             await self._writer.drain()
 
+    async def head(self) -> bytes:
+        """The head of the next answer."""
+        return await self._reader.readuntil(b"\r\n\r\n")
+
+    async def rest(self) -> bytes:
+        """All that comes until the end of the connection."""
+        return await self._reader.read()
+
     async def answer(self) -> tuple[int, bytes]:
         """Status and body of the next answer, which is not a stream."""
         async with asyncio.timeout(10):
-            head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
+            head = (await self.head()).decode()
             lines = head.split("\r\n")
             named: dict[str, Any] = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
             size = int(named.get("content-length", "0"))

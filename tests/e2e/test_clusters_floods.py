@@ -147,7 +147,7 @@ def test_other_clusters_are_served(server: Flooded, token: str, quiet: Waits, fl
 
 
 def test_a_flood_stays_within_the_limits_of_its_cluster(server: Flooded, token: str) -> None:
-    """Those who create at once do not get past the limit together."""
+    """Creates at once do not get past the limit together."""
 
     async def work() -> None:
         tenant = server.tenant("flooded")

@@ -31,6 +31,8 @@ SLEEPS = {
     "fuzz/test_bystander_turns.py": "lets a server in another process work on what it was sent",
     "fuzz/test_bystander_webhooks.py": "writes at a rate, against a server in another process",
     "fuzz/test_watching.py": "lets a server in another process stand still for a while",
+    "e2e/test_clusters_floods.py": "reads at a rate beside a flood, against a server in another process",
+    "e2e/test_clusters_kills.py": "writes at a rate, against a server in another process that is killed",
     "e2e/test_history_kills.py": "writes at a rate, against a server in another process that is killed",
     "e2e/writing.py": "writes at a rate, against servers in other processes",
     "server/test_upgrade.py": "sleeps in virtual time",

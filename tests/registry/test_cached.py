@@ -6,6 +6,7 @@ from typing import Any
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 
 from pilothouse.registry.cached import CachedReaders
+from pilothouse.storage.base_state import BaseState
 
 
 async def test_objects_are_those_of_the_cache(rig: Rig) -> None:
@@ -88,3 +89,24 @@ async def test_another_version_is_read_in_the_stored_one(rig: Rig) -> None:
     readers = CachedReaders(rig.store, rig.catalog)
     found = readers.get("horizontalpodautoscalers.autoscaling", "default", "h")
     assert found["apiVersion"] == "autoscaling/v2"
+
+
+async def test_objects_of_a_base_state_are_decoded_once_for_all(rig: Rig) -> None:
+    made = await rig.config_map("a", data={"k": "v"})
+    entry = rig.store.get(rig.catalog.get("", "v1", "configmaps"), "/registry/configmaps/default/a")
+    assert entry is not None
+    base = BaseState((), int(made["metadata"]["resourceVersion"]))
+    base.entries[entry.key] = entry
+    one, two = [CachedReaders(rig.store, rig.catalog, base) for _ in range(2)]
+    assert one.get("configmaps", "default", "a") is two.get("configmaps", "default", "a")
+    [listed] = [obj for obj in two.list("configmaps") if obj["metadata"]["name"] == "a"]
+    assert listed is one.get("configmaps", "default", "a") is base.decoded[entry.key]
+    told: list[Any] = []
+    two.subscribe("configmaps", lambda key, new, old: told.append((new, old)))
+    assert told[0][0] is listed
+    changed = await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "w"}))
+    assert one.get("configmaps", "default", "a") == changed == told[1][0]
+    assert told[1][1] is listed
+    assert listed == made  # and what it was is as it was for the others
+    assert one.get("configmaps", "default", "a") is not two.get("configmaps", "default", "a")
+    assert base.decoded == {entry.key: made}

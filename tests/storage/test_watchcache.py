@@ -14,7 +14,9 @@ from storage.cached_pods import JSON, P, Sink, fields, pod
 
 from pilothouse.api._json import JsonEncoder
 from pilothouse.api.values._selectors import Requirement, Selector
+from pilothouse.storage.base_state import BaseState
 from pilothouse.storage.interface import Compacted, FutureRevision, KeyValue, Op, Unavailable
+from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.watchcache import Cacher, Entry, ResourceCache
@@ -617,3 +619,42 @@ def test_from_a_number_of_objects_on_fields_are_indexed_unasked() -> None:
         await again.close()
 
     run(body)
+
+
+def test_caches_of_several_stores_have_common_entries_of_a_base_state() -> None:
+    async def main() -> None:
+        base = BaseState([KeyValue(P + "a/x", pod("x"), 5, 5), KeyValue(P + "a/y", pod("y"), 6, 6)], 6)
+        decoded = 0
+
+        def transform(key: str, value: bytes) -> bytes:
+            nonlocal decoded
+            decoded += 1
+            return value
+
+        stores, caches = [], []
+        for name in ("one", "two"):
+            journal = MemoryStorage()
+            await journal.start()
+            store = KeyspaceStorage(journal, name, base)
+            await store.start()
+            cacher = Cacher(store, transform, base=base)
+            await cacher.start()
+            stores.append(store)
+            caches.append(cacher.resource(P, fields, ("spec.nodeName",)))
+        one, two = caches
+        assert decoded == 2
+        assert one.get(P + "a/x") is two.get(P + "a/x") is base.entries[P + "a/x"]
+        changed = await stores[0].update(P + "a/x", pod("x", "changed"), 5)
+        await stores[0].delete(P + "a/y", 6)
+        await asyncio.sleep(0)
+        mine = one.get(P + "a/x")
+        assert mine is not None and mine.rev == changed.mod
+        assert one.get(P + "a/y") is None
+        for key in ("a/x", "a/y"):
+            assert two.get(P + key) is base.entries[P + key]
+        assert base.entries.keys() == base.current.keys()
+        added = await stores[1].create(P + "a/z", pod("z"))
+        await asyncio.sleep(0)
+        assert added.key not in base.entries and two.get(added.key) is not None and one.get(added.key) is None
+
+    asyncio.run(main())

@@ -88,7 +88,7 @@ class ClusterController(Background):
         kept = await records.all()
         for uid in kept.keys() - uids:
             await records.remove(uid)
-        await records.sweep({record.base for uid, record in kept.items() if uid in uids})
+        await records.sweep()
 
     # Changes
 

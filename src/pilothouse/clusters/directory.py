@@ -168,8 +168,8 @@ class Directory:
             cluster = await Cluster.open(host, opened)
             if IDENTITY in base.current:
                 await _give_identity(cluster.registry, base.current[IDENTITY].mod)
-            await fresh.begin(cluster, opened, self._port, fill=not filled)
-            if not filled:
+            whole = await fresh.begin(cluster, opened, self._port, fill=not filled)
+            if whole and not filled:
                 await self.records.write(place.uid, replace(record, filled=self._digest))
             made = LogicalCluster(name, place.uid, host, cluster, storage, opened.pop_all())
         if self.places.get(name) is not place:  # deleted meanwhile
@@ -208,11 +208,12 @@ class Directory:
         record = await self.records.read(place.uid)
         if record is None:
             if place.copy_of:
-                base, filled = await self._copied(place.copy_of)
+                base, filled, state = await self._copied(place.copy_of)
             else:
-                base, filled, _ = await self._fresh_base()
+                base, filled, state = await self._fresh_base()
             record = ClusterRecord(base=base, filled=filled, key=new_private())
             await self.records.write(place.uid, record)
+            del state  # held until now: a sweep would have taken it away
         return record
 
     async def remove(self, uid: str) -> None:
@@ -230,9 +231,9 @@ class Directory:
         return await asyncio.shield(self._fresh)
 
     async def _make_fresh(self) -> tuple[str, str, BaseState]:
-        name = await self.records.fresh(self._digest)
-        if name:
-            return name, self._digest, await self.records.base(name)
+        known = await self.records.fresh(self._digest)
+        if known is not None:
+            return known[0], self._digest, known[1]
         begun, storage = time.monotonic(), fresh.empty_storage()
         pairs, revision = await fresh.made(self._guest("", "", storage, new_private()), storage, self._port)
         name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
@@ -241,8 +242,8 @@ class Directory:
         )
         return name, self._digest, base
 
-    async def _copied(self, source: str) -> tuple[str, str]:
-        """The base state, and the digest of the fresh objects in it, of a cluster as it is now."""
+    async def _copied(self, source: str) -> tuple[str, str, BaseState]:
+        """The base state of a cluster as it is now: its name, the digest of its fresh objects, the state."""
         place = self.places.get(source)
         if place is None:
             raise SourceMissing(NO_SOURCE)
@@ -258,11 +259,11 @@ class Directory:
             pairs, revision = storage.snapshot()
             if known is None:
                 await storage.close()
-            frozen = self.records.frozen(place.uid, revision)
-            if not frozen:
-                frozen, _ = await self.records.add_base(pairs, revision)
-                self.records.freeze(place.uid, revision, frozen)
-            return frozen, record.filled
+            frozen = await self.records.frozen(place.uid, revision)
+            if frozen is None:
+                frozen = await self.records.add_base(pairs, revision)
+                self.records.freeze(place.uid, revision, frozen[0])
+            return frozen[0], record.filled, frozen[1]
 
 
 async def _give_identity(registry: Registry, shared: int) -> None:

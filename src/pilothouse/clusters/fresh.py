@@ -33,13 +33,16 @@ def digest_of(planned: Iterable[BootstrapObject]) -> str:
     return hashlib.sha256(orjson.dumps(objects, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
-async def begin(cluster: Cluster, opened: Opened, port: int, *, fill: bool) -> None:
-    """Start the controllers of a cluster; `fill` writes what is missing of a fresh one before."""
-    writers = cluster.writers(port)
+async def begin(cluster: Cluster, opened: Opened, port: int, *, fill: bool) -> bool:
+    """Start the controllers of a cluster; `fill` writes what is missing of a fresh one before.
+    Whether all of it could be written: a cluster may be full."""
+    writers, waiting = cluster.writers(port), False
     if fill:
         for one in await writers.fill([one for one in writers.planned() if one.plural != "leases"]):
             opened.start(one)
+            waiting = True
     cluster.start_controllers(writers, opened)
+    return not waiting
 
 
 def empty_storage() -> KeyspaceStorage:

@@ -24,17 +24,29 @@ CACHES = 256 << 20
 class Janitor(BackgroundTask):
     """Suspends idle clusters, compacts and repairs those that were written, and evicts what they remember.
 
-    idle: seconds without a request after which a cluster leaves memory, 0 for never.
+    idle: seconds without a request after which a cluster leaves memory, 0 for never. `grace` is that of those
+    that are to be suspended.
     """
 
-    def __init__(self, directory: Directory, idle: float) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        idle: float,
+        *,
+        period: float = PERIOD,
+        grace: float = GRACE,
+        caches: int = CACHES,
+    ) -> None:
         self._directory = directory
         self._idle = idle
+        self._period = period
+        self._grace = grace
+        self._caches = caches
         self._compacted = time.monotonic()
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(self._period)
             now = time.monotonic()
             try:
                 await self._suspend(now)
@@ -42,6 +54,7 @@ class Janitor(BackgroundTask):
                 if now - self._compacted >= COMPACTION:
                     self._compacted = now
                     await self._compact()
+                    await self._directory.records.sweep()
             except StorageError as error:
                 log.warning("Logical clusters were not looked after, it is tried again", err=error)
 
@@ -54,7 +67,7 @@ class Janitor(BackgroundTask):
     def _patience(self, name: str) -> float:
         place = self._directory.places.get(name)
         if place is not None and place.suspend:
-            return GRACE
+            return self._grace
         return self._idle or float("inf")
 
     def _look(self, now: float) -> None:
@@ -66,7 +79,7 @@ class Janitor(BackgroundTask):
                 one.host.look()
                 one.host.caches.sweep()
             total += one.host.caches.used
-        if total > CACHES:
+        if total > self._caches:
             for one in clusters:
                 one.host.caches.halve()
 

@@ -1,10 +1,12 @@
 """The rows that tell, in the journal of all logical clusters, which keyspaces there are.
 
 `/clusters/UID` is a cluster's record, written when it is made. `/bases/NAME` tells of a base state, whose
-pairs are the keyspace of that name; it is written last, so a base state that is told of is whole. It has the
-revision, and the digest of the fresh cluster's objects where the state is that of a fresh cluster.
+pairs are the keyspace of that name. It is written before the pairs: a state that is half kept is used by no
+cluster, and is swept. It has the revision, and the digest of the fresh
+cluster's objects where the state is that of a fresh cluster.
 """
 
+import asyncio
 import base64
 import uuid
 from collections.abc import Iterable, Iterator
@@ -55,6 +57,9 @@ class Records:
         self._journal = journal
         self._bases: WeakValueDictionary[str, BaseState] = WeakValueDictionary()
         self._frozen: dict[str, tuple[int, str]] = {}
+        self._choosing = asyncio.Lock()
+        """Held while a state is chosen for a cluster, and while unused ones are taken away."""
+        self._unswept = True
 
     async def read(self, uid: str) -> ClusterRecord | None:
         """A cluster's record, None when it was not made."""
@@ -74,6 +79,8 @@ class Records:
         """Remove the rows of a cluster, its record last: what was interrupted is removed by another call."""
         await self._remove(uid)
         await self._journal.txn([Op(RECORDS + uid, None)])
+        self._frozen.pop(uid, None)
+        self._unswept = True
 
     # Base states
 
@@ -91,17 +98,20 @@ class Records:
             known = self._bases[name] = BaseState(pairs, orjson.loads(told.value)["revision"])
         return known
 
-    async def fresh(self, digest: str) -> str:
-        """The name of the base state of a fresh cluster, "" when there is none yet."""
-        for told in (await self._journal.range(BASES)).items:
-            if orjson.loads(told.value)["fresh"] == digest:
-                return told.key.removeprefix(BASES)
-        return ""
+    async def fresh(self, digest: str) -> tuple[str, BaseState] | None:
+        """The base state of a fresh cluster, and its name; None when there is none yet."""
+        async with self._choosing:
+            for told in (await self._journal.range(BASES)).items:
+                if orjson.loads(told.value)["fresh"] == digest:
+                    name = told.key.removeprefix(BASES)
+                    return name, await self.base(name)
+            return None
 
-    def frozen(self, uid: str, revision: int) -> str:
-        """The name of the base state that a cluster was frozen to at a revision, "" for none."""
-        known, name = self._frozen.get(uid, (0, ""))
-        return name if known == revision else ""
+    async def frozen(self, uid: str, revision: int) -> tuple[str, BaseState] | None:
+        """The base state that a cluster was frozen to at a revision, and its name; None for none."""
+        async with self._choosing:
+            known, name = self._frozen.get(uid, (0, ""))
+            return (name, await self.base(name)) if name and known == revision else None
 
     def freeze(self, uid: str, revision: int, name: str) -> None:
         """Remember to which base state a cluster was frozen."""
@@ -110,23 +120,38 @@ class Records:
     async def add_base(
         self, pairs: Iterable[KeyValue], revision: int, fresh: str = ""
     ) -> tuple[str, BaseState]:
-        """Keep a state with which clusters can begin, and its name."""
+        """Keep a state with which clusters can begin, and its name. It is swept unless somebody holds it, or
+        a cluster has it in its record."""
         name, made = f"base-{uuid.uuid4()}", BaseState(pairs, revision)
+        self._bases[name] = made
+        await self._tell(name, revision, "")
         prefix = rows.prefix_of(name)
         for some in _parts(list(made.current.values())):
             ops = [Op(prefix + kv.key, rows.packed(kv.create, kv.mod, kv.lease, kv.value)) for kv in some]
             await self._journal.txn(ops)
-        await self._journal.txn([Op(BASES + name, orjson.dumps({"revision": revision, "fresh": fresh}))])
-        self._bases[name] = made
+        if fresh:
+            await self._tell(name, revision, fresh)
+        self._unswept = True
         return name, made
 
-    async def sweep(self, used: set[str]) -> None:
-        """Remove the base states that no cluster uses."""
-        told = await self._journal.range(BASES)
-        for name in (kv.key.removeprefix(BASES) for kv in told.items):
-            if name not in used and name not in self._bases:
-                await self._journal.txn([Op(BASES + name, None)])
-                await self._remove(name)
+    async def _tell(self, name: str, revision: int, fresh: str) -> None:
+        await self._journal.txn([Op(BASES + name, orjson.dumps({"revision": revision, "fresh": fresh}))])
+
+    async def sweep(self) -> None:
+        """Remove the base states that no cluster uses, if there can be any."""
+        if not self._unswept:
+            return
+        async with self._choosing:
+            told = {kv.key.removeprefix(BASES): kv.value for kv in (await self._journal.range(BASES)).items}
+            held = {*self._bases.keys()}
+            self._frozen = {uid: known for uid, known in self._frozen.items() if known[1] in held}
+            used = {record.base for record in (await self.all()).values()}
+            unused = [name for name in told if name not in used]
+            self._unswept = any(name in held and not orjson.loads(told[name])["fresh"] for name in unused)
+            for name in unused:
+                if name not in held:
+                    await self._remove(name)
+                    await self._journal.txn([Op(BASES + name, None)])
 
     async def _remove(self, keyspace: str) -> None:
         prefix = rows.prefix_of(keyspace)

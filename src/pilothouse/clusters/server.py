@@ -35,7 +35,7 @@ class ClusterServer(Server):
 
     async def open_cluster(self, host: Host, opened: Opened) -> Cluster:
         cluster = await super().open_cluster(host, opened)
-        self.directory = Directory(host, _journal(host))
+        self.directory = Directory(host, self.journal(host))
         opened.on_close("logical clusters", self.directory.close)
         return cluster
 
@@ -46,6 +46,13 @@ class ClusterServer(Server):
         super().end_watches(cluster)
         for one in self.directory.open.values():
             super().end_watches(one.cluster)
+
+    def journal(self, host: Host) -> Storage:
+        """The store of all logical clusters, not started. History is kept of the server's own cluster alone,
+        and memory taken for the keys of clusters that are in memory."""
+        if host.config.store.backend == "memory":
+            return MemoryStorage()
+        return SqliteStorage(host.config.data.directory / FOLDER, keys_in_memory=False)
 
     def bind(self, cluster: Cluster, opened: Opened) -> Listener:
         listener = super().bind(cluster, opened)
@@ -79,11 +86,3 @@ class ClusterServer(Server):
     async def listen(self, running: Running, opened: Opened) -> None:
         await self._controller.synced()
         await super().listen(running, opened)
-
-
-def _journal(host: Host) -> Storage:
-    """The store of all logical clusters, not started. History is kept of the server's own cluster alone, and
-    memory taken for the keys of clusters that are in memory."""
-    if host.config.store.backend == "memory":
-        return MemoryStorage()
-    return SqliteStorage(host.config.data.directory / FOLDER, keys_in_memory=False)

@@ -95,7 +95,12 @@ async def _proxy(streams: Streams, ctx: Context, wanted: Object, target: ProxyTa
             raise errors.Unknown(str(err)) from None
     answer = await streams.relay.forward(ctx, url, target.trust, prepend=prepend)
     response = await relay.response_of(ctx, answer, rewrite=relay.rewrite_through(ctx, url, prepend))
-    if streams.verbs.sandboxes and request.peer_certificates and not browsers.is_relayed(request):
+    if (
+        streams.verbs.sandboxes
+        and request.peer_certificates
+        and not request.prefix  # relay.response_of has done it
+        and not browsers.is_relayed(request)
+    ):
         response.headers.append(browsers.SANDBOX)
     return response
 

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pilothouse import errors
 from pilothouse.api.values.identity import User
+from pilothouse.endpoints.request import browsers
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.streams import html_links
 from pilothouse.endpoints.streams.html_links import ENCODINGS, Rewrite
@@ -197,6 +198,8 @@ async def response_of(
     location = answer.header("location")
     if location and rewrite is not None:
         headers.append(("Location", _location(rewrite, location)))
+    if ctx.request.prefix and not browsers.is_relayed(ctx.request):  # clusters by path have one origin
+        headers.append(browsers.SANDBOX)
     kind = content_type or answer.header("content-type")
     length = answer.header("content-length")
     bodiless = ctx.request.method == "HEAD" or answer.status in (204, 304)
