@@ -155,7 +155,10 @@ async def fill(server: Server, name: str) -> None:
             status, answer = await connection.call("POST", f"{base}{DEFINITIONS}", definition(number))
             assert status == 201, answer
         for number in range(OBJECTS // 2):
-            body = {"metadata": {"name": f"m{number}"}, "data": {"text": f"{name}-{number}" * 20}}
+            body: dict[str, object] = {
+                "metadata": {"name": f"m{number}"},
+                "data": {"text": f"{name}-{number}" * 20},
+            }
             status, answer = await connection.call("POST", f"{base}{MAPS}", json.dumps(body).encode())
             assert status == 201, answer
         for number in range(OBJECTS // 2):

@@ -21,6 +21,7 @@ from pilothouse.storage.interface import (
 )
 from pilothouse.storage.keyspaces.keyspace import KeyspaceLimits, KeyspaceStorage
 from pilothouse.storage.memory import MemoryStorage
+from pilothouse.storage.sqlite._commit import WriteJob
 from pilothouse.storage.sqlite.backend import SqliteStorage
 
 P = "/registry/pods/"
@@ -106,7 +107,12 @@ async def test_writes_of_many_go_into_one_commit(runner: asyncio.Runner, tmp_pat
         stores = [await opened(journal, str(number)) for number in range(20)]
         commits: list[int] = []
         commit = journal._writer.put
-        journal._group._commit = lambda writes: (commits.append(len(writes)), commit(writes))[1]
+
+        def counted(writes: list[WriteJob]) -> None:
+            commits.append(len(writes))
+            commit(writes)
+
+        journal._group._commit = counted
         await asyncio.gather(*(store.create(P + "a", b"1") for store in stores))
         assert sum(commits) == 20 and len(commits) <= 2
 
