@@ -17,8 +17,8 @@ cdef class Request:
     leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
     was authenticated. `warnings` are the authenticator's messages to the client, `annotations` what the audit
     log is to tell of its credentials, and `recognition` how it was authenticated; None when nobody has said.
-    `cluster` is the name of the logical cluster that the request is for, None before that is known; `prefix` is
-    what was taken off the path on the way there (clusters/router.py).
+    `cluster` is the name of the logical cluster that the request is for, None before that is known;
+    `prefix` is the part of the path that led there and was taken off (clusters/router.py).
     """
 
     protocol = "HTTP/1.1"    # as Go's http.Request names it

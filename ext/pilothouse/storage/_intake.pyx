@@ -15,8 +15,9 @@ cdef str OBJECTS = ROOT
 cdef class Intake:
     """Takes in the changes of the store. The subclass has hide(error), which is told what cannot be read.
 
-    `delays` are the seconds from changes until the sinks of watchers had them. `shared` (key -> Entry) has entries of values that many stores have in common, of revisions up to
-    `shared_to`. They are made once; None where nothing is shared.
+    `delays` are the seconds from changes until the sinks of watchers had them. `shared` (key -> Entry) has
+    entries of values that many stores have in common, of revisions up to `shared_to`. They are made once;
+    None where nothing is shared.
     """
 
     cdef public long long revision    # the newest that all caches have taken in
