@@ -329,6 +329,11 @@ async def test_an_outdated_hash_leads_to_the_newer_document(rig: Rig, wardle: An
     path = f"/openapi/v3{aggregated.PREFIX}"
     answer = await rig.call("GET", f"{path}?hash=A0", headers={"Host": "here"})
     assert (answer.status, answer.headers["location"]) == (301, f"{path}?hash=A1")
+    request = rig.request("GET", f"{path}?hash=A0", headers={"Host": "here"})
+    request.prefix = "/clusters/a"  # the same in a logical cluster
+    waiting: Any = rig.pipeline.handle(request)
+    response = await waiting
+    assert ("Location", f"/clusters/a{path}?hash=A1") in response.headers
     for elsewhere in ("https://elsewhere" + path, f"{path}/more", f"//elsewhere{path}"):
         wardle.handler.elsewhere = elsewhere
         assert (await rig.call("GET", f"{path}?hash=A0")).status == 502

@@ -112,7 +112,8 @@ class Aggregator:
         if location and self._reject_redirects and not _to_newer(info.path, location):
             answer.close()
             return Response(502, REDIRECTED, "text/plain; charset=utf-8")
-        return await relay.response_of(ctx, answer, rewrite=relay.rewrite_through(ctx, url, ""))
+        rewrite = relay.rewrite_through(ctx, url, ctx.request.prefix)
+        return await relay.response_of(ctx, answer, rewrite=rewrite)
 
 
 def _to_newer(path: str, location: str) -> bool:
