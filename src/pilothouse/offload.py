@@ -109,7 +109,7 @@ class Stoppable:
                 with self._lock:
                     self._thread = 0
                 if self._stopped:
-                    time.sleep(0)  # gives the interpreter away and takes it again, which raises what is pending
+                    time.sleep(0)  # takes the interpreter anew, which raises what is pending
                 return
             except Stopped:
                 continue

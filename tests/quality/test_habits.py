@@ -34,6 +34,8 @@ SLEEPS = {
     "e2e/test_history_kills.py": "writes at a rate, against a server in another process that is killed",
     "e2e/writing.py": "writes at a rate, against servers in other processes",
     "server/test_upgrade.py": "sleeps in virtual time",
+    "simulate/simulated.py": "sleeps in virtual time",
+    "simulate/test_clock.py": "sleeps in virtual time",
     "virtual_time.py": "sleeps in virtual time",
 }
 PATCHES = {

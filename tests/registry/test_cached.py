@@ -1,5 +1,6 @@
 """Readers over the watch cache."""
 
+from functools import partial
 from typing import Any
 
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
@@ -55,6 +56,21 @@ async def test_subscribers_see_what_is_there_and_what_comes(rig: Rig) -> None:
     await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "v"}))
     await rig.ok("DELETE", CONFIG_MAPS + "/a")
     assert seen == [("a", "", None), ("a", "v", ""), ("a", None, "v")]
+
+
+async def test_subscribers_share_what_they_are_told_of(rig: Rig) -> None:
+    told: list[list[Any]] = [[], []]
+
+    def note(each: list[Any], key: str, new: Any, old: Any) -> None:
+        each.extend((new, old))
+
+    for each in told:
+        rig.readers.subscribe("configmaps", partial(note, each))
+    await rig.config_map("a")
+    await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "v"}))
+    assert [one and one["metadata"]["name"] for one in told[0]] == ["a", None, "a", "a"]
+    assert all(one is other for one, other in zip(*told, strict=True))
+    assert told[0][3] is told[0][0], "what was new is old by now"
 
 
 async def test_a_resource_that_is_served_later_is_found(rig: Rig) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, Rig, config_map, plug
+from harness import CONFIG_MAPS, PODS, Rig, config_map, plug, pod
 
 from pilothouse import errors
 from pilothouse.admission.chain import AdmissionPlugin
@@ -112,6 +112,21 @@ class Note(AdmissionPlugin):
 
     def validate(self, a: Any) -> None:
         self.asked.append(("validate", a.operation, a.user.name))
+
+
+async def test_a_pod_is_bound(rig: Rig, client: Any) -> None:
+    made = await rig.ok("POST", PODS, pod("p"))
+    metadata = {"namespace": "default", "name": "p", "uid": made["metadata"]["uid"]}
+    await client.bind({"metadata": metadata, "target": {"kind": "Node", "name": "n"}})
+    found = await rig.ok("GET", f"{PODS}/p")
+    assert found["spec"]["nodeName"] == "n"
+    assert [(one["type"], one["status"]) for one in found["status"]["conditions"]] == [
+        ("PodScheduled", "True")
+    ]
+    with pytest.raises(errors.Conflict, match='already assigned to node "n"'):
+        await client.bind({"metadata": metadata, "target": {"kind": "Node", "name": "m"}})
+    with pytest.raises(errors.NotFound):
+        await client.bind({"metadata": {**metadata, "name": "q"}, "target": {"kind": "Node", "name": "n"}})
 
 
 async def test_admission_sees_what_controllers_write(rig: Rig, client: Any, config_maps: Any) -> None:

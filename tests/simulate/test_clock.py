@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC
+from functools import partial
 
 import pytest
 from virtual_time import VirtualLoop
@@ -12,8 +13,12 @@ from pilothouse.simulate.clock import FEW, Clock
 async def test_timers_run_in_order_when_time_goes_on(clock: Clock, virtual: VirtualLoop) -> None:
     ran: list[tuple[str, float]] = []
     start = clock.time()
+
+    def note(name: str) -> None:
+        ran.append((name, clock.time() - start))
+
     for name, seconds in (("c", 3), ("a", 1), ("b", 2)):
-        clock.call_later(seconds, lambda name=name: ran.append((name, clock.time() - start)))
+        clock.call_later(seconds, partial(note, name))
     await virtual.advance(2.5)
     assert ran == [("a", 1), ("b", 2)]
     await virtual.advance(1)
@@ -47,7 +52,7 @@ async def test_a_moved_clock_wakes_earlier(clock: Clock, virtual: VirtualLoop) -
 async def test_a_cancelled_timer_does_not_run_and_is_forgotten(clock: Clock, virtual: VirtualLoop) -> None:
     ran: list[int] = []
     for number in range(4 * FEW):
-        clock.call_later(1000 + number, lambda number=number: ran.append(number)).cancel()
+        clock.call_later(1000 + number, partial(ran.append, number)).cancel()
     assert len(clock._timers) <= FEW + 1
     kept = clock.call_later(5, lambda: ran.append(-1))
     clock.advance(5000)

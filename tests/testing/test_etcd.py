@@ -14,6 +14,8 @@ def test_a_paused_member_is_ended_too(tmp_path: pathlib.Path) -> None:
         process = cluster.processes[0]
         assert process is not None
         cluster.signal(0, signal.SIGSTOP)
+        threads = pathlib.Path(f"/proc/{process.pid}/task").glob("*/status")
+        assert all("State:\tT" in status.read_text() for status in threads)
     assert not pathlib.Path(f"/proc/{process.pid}").exists()
 
 

@@ -2,6 +2,7 @@
 what changes and judges writes, and the handlers of requests."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pilothouse.admission.chain import Chain
 from pilothouse.admission.metrics import AdmissionMetrics
@@ -50,6 +51,9 @@ from pilothouse.storage.backends import upkeep
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
+if TYPE_CHECKING:
+    from pilothouse.assembly.simulation import SimulatedCluster
+
 
 @dataclass(slots=True, frozen=True)
 class Named:
@@ -92,6 +96,8 @@ class Cluster:
     quotas: Ledger
     resolver: ServiceResolver
     handlers: Handlers
+    simulated: "SimulatedCluster | None" = None
+    """The parts that simulate, once the controllers have started."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -141,6 +147,10 @@ class Cluster:
         )
         for one in writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())):
             opened.start(one)
+        if host.config.simulation.on:
+            from pilothouse.assembly.simulation import open_simulation
+
+            self.simulated = open_simulation(host.config, writers.client, handlers.streams, opened)
 
 
 async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry, ExternalSigner | None]:

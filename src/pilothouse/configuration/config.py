@@ -25,6 +25,7 @@ from pilothouse.configuration.sections.process import ProcessOptions
 from pilothouse.configuration.sections.requests import RequestOptions
 from pilothouse.configuration.sections.section import GROUPS, Section
 from pilothouse.configuration.sections.serving import ServingOptions
+from pilothouse.configuration.sections.simulation import SimulationOptions
 from pilothouse.configuration.sections.store import StoreOptions
 
 S = TypeVar("S", bound=Section)
@@ -48,6 +49,7 @@ class Config(Section):
     api: APIOptions = field(default_factory=APIOptions)
     objects: ObjectOptions = field(default_factory=ObjectOptions)
     controllers: ControllerOptions = field(default_factory=ControllerOptions)
+    simulation: SimulationOptions = field(default_factory=SimulationOptions)
     outbound: OutboundOptions = field(default_factory=OutboundOptions)
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
     logs: LogOptions = field(default_factory=LogOptions)
@@ -67,6 +69,8 @@ class Config(Section):
         workers, store, off = self.process.workers, self.store, self.api.flow_control_off()
         if workers > 1 and not store.others_write:
             yield f"--workers={workers} needs --etcd-servers: the {store.backend} store is for one process"
+        if workers > 1 and self.simulation.on:
+            yield f"--workers={workers} conflicts with --simulate: one process simulates"
         if off and self.flow_control.enable_priority_and_fairness:
             yield f"--runtime-config={off}=false conflicts with --enable-priority-and-fairness=true"
 

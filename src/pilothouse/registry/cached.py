@@ -37,6 +37,8 @@ class CachedReaders:
         self.catalog = catalog
         self._decoded: dict[str, tuple[int, Object]] = {}
         self._bytes = 0
+        self._told: tuple[tuple[Entry, Object], ...] = ()
+        """The objects that subscribers were told of last."""
         self._resources = _Stored(catalog)
         catalog.changed.append(lambda group, version: self._resources.clear())
 
@@ -83,6 +85,15 @@ class CachedReaders:
         for entry in self.store.cache(found).list(found.key_prefix, selector).entries:
             yield entry.key, entry.rev, partial(decode, entry)
 
+    def _shared(self, entry: Entry) -> Object:
+        """The object of an entry that several subscribers are told of, decoded once for all of them."""
+        for known, obj in self._told:
+            if known is entry:
+                return obj
+        obj = decode(entry)
+        self._told = (*self._told[-1:], (entry, obj))
+        return obj
+
     def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
         found = self._resources[resource]
         if found is None:
@@ -90,11 +101,8 @@ class CachedReaders:
 
         def changed(new: Entry | None, old: Entry | None) -> None:
             key = new.key if new is not None else old.key if old is not None else ""
-            callback(
-                key,
-                decode(new) if new is not None else None,
-                decode(old) if old is not None else None,
-            )
+            before = self._shared(old) if old is not None else None
+            callback(key, self._shared(new) if new is not None else None, before)
 
         cache = self.store.cache(found)
         for entry in cache.list(found.key_prefix, None).entries:

@@ -10,7 +10,7 @@ from pilothouse.api.changes.patch import copy
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
-from pilothouse.registry import deletion
+from pilothouse.registry import actions, deletion
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client_metrics import ClientMetrics
@@ -202,6 +202,13 @@ class Client:
             return await write.admit(obj, current)
 
         await write.update(make, uid=uid)
+
+    async def bind(self, binding: Object) -> None:
+        """Give a pod its node, as the subresource `binding` does; raises what it refuses."""
+        metadata = binding["metadata"]
+        pods = self.resource("", "v1", "pods")
+        write = self._write(pods, "create", metadata["namespace"], metadata["name"], "binding")
+        await actions.bind(write, self.catalog, binding)
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, options: Object | None = None

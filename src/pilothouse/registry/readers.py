@@ -47,4 +47,4 @@ class Readers(Protocol):
 
     def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
         """Call back with (key, new, old): at once for each object (old None),
-        then per change (new None: deleted)."""
+        then per change (new None: deleted). Subscribers share these objects as well."""

@@ -110,9 +110,12 @@ class EtcdCluster:
                     time.sleep(0.05)
 
     def signal(self, index: int, number: int) -> None:
+        """Send a signal to a member. After SIGSTOP all its threads have stopped when this returns."""
         process = self.processes[index]
         assert process is not None
         process.send_signal(number)
+        while number == signal.SIGSTOP and not _stopped(process.pid):
+            time.sleep(0.001)
 
     def kill(self, index: int) -> None:
         process = self.processes[index]
@@ -127,3 +130,12 @@ class EtcdCluster:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(signal.SIGCONT)
                 self.kill(index)
+
+
+def _stopped(pid: int) -> bool:
+    """Whether all threads of a process have stopped; the signal reaches those that run a little later."""
+    try:
+        texts = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:  # a thread has ended meanwhile
+        return False
+    return all(text.rpartition(")")[2].split()[0] in "TtXZ" for text in texts)

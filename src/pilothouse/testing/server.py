@@ -142,16 +142,17 @@ class InProcess(APIServer):
 
     async def _snapshot(self) -> None:
         """Save the state of the fresh cluster once the controllers have filled the first namespaces."""
-        storage = self._server.cluster.registry.storage
+        storage, simulated = self._server.cluster.registry.storage, self._server.cluster.simulated
         deadline = time.monotonic() + START_SECONDS
         while True:
             page = await storage.range(ROOT)
-            self._fresh = {kv.key: kv.value for kv in page.items}
-            if not self.fills_namespaces() or self._fresh.keys() >= FILLED:
+            before, self._fresh = self._fresh, {kv.key: kv.value for kv in page.items}
+            filled = not self.fills_namespaces() or self._fresh.keys() >= FILLED
+            if filled and (simulated is None or (simulated.complete() and self._fresh == before)):
                 return
             if time.monotonic() > deadline:
                 raise TimeoutError("the controllers did not fill the first namespaces")
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005 if simulated is None else 0.02)
 
     def reset(self) -> None:
         self.forget_users()

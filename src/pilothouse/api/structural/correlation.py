@@ -9,7 +9,7 @@ from pilothouse.api.structural.schema import Schema
 from pilothouse.api.values.equality import key_identity, same
 
 
-class Clock:
+class ComparisonTime:
     """How many seconds the comparisons of a correlation have taken, those below it included."""
 
     __slots__ = ("seconds",)
@@ -24,9 +24,9 @@ class Correlation:
 
     __slots__ = ("_children", "_equal", "_identify", "_old_items", "clock", "new", "old", "schema")
 
-    def __init__(self, new: Any, old: Any, schema: Schema, clock: Clock | None = None) -> None:
+    def __init__(self, new: Any, old: Any, schema: Schema, clock: ComparisonTime | None = None) -> None:
         self.new, self.old, self.schema = new, old, schema
-        self.clock = clock or Clock()
+        self.clock = clock or ComparisonTime()
         self._equal: bool | None = None
         self._children: dict[str | int, Correlation] | None = None
         self._old_items: dict[Hashable, Any] | None = None

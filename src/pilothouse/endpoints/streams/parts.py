@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.metrics import StreamMetrics
 from pilothouse.endpoints.streams.kubelet import Kubelets
+from pilothouse.endpoints.streams.local import LocalKubelet
 from pilothouse.endpoints.streams.relay import Relay
 
 
@@ -16,3 +17,5 @@ class Streams:
     relay: Relay
     kubelets: Kubelets
     metrics: StreamMetrics
+    local: LocalKubelet | None = None
+    """The kubelet of nodes that are simulated; it is asked before a connection is made."""

@@ -6,14 +6,16 @@ becomes SPDY (`stream_translator`), and SPDY within a WebSocket is taken out of 
 that its kubelet takes them itself (KEP-4006).
 """
 
+from functools import partial
 from urllib.parse import urlencode
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
-from pilothouse.endpoints.streams import podlog, relay
+from pilothouse.endpoints.streams import local, local_forward, podlog, relay
 from pilothouse.endpoints.streams.kubelet import Kubelet
+from pilothouse.endpoints.streams.local import LocalKubelet
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.endpoints.streams.stream_translator import PROTOCOLS, V5, Translator, Wanted
 from pilothouse.outbound.upgrade import Upgrade, UpgradeError
@@ -42,6 +44,10 @@ async def handle(
 ) -> Response:
     """Connect the client with the kubelet; `options` is the options object of the CONNECT."""
     await _may_create(streams, ctx)
+    if streams.local is not None:
+        pod = decode(streams.verbs.store.find(resource, ctx.info.namespace, ctx.info.name))
+        if streams.local.has((pod.get("spec") or {}).get("nodeName", "")):
+            return _local(streams.local, ctx, pod, action, options)
     kubelet, url = _location(streams, ctx, resource, action, options)
     request, forwards = ctx.request, action is Action.PORT_FORWARD
     streams.metrics.routed(ctx.info.subresource, to_kubelet=kubelet.websockets)
@@ -57,6 +63,18 @@ async def handle(
         return relay.upgraded(ctx, await streams.relay.upgrade(ctx, url, kubelet.trust))
     except UpgradeError as err:
         raise errors.Unknown(str(err)) from None
+
+
+def _local(kubelet: LocalKubelet, ctx: Context, pod: Object, action: Action, options: Object) -> Response:
+    """Answer for a kubelet in this process."""
+    if not is_upgrade(ctx.request):
+        raise errors.BadRequest("Upgrade request required")
+    if action is Action.PORT_FORWARD:
+        return local_forward.forward(ctx, partial(kubelet.connect, pod))
+    container = podlog.container_of(pod, options.get("container", ""))
+    if action is Action.EXEC:
+        return local.execute(kubelet, ctx, pod, container, options.get("command") or ())
+    return local.attach(kubelet, ctx, pod, container)
 
 
 async def _may_create(streams: Streams, ctx: Context) -> None:

@@ -1,6 +1,7 @@
 """Serves pods/log: a container's log, streamed from its node's kubelet (registry core/pod rest.LogREST)."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -13,13 +14,15 @@ from pilothouse.endpoints.request.negotiation import PRODUCES, acceptable, negot
 from pilothouse.endpoints.request.params import Query, boolean, first, integer
 from pilothouse.endpoints.streams import relay
 from pilothouse.endpoints.streams.kubelet import refused
+from pilothouse.endpoints.streams.local import LocalKubelet, LogRequest
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.outbound.dialer import UNVERIFIED
 from pilothouse.outbound.http import Answer, ClientError, Trust
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 from pilothouse.server import websocket
-from pilothouse.server.request import Response
+from pilothouse.server.pump import start_pump
+from pilothouse.server.request import Response, Stream
 from pilothouse.server.upgrade import Duplex
 from pilothouse.server.websocket import MessageStream, WebSocket, is_websocket
 
@@ -104,6 +107,8 @@ async def handle(streams: Streams, ctx: Context, resource: Resource) -> Response
     node = (pod.get("spec") or {}).get("nodeName", "")
     if not node:
         return Response(204, b"", "")
+    if streams.local is not None and streams.local.has(node):
+        return await _local(streams.local, ctx, pod, container, LogRequest.of(options.params))
     kubelet = streams.kubelets.of(node, "pods")
     url = f"{kubelet.base}/containerLogs/{info.namespace}/{info.name}/{container}"
     if options.params:
@@ -125,17 +130,37 @@ async def handle(streams: Streams, ctx: Context, resource: Resource) -> Response
     return await relay.response_of(ctx, answer, "text/plain")
 
 
+async def _local(
+    kubelet: LocalKubelet, ctx: Context, pod: Object, container: str, wanted: LogRequest
+) -> Response:
+    """The log of a container whose kubelet is in this process."""
+    parts = kubelet.log(pod, container, wanted)
+
+    def start(stream: Stream) -> None:
+        start_pump(stream, parts, relay.AHEAD)
+
+    if is_websocket(ctx.request):
+        return _messages(ctx, start)
+    if wanted.follow:
+        return Response(200, b"", "text/plain", start=start)
+    return Response(200, b"".join([part async for part in parts]), "text/plain")
+
+
 def copy(ctx: Context, log: Answer) -> Response:
     """A log in messages, the first of which is empty."""
+    ctx.on_end(lambda _: log.close())
+    return _messages(ctx, lambda stream: relay.pump(log, stream))
+
+
+def _messages(ctx: Context, pump: Callable[[Stream], None]) -> Response:
     protocol = websocket.choose(ctx.request, _READERS)
     send = _base64 if protocol == _BASE64 else WebSocket.send
-    ctx.on_end(lambda _: log.close())
 
     def start(duplex: Duplex) -> None:
         stream = MessageStream(duplex, send)
         stream.write(b"")
         stream.start()
-        relay.pump(log, stream)
+        pump(stream)
 
     return websocket.answer(ctx.request, protocol, start)
 

@@ -1,0 +1,1 @@
+"""The simulation that --simulate describes: groups of nodes, and what containers do."""
