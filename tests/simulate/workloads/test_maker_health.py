@@ -15,7 +15,7 @@ APPS, BATCH, POLICY, NETWORKING = (
     "/apis/networking.k8s.io/v1",
 )
 CLASS = "/apis/storage.k8s.io/v1/storageclasses"
-TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+TEMPLATE: Any = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
 SELECTED = {"selector": {"matchLabels": {"app": "web"}}, "template": TEMPLATE}
 ONCE = {"template": {"spec": {"containers": TEMPLATE["spec"]["containers"], "restartPolicy": "Never"}}}
 CLAIM = {
