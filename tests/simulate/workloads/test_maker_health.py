@@ -8,7 +8,8 @@ from harness import pod
 
 from pilothouse.simulate.workloads.maker import controllers
 
-APPS, BATCH, POLICY, NETWORKING = (
+APPS, BATCH, POLICY = "/apis/apps/v1", "/apis/batch/v1", "/apis/policy/v1"
+NETWORKING = "/apis/networking.k8s.io/v1"
     "/apis/apps/v1",
     "/apis/batch/v1",
     "/apis/policy/v1",
