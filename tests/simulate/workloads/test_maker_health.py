@@ -10,15 +10,11 @@ from pilothouse.simulate.workloads.maker import controllers
 
 APPS, BATCH, POLICY = "/apis/apps/v1", "/apis/batch/v1", "/apis/policy/v1"
 NETWORKING = "/apis/networking.k8s.io/v1"
-    "/apis/apps/v1",
-    "/apis/batch/v1",
-    "/apis/policy/v1",
-    "/apis/networking.k8s.io/v1",
-)
 CLASS = "/apis/storage.k8s.io/v1/storageclasses"
-TEMPLATE: Any = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+CONTAINERS = [{"name": "c", "image": "i"}]
+TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": CONTAINERS}}
 SELECTED = {"selector": {"matchLabels": {"app": "web"}}, "template": TEMPLATE}
-ONCE = {"template": {"spec": {"containers": TEMPLATE["spec"]["containers"], "restartPolicy": "Never"}}}
+ONCE = {"template": {"spec": {"containers": CONTAINERS, "restartPolicy": "Never"}}}
 CLAIM = {
     "accessModes": ["ReadWriteOnce"],
     "resources": {"requests": {"storage": "1Gi"}},
