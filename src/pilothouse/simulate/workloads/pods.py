@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import log2
+from sys import intern
 
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
@@ -65,9 +66,9 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
     statuses = status.get("containerStatuses") or ()
     return IndexedPod(
         **identity(key, pod),
-        phase=phase,
-        node=spec.get("nodeName", ""),
-        ready_since=since if is_ready else "",
+        phase=intern(phase),
+        node=intern(spec.get("nodeName", "")),
+        ready_since=intern(since) if is_ready else "",
         ready=is_ready and bool(since),
         ended=ended,
         active=not ended and not metadata.get("deletionTimestamp"),
@@ -77,7 +78,7 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
         ips=tuple(one["ip"] for one in status.get("podIPs") or () if one.get("ip")),
         host=(spec.get("hostname", ""), spec.get("subdomain", "")),
         ports=tuple(_named_ports(spec)),
-        pinned=spec.get("nodeName") or _pinned_to(spec),
+        pinned=intern(spec.get("nodeName") or _pinned_to(spec)),
         claims=tuple(_claims(spec, metadata["name"])),
     )
 
