@@ -43,6 +43,8 @@ async def test_one_controller_of_workloads_is_switched_off(clock: Clock) -> None
     async with Simulated(clock) as rig, Simulated(clock, only="*,-deployment") as other:
         names = [{type(part).__name__ for part in one.cluster.parts()} for one in (rig, other)]
         assert names[0] - names[1] == {"Deployments"}
+    async with Simulated(clock, only="ingress-addresses") as rig:
+        assert [type(part).__name__ for part in rig.cluster.parts()] == ["IngressAddresses"]
 
 
 async def test_an_unknown_name_is_refused(clock: Clock) -> None:

@@ -64,7 +64,9 @@ class SimulatedCluster:
             KUBELET: [self._kubelet],
             SCHEDULER: [lambda: Scheduler(self._client("kube-scheduler"), self.clock)],
         }
-        others = controllers(self._client, self.clock)
+        others = {
+            name.replace(" ", "-"): make for name, make in controllers(self._client, self.clock).items()
+        }
         _refuse_unknown(options.simulate_controllers, {*own, *others})
         out = [make() for name, makers in own.items() if options.runs(name) for make in makers]
         return out + [make() for name, make in others.items() if options.runs(name)]

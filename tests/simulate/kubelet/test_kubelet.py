@@ -181,6 +181,39 @@ async def test_a_pod_with_a_sidecar_completes_and_a_failed_init_container_fails_
         assert container(found)["state"] == {"waiting": {"reason": "PodInitializing"}}
 
 
+async def test_containers_may_have_restart_policies_and_rules_of_their_own(clock: Clock) -> None:
+    async with Simulated(clock, only=ONLY) as rig:
+        rule = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
+        containers = [
+            {"name": "c", "image": "i"},
+            {"name": "once", "image": "i", "restartPolicy": "Never"},
+            {"name": "ruled", "image": "i", "restartPolicy": "Never", "restartPolicyRules": [rule]},
+        ]
+        notes = said(exit_code__ruled="42,1")
+        await rig.create("a", spec=on_node(containers=containers), annotations=notes)
+        assert (await rig.status("a"))["phase"] == "Running"
+        found = await rig.pod("a")
+        assert "running" in container(found)["state"]
+        assert container(found, "once")["state"]["terminated"]["exitCode"] == 0
+        assert container(found, "ruled")["state"]["terminated"]["exitCode"] == 1
+        assert container(found, "ruled")["restartCount"] == 1
+
+
+async def test_containers_for_debugging_join_a_pod_that_runs(clock: Clock) -> None:
+    async with Simulated(clock, only=ONLY) as rig:
+        await rig.create("a", spec=on_node())
+        await rig.settle()
+        debugger = {"name": "debug", "image": "busybox"}
+        await rig.edit(f"{PODS}/a/ephemeralcontainers", {"spec": {"ephemeralContainers": [debugger]}})
+        await rig.settle()
+        found = await rig.pod("a")
+        assert "running" in found["status"]["ephemeralContainerStatuses"][0]["state"]
+        assert holds(found, "Ready")
+        await rig.ok("DELETE", f"{PODS}/a")
+        await rig.settle()
+        assert (await rig.call("GET", f"{PODS}/a")).status == 404
+
+
 async def test_readiness_gates_keep_a_pod_from_being_ready(clock: Clock) -> None:
     async with Simulated(clock, only=ONLY) as rig:
         await rig.create("a", spec=on_node(readinessGates=[{"conditionType": "x.y/open"}]))
@@ -287,12 +320,16 @@ async def test_addresses_are_unique_and_come_back(clock: Clock) -> None:
 async def test_what_runs_goes_on_after_a_restart_of_the_server(clock: Clock) -> None:
     async with Simulated(clock, only=ONLY) as rig:
         await rig.create("a", spec=on_node(), annotations=said(exit_after="60", exit_code="1"))
-        await rig.create("done", spec=on_node(restartPolicy="Never"))
-        before = await rig.status("a")
+        await rig.create("done", spec=on_node(restartPolicy="Never"), annotations=said(logs="x"))
+        before, ended = await rig.status("a"), await rig.status("done")
         await rig.pass_time(50)
         await rig.restart()
         assert await rig.status("a") == before
-        assert (await rig.status("done"))["phase"] == "Succeeded"
+        assert await rig.status("done") == ended
+        assert await rig.ok("GET", f"{PODS}/done/log") == "x\n"
+        await rig.ok("DELETE", f"{PODS}/done")
+        await rig.settle()
+        assert (await rig.call("GET", f"{PODS}/done")).status == 404
         await rig.pass_time(10)
         assert container(await rig.pod("a"))["restartCount"] == 1
         assert (await rig.pod("a"))["status"]["podIP"] == before["podIP"]

@@ -1,6 +1,7 @@
 """One container of a simulated pod: it waits, runs and ends by the clock."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -62,14 +63,27 @@ class Run:
         "last",
         "message",
         "name",
+        "policy",
         "restarts",
+        "rules",
         "since",
         "turn",
         "waiting",
     )
 
-    def __init__(self, name: str, kind: ContainerKind, behaviour: Behaviour) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: ContainerKind,
+        behaviour: Behaviour,
+        policy: str,
+        rules: Sequence[Object] = (),
+    ) -> None:
         self.name = name
+        self.policy = policy
+        """Its restart policy: its own, or the pod's."""
+        self.rules = rules
+        """Which exit codes restart it, whatever the policy says (KEP-5307)."""
         self.kind = kind
         self.behaviour = behaviour
         self.waiting = "ContainerCreating"
@@ -112,14 +126,14 @@ class Run:
             if self.behaviour.waiting:
                 self.waiting, self.message = self.behaviour.waiting, self.behaviour.waiting_message
 
-    def advance(self, now: float, *, restarts: str, pod: str) -> None:
-        """Do all that is due; `restarts` is the restart policy, `pod` names the pod in messages."""
+    def advance(self, now: float, pod: str) -> None:
+        """Do all that is due; `pod` names the pod in messages."""
         while self.due <= now:
             if self.since is None:
                 self.start(self.due)
             else:
                 self.stop(self.behaviour.exit_code(self.restarts), self.due)
-                if self._is_restarted(restarts):
+                if self._is_restarted():
                     self._wait(pod)
 
     def start(self, at: float) -> None:
@@ -139,13 +153,15 @@ class Run:
         self.since = None
         self.due = NEVER
 
-    def _is_restarted(self, policy: str) -> bool:
+    def _is_restarted(self) -> bool:
         assert self.end is not None
         if self.kind is ContainerKind.SIDECAR:
             return True
-        if self.kind is ContainerKind.EPHEMERAL or policy == "Never":
+        if any(_is_named(rule, self.end.code) for rule in self.rules):
+            return True
+        if self.kind is ContainerKind.EPHEMERAL or self.policy == "Never":
             return False
-        return self.end.code != 0 or (policy == "Always" and self.kind is ContainerKind.MAIN)
+        return self.end.code != 0 or (self.policy == "Always" and self.kind is ContainerKind.MAIN)
 
     def _wait(self, pod: str) -> None:
         """Wait for the next start, after a while from the second time on."""
@@ -186,12 +202,19 @@ class Run:
         else:
             self.turn = None
 
-    def resume(self, now: float, *, policy: str, pod: str) -> None:
+    def resume(self, now: float, pod: str) -> None:
         """Go on after restore(): what has ended or waits for a restart is restarted."""
-        if self.end is not None and self.due == NEVER and self._is_restarted(policy):
+        if self.end is not None and self.due == NEVER and self._is_restarted():
             self._wait(pod)
         elif self.waiting and self.last is not None:
             self.turn = self.due = now
+
+
+def _is_named(rule: Object, code: int) -> bool:
+    """Whether a rule restarts a container that has ended with an exit code."""
+    codes = rule.get("exitCodes") or {}
+    listed = code in (codes.get("values") or ())
+    return rule.get("action") == "Restart" and listed == (codes.get("operator") == "In")
 
 
 def _end(given: Object, restarts: int) -> End:

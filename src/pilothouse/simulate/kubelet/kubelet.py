@@ -125,11 +125,9 @@ class SimulatedKubelet(Background):
             sandbox = None
         ending = bool(pod["metadata"].get("deletionTimestamp"))
         if sandbox is None:
-            if (pod.get("status") or {}).get("phase") in ENDED:
-                if ending:
-                    await self._remove(pod)
-                return
             sandbox = self._open(pod, key, machine)
+            if (pod.get("status") or {}).get("phase") in ENDED and not ending:
+                return  # it has ended before this server began
         await self._advance(pod, key, sandbox, machine)
 
     def _open(self, pod: Object, key: str, machine: Machine) -> Sandbox:

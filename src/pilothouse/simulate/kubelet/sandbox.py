@@ -49,15 +49,18 @@ class Sandbox:
             behaviour = changed(behaviour, _known(said_by(annotations, container["name"])))
         except ValueError as error:
             self.faults.append(str(error))
+        policy: str = container.get("restartPolicy") or self.policy
         if behaviour.exit_after is None:
-            lasting = kind in (ContainerKind.SIDECAR, ContainerKind.EPHEMERAL) or (
-                kind is ContainerKind.MAIN and self.policy == "Always"
-            )
+            lasting = kind in (ContainerKind.SIDECAR, ContainerKind.EPHEMERAL)
+            lasting = lasting or (kind is ContainerKind.MAIN and policy == "Always")
             if behaviour == PLAIN:
                 behaviour = LASTS if lasting else ENDS  # shared by all that nothing is said of
             else:
                 behaviour = replace(behaviour, exit_after=NEVER if lasting else 0.0)
-        return Run(container["name"], kind, behaviour)
+        rules = container.get("restartPolicyRules") or ()
+        return Run(
+            container["name"], kind, behaviour, "Never" if kind is ContainerKind.EPHEMERAL else policy, rules
+        )
 
     def _restore(self, pod: Object, now: float, seconds: int | None) -> None:
         status = pod["status"]
@@ -72,7 +75,7 @@ class Sandbox:
         for run in (*self.init, *self.main):
             if run.name in known:
                 run.restore(known[run.name])
-                run.resume(now, policy=self.policy, pod=self.name)
+                run.resume(now, self.name)
 
     # --- what it is
 
@@ -150,7 +153,7 @@ class Sandbox:
         due = self._prepare(now)
         for run in self.ephemeral:
             run.may_start(now)
-            run.advance(now, restarts="Never", pod=self.name)
+            run.advance(now, self.name)
         if self.finished:
             due = self._wind_down(now)
         runs = [run.due for run in self.all()]
@@ -162,13 +165,13 @@ class Sandbox:
         turn = self.started
         for run in self.init:
             run.may_start(turn)
-            run.advance(now, restarts=self.policy, pod=self.name)
+            run.advance(now, self.name)
             if not _is_passed(run) and not any(other.turn is not None for other in self.main):
                 return NEVER
             turn = max(turn, _passed_at(run))
         for run in self.main:
             run.may_start(turn)
-            run.advance(now, restarts=self.policy, pod=self.name)
+            run.advance(now, self.name)
         return NEVER
 
     def _wind_down(self, now: float) -> float:
