@@ -473,3 +473,19 @@ async def test_clusters_and_their_keys_are_there_after_a_restart(directory: path
         assert (await rig.ok("GET", SYSTEM, cluster="lasting"))["metadata"]["uid"] == identity
         later = await rig.keep("lasting", "kept", n="2")
         assert int(later["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
+
+
+async def test_the_one_that_was_asked_the_longest_time_ago_makes_room(directory: pathlib.Path) -> None:
+    async with running(directory, "--clusters-awake-max=2") as rig:
+        for name in ("one", "two", "three"):
+            await rig.make(name)
+        await rig.keep("one", "kept", n="1")
+        await rig.keep("two", "kept", n="2")
+        await rig.call("GET", MAPS, cluster="one")
+        await rig.keep("three", "kept", n="3")
+        assert set(rig.directory.open) == {"one", "three"}
+        watch = (await rig.call("GET", f"{MAPS}?watch=1", cluster="one")).stream
+        assert watch is not None
+        assert (await rig.ok("GET", f"{MAPS}/kept", cluster="two"))["data"] == {"n": "2"}
+        assert set(rig.directory.open) == {"one", "two"}, "one that is watched stays"
+        assert not watch.closed

@@ -58,10 +58,12 @@ class SourceMissing(errors.ServiceUnavailable):
 class Directory:
     """The logical clusters of one server.
 
-    `places` is kept by the controller, from the objects in the server's own cluster.
+    `places` is kept by the controller, from the objects in the server's own cluster. most: the number of
+    clusters in memory above which one that nobody asks leaves it, 0 for no limit.
     """
 
-    def __init__(self, host: Host, journal: Storage) -> None:
+    def __init__(self, host: Host, journal: Storage, most: int = 0) -> None:
+        self._most = most
         self.places: dict[str, ClusterPlace] = {}
         self.coming: set[str] = set()
         """Names of clusters whose objects are being written."""
@@ -176,7 +178,16 @@ class Directory:
             await made.close()
             raise errors.not_found(GROUP, PLURAL, name)
         self.open[name] = made
+        await self._make_room(name)
         return made
+
+    async def _make_room(self, name: str) -> None:
+        """Suspend the cluster that was asked the longest time ago, if there are too many beside `name`."""
+        if not self._most or len(self.open) <= self._most:
+            return
+        idle = [one for one in self.open.values() if not one.open_requests and one.name != name]
+        if idle:
+            await self.suspend(min(idle, key=lambda one: one.used).name)
 
     def _guest(self, name: str, uid: str, storage: KeyspaceStorage, key: bytes) -> GuestHost:
         return guest(self._host, guest_config(self._host.config, self.url_of(name)), uid, storage, key)

@@ -35,7 +35,7 @@ class ClusterServer(Server):
 
     async def open_cluster(self, host: Host, opened: Opened) -> Cluster:
         cluster = await super().open_cluster(host, opened)
-        self.directory = Directory(host, self.journal(host))
+        self.directory = Directory(host, self.journal(host), host.config.clusters.clusters_awake_max)
         opened.on_close("logical clusters", self.directory.close)
         return cluster
 

@@ -19,6 +19,9 @@ class ClusterOptions(Section):
     clusters: bool = own(False, "bool",
         "Serve logical clusters: each object of the resource clusters.pilothouse.dev is an API server of its "
         "own, below /clusters/NAME.")
+    clusters_awake_max: int = own(0, "int",
+        "Number of clusters that are in memory at once: when another one is woken, the one that was asked the "
+        "longest time ago makes room. 0 for no limit.")
     clusters_domain: str = own("", "string",
         "Domain below which clusters are reached by their names as well, as in NAME.DOMAIN. The serving "
         "certificate that is made is good for all of them.")
@@ -45,7 +48,7 @@ class ClusterOptions(Section):
 
     def faults(self) -> Iterator[str]:
         """Yield the faults: limits below 0, a domain that is none, and settings of what is off."""
-        yield from self.negative("clusters_idle_timeout", "clusters_max")
+        yield from self.negative("clusters_awake_max", "clusters_idle_timeout", "clusters_max")
         if fault := bytes_of("clusters-max-bytes", self.clusters_max_bytes)[1]:
             yield fault
         if self.clusters_domain and not _DOMAIN.fullmatch(self.clusters_domain):
