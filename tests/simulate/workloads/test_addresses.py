@@ -52,6 +52,8 @@ async def test_services_of_another_load_balancer_and_addresses_that_are_asked_fo
     assert await ingress(cluster, "a") is None
     await cluster.post("services", service("b", loadBalancerIP="203.0.113.77"))
     assert await ingress(cluster, "b") == [{"ip": "203.0.113.77", "ipMode": "VIP"}]
+    await cluster.post("services", service("c", loadBalancerIP="nonsense"))
+    assert await ingress(cluster, "c") == [{"ip": "203.0.113.1", "ipMode": "VIP"}]
 
 
 async def test_a_range_that_is_used_up(cluster: Any) -> None:

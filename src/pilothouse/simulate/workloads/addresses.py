@@ -5,7 +5,7 @@ They are from ranges for documentation: nobody answers there.
 """
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
@@ -55,12 +55,11 @@ class LoadBalancers(Reconciler):
     def _addresses(self, obj: Object, key: str) -> tuple[str, ...]:
         """An address of each family of a service: those that it has, the one that it asks for,
         or a free one."""
-        asked, have = obj["spec"].get("loadBalancerIP"), self._taken[key]
+        known = (obj["spec"].get("loadBalancerIP") or "", *self._taken[key])
         out = []
         for family in obj["spec"].get("ipFamilies") or ["IPv4"]:
             version = int(family[-1])
-            named = [ip for ip in ((asked,) if asked else have) if ip and _version(ip) == version]
-            found = named[0] if named else next(self._free(version), "")
+            found = next((ip for ip in known if _version(ip) == version), "") or next(self._free(version), "")
             if not found:
                 return ()
             out.append(found)
@@ -78,7 +77,11 @@ def _hosts(network: IPv4Network | IPv6Network) -> Iterator[str]:
 
 
 def _version(ip: str) -> int:
-    return 6 if ":" in ip else 4
+    """The version of an address, 0 for a text that is none."""
+    try:
+        return ip_address(ip).version
+    except ValueError:
+        return 0
 
 
 def _mark(live: Object) -> None:

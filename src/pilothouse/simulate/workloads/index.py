@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from sys import intern
 from typing import Generic, TypeVar
 
 from pilothouse.api.values.fields import Object
@@ -32,19 +33,19 @@ F = TypeVar("F", bound=Indexed)
 
 
 def identity(key: str, obj: Object) -> Object:
-    """The members of Indexed, as arguments."""
+    """The members of Indexed, as arguments. Objects of one owner share their texts."""
     metadata = obj["metadata"]
     owner: Object = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), {})
     return {
         "key": key,
-        "namespace": metadata.get("namespace", ""),
+        "namespace": intern(metadata.get("namespace", "")),
         "name": metadata["name"],
         "uid": metadata["uid"],
-        "labels": metadata.get("labels") or {},
-        "owner": owner.get("uid", ""),
-        "owner_kind": owner.get("kind", ""),
-        "owner_name": owner.get("name", ""),
-        "created": metadata.get("creationTimestamp") or "",
+        "labels": {intern(key): intern(value) for key, value in (metadata.get("labels") or {}).items()},
+        "owner": intern(owner.get("uid", "")),
+        "owner_kind": intern(owner.get("kind", "")),
+        "owner_name": intern(owner.get("name", "")),
+        "created": intern(metadata.get("creationTimestamp") or ""),
         "deleting": metadata.get("deletionTimestamp") or "",
     }
 

@@ -5,6 +5,14 @@ from typing import Any
 from pilothouse.api.values.fields import Object
 
 
+def number_in(text: str) -> int:
+    """The number in an annotation, 0 when it is none: users can write there what they like."""
+    try:
+        return int(text)
+    except ValueError:
+        return 0
+
+
 def scaled(value: Any, total: int, *, up: bool) -> int:
     """A number, or the share of `total` that a text such as `25%` stands for, rounded up or down."""
     if isinstance(value, str):

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import log2
+from sys import intern
 
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, identity, remove
 from pilothouse.simulate.workloads.moments import elapsed, seconds
+from pilothouse.simulate.workloads.numbers import number_in
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -64,19 +66,19 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
     statuses = status.get("containerStatuses") or ()
     return IndexedPod(
         **identity(key, pod),
-        phase=phase,
-        node=spec.get("nodeName", ""),
-        ready_since=since if is_ready else "",
+        phase=intern(phase),
+        node=intern(spec.get("nodeName", "")),
+        ready_since=intern(since) if is_ready else "",
         ready=is_ready and bool(since),
         ended=ended,
         active=not ended and not metadata.get("deletionTimestamp"),
         restarts=max((one.get("restartCount", 0) for one in statuses), default=0),
-        cost=_number((metadata.get("annotations") or {}).get(DELETION_COST, "0")),
+        cost=number_in((metadata.get("annotations") or {}).get(DELETION_COST, "0")),
         finalizers=tuple(metadata.get("finalizers") or ()),
         ips=tuple(one["ip"] for one in status.get("podIPs") or () if one.get("ip")),
         host=(spec.get("hostname", ""), spec.get("subdomain", "")),
         ports=tuple(_named_ports(spec)),
-        pinned=spec.get("nodeName") or _pinned_to(spec),
+        pinned=intern(spec.get("nodeName") or _pinned_to(spec)),
         claims=tuple(_claims(spec, metadata["name"])),
     )
 
@@ -106,14 +108,6 @@ def _named_ports(spec: Object) -> Iterator[tuple[str, str, int]]:
         for port in container.get("ports") or ():
             if port.get("name"):
                 yield port["name"], port.get("protocol", "TCP"), port["containerPort"]
-
-
-def _number(text: str) -> int:
-    """The number in an annotation, 0 when it is none."""
-    try:
-        return int(text)
-    except ValueError:
-        return 0
 
 
 class PodIndex(ObjectIndex[IndexedPod]):

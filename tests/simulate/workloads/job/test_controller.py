@@ -142,6 +142,16 @@ async def test_a_job_is_too_long_active(cluster: Any) -> None:
     assert await cluster.pods() == [] and found["status"]["failed"] == 1
 
 
+async def test_pods_that_have_ended_before_the_deadline_is_noticed(cluster: Any) -> None:
+    """The clock may jump over the deadline, and over what the pods have done meanwhile."""
+    await cluster.run(CONTROLLER)
+    await cluster.post("jobs", job(activeDeadlineSeconds=60), BATCH)
+    [name] = await running(cluster)
+    await cluster.kubelet.finish(name)
+    cluster.clock.advance(100)
+    assert conditions(await get(cluster))[-1] == ("Complete", "True", "CompletionsReached")
+
+
 async def test_a_suspended_job_has_no_pods(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("jobs", job(completions=2, parallelism=2), BATCH)

@@ -63,7 +63,8 @@ class CronJobs(Reconciler):
             try:
                 schedule = CronSchedule(spec["schedule"], spec.get("timeZone"))
             except ValueError as err:
-                note = f"unparseable schedule: {quote(spec['schedule'])} : {err}"
+                text = quote(spec["schedule"])
+                note = f"unparseable schedule: {text} : {err}"  # codespell:ignore unparseable
                 self.events.warning(obj, "UnparseableSchedule", note)
             else:
                 later = await self._run(obj, schedule, status)

@@ -41,6 +41,11 @@ def verdict(tally: Tally, pods: Sequence[IndexedPod], clock: Clock) -> tuple[str
         return TARGET, "PodFailurePolicy", tally.failing
     if tally.all_failed > spec.get("backoffLimit", 6) or _restarted_too_often(job, pods):
         return TARGET, "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+    reached = _is_reached(tally, pods)
+    if reached and not spec.get(
+        "successPolicy"
+    ):  # what has been done in time counts, however late it is seen
+        return (ENOUGH, *REACHED)
     left = until_deadline(job, clock)
     if left is not None and left <= 0:
         return TARGET, "DeadlineExceeded", "Job was active longer than specified deadline"
@@ -53,10 +58,14 @@ def verdict(tally: Tally, pods: Sequence[IndexedPod], clock: Clock) -> tuple[str
             return TARGET, "FailedIndexes", "Job has failed indexes"
     if met := success_rule(spec.get("successPolicy"), tally.completed):
         return ENOUGH, "SuccessPolicy", met
-    active = sum(pod.active for pod in pods)
-    if spec.get("completions") is None:
-        return (ENOUGH, *REACHED) if tally.all_succeeded and not active else None
-    return (ENOUGH, *REACHED) if tally.all_succeeded >= spec["completions"] and not active else None
+    return (ENOUGH, *REACHED) if reached else None
+
+
+def _is_reached(tally: Tally, pods: Sequence[IndexedPod]) -> bool:
+    """Whether enough pods have succeeded, and none is at work."""
+    completions = tally.job["spec"].get("completions")
+    needed = 1 if completions is None else completions
+    return tally.all_succeeded >= needed and not any(pod.active for pod in pods)
 
 
 def until_deadline(job: Object, clock: Clock) -> float | None:

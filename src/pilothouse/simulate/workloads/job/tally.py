@@ -10,6 +10,7 @@ from typing import Any
 from pilothouse.api.values.fields import Object
 from pilothouse.simulate.workloads.job.indexes import index_of, parse, show
 from pilothouse.simulate.workloads.job.policies import failure_rule
+from pilothouse.simulate.workloads.numbers import number_in
 from pilothouse.simulate.workloads.pods import IndexedPod, oldest_first
 
 TRACKED = "batch.kubernetes.io/job-tracking"
@@ -165,7 +166,7 @@ class Tally:
 def failures_of(pod: Object) -> tuple[int, int]:
     """The failures that an index had before this pod, and those that were ignored."""
     notes = pod["metadata"].get("annotations") or {}
-    return int(notes.get(FAILURES, 0)), int(notes.get(IGNORED, 0))
+    return number_in(notes.get(FAILURES, "0")), number_in(notes.get(IGNORED, "0"))
 
 
 def _unreplaced(tally: Tally, pods: Sequence[IndexedPod]) -> set[str]:
