@@ -20,7 +20,7 @@ class ClusterOptions(Section):
         "Serve logical clusters: each object of the resource clusters.pilothouse.dev is an API server of its "
         "own, below /clusters/NAME.")
     clusters_awake_max: int = own(0, "int",
-        "Number of clusters that are in memory at once: when another one is woken, the one that was asked the "
+        "Number of clusters that are in memory at once: when another one is woken, the one asked the "
         "longest time ago makes room. 0 for no limit.")
     clusters_domain: str = own("", "string",
         "Domain below which clusters are reached by their names as well, as in NAME.DOMAIN. The serving "
