@@ -1,6 +1,7 @@
 """Commands: `pilothouse serve | kubeconfig | token | cluster | why | history | etcd | snapshot | ...`,
 `kube-apiserver`, and `kubectl history`."""
 
+import gc
 import os
 import shutil
 import signal
@@ -76,6 +77,10 @@ def version() -> str:
     """The version in kube-apiserver's form: the Kubernetes release that is followed, plus our own."""
     return f"Kubernetes {GIT_VERSION}"
 
+
+STARTING = 1_000_000
+"""Objects after which garbage is collected during a start, which makes hardly any: at Python's own threshold
+collections are a tenth of the start."""
 
 WRONG, USAGE_ERROR = 1, 2
 """Exit statuses: something is wrong or has failed; the command line cannot be read. `kube-apiserver` has the
@@ -166,6 +171,7 @@ def _run(config: "Config", command: Sequence[str]) -> int:
         from pilothouse.workers import supervisor
 
         return supervisor.run(command, config)
+    gc.set_threshold(STARTING)  # until the server has started: process.heap sets it anew
     from pilothouse.assembly import process
     from pilothouse.clusters.kind import kind_of
     from pilothouse.commands import config_files
