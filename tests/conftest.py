@@ -48,10 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     side_by_side.arrange(items)
 
 
+def pytest_collection() -> None:
+    """Collect no garbage meanwhile: all that is made stays."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Leave the tests out of garbage collections: with all of them a full one takes half a second."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> side_by_side.LongestFirst:
