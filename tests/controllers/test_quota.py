@@ -62,6 +62,18 @@ async def used(rig: Any) -> Any:
     return (await status(rig))["used"]
 
 
+async def test_without_quotas_nothing_is_followed(rig: Any) -> None:
+    assert not rig.controller._caches
+    await quota(rig, {"configmaps": "9"})
+    followed = dict(rig.controller._caches)
+    assert "/registry/configmaps/" in followed
+    await rig.config_map("a")
+    await rig.ok("DELETE", f"{NS}/configmaps/a")
+    assert (await used(rig))["configmaps"] == "0"
+    await rig.ok("POST", QUOTAS, {"metadata": {"name": "r"}, "spec": {"hard": {"pods": "1"}}})
+    assert rig.controller._caches == followed
+
+
 async def test_a_new_quota_counts_what_is_there(rig: Any) -> None:
     for name in ("a", "b"):
         await rig.ok("POST", f"{NS}/pods", pod(name))

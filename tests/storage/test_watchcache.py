@@ -34,6 +34,13 @@ def names(entries: list[Entry]) -> list[str]:
     return [entry.key.removeprefix(P) for entry in entries]
 
 
+def metadata(name: str, members: dict[str, Any]) -> bytes:
+    """A pod with further members in its metadata."""
+    obj = json.loads(pod(name))
+    obj["metadata"] |= members
+    return json.dumps(obj, separators=(",", ":")).encode()
+
+
 def run(body: Callable[[MemoryStorage, Cacher, ResourceCache], Awaitable[None]]) -> None:
     async def main() -> None:
         store = MemoryStorage()
@@ -366,6 +373,36 @@ def test_listeners() -> None:
     run(body)
 
 
+def test_listeners_to_what_is_tied_to_others() -> None:
+    async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
+        owned, leaving = {"ownerReferences": []}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+        seen: list[tuple[int, int]] = []
+        end = pods.subscribe(
+            lambda new, old: seen.append((new.rev if new else 0, old.rev if old else 0)), tied=True
+        )
+        plain = await store.create(P + "n/b", metadata("b", {"annotations": {"x": '"ownerReferences"'}}))
+        tied = await store.update(P + "n/b", metadata("b", owned), plain.mod)
+        free = await store.update(P + "n/b", pod("b"), tied.mod)
+        freer = await store.update(P + "n/b", pod("b", node="n1"), free.mod)
+        last = await store.update(P + "n/b", metadata("b", leaving), freer.mod)
+        await store.delete(P + "n/b", last.mod)
+        other = await store.create(P + "n/c", pod("c"))
+        await store.delete(P + "n/c", other.mod)
+        end()
+        await store.create(P + "n/d", metadata("d", owned))
+        assert seen == [
+            (tied.mod, plain.mod),
+            (free.mod, tied.mod),
+            (last.mod, freer.mod),
+            (0, last.mod),
+            (0, other.mod),
+        ]
+        entry = pods.get(P + "n/d")
+        assert entry is not None and entry.owned and not entry.deleting
+
+    run(body)
+
+
 def test_wait_for() -> None:
     async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
         assert await cacher.wait_for(store.revision)
@@ -413,6 +450,35 @@ def test_transform() -> None:
         entry = pods.get(P + "n/a")
         assert entry is not None
         assert json.loads(entry.value)["metadata"]["name"] == "a"
+        await cacher.close()
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_plain_values_are_not_transformed() -> None:
+    read: list[str] = []
+
+    def transform(key: str, value: bytes) -> bytes:
+        read.append(key.removeprefix(P))
+        return value.rstrip()
+
+    async def main() -> None:
+        store = MemoryStorage()
+        await store.start()
+        cacher = Cacher(store, transform, plain=True)
+        pods = cacher.resource(P, fields)
+        await cacher.start()
+        await store.create(P + "n/plain", pod("plain"))
+        await store.create(P + "n/others", pod("others") + b"\n")
+        await store.create(
+            P + "n/leaving", metadata("leaving", {"deletionTimestamp": "2026-01-01T00:00:00Z"})
+        )
+        assert read == ["n/others", "n/leaving"]
+        assert sorted(names(pods.list(P).entries)) == ["n/leaving", "n/others", "n/plain"]
+        for value in (b"", b"{", b"}"):
+            await store.create(f"{P}n/{len(read)}", value)
+        assert len(read) == 5 and len(cacher.unreadable) == 3
         await cacher.close()
         await store.close()
 

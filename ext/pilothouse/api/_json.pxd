@@ -13,3 +13,4 @@ cdef bytes revised(bytes served, Py_ssize_t head, long long revision)
 cdef dict read_labels(bytes value, Py_ssize_t head)
 cdef str read_text(bytes value, Py_ssize_t head, list path)
 cdef bytes frame(const char* kind, bytes value)
+cdef bint contains(bytes value, bytes text) noexcept

@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 
 import orjson
 
-from pilothouse.api._json cimport frame, read_labels, revised, splice_at
+from pilothouse.api._json cimport contains, frame, read_labels, revised, splice_at
 from pilothouse.storage._pairs cimport KeyValue
 
 from pilothouse.api._json import JsonEncoder
@@ -18,6 +18,9 @@ log = Logger("pilothouse.storage.watchcache", "_entry.pyx")
 
 cdef tuple KINDS = ("ADDED", "MODIFIED", "DELETED")
 cdef const char** KIND_BYTES = [b"ADDED", b"MODIFIED", b"DELETED"]
+
+cdef bytes OWNERS = b'"ownerReferences"'
+cdef bytes DELETION = b'"deletionTimestamp"'
 
 
 @cython.no_gc
@@ -39,6 +42,26 @@ cdef class Entry(Encoded):
     def fields(self, extract):
         """The values of the selectable fields; shared, must not be changed."""
         return self.get_fields(extract)
+
+    @property
+    def owned(self):
+        """Whether the object may have owners. Another member of that name makes no difference."""
+        return self.members() & OWNED != 0
+
+    @property
+    def deleting(self):
+        """Whether the object may have a time of deletion."""
+        return self.members() & DELETING != 0
+
+    cdef int members(self):
+        """Which members are in the bytes; they are looked for once."""
+        if not self._members:
+            self._members = (
+                KNOWN
+                | (OWNED if contains(self.value, OWNERS) else 0)
+                | (DELETING if contains(self.value, DELETION) else 0)
+            )
+        return self._members
 
     cdef dict get_labels(self):
         if self._labels is None:

@@ -1,6 +1,8 @@
 """The way of the store's changes into the caches of their resources (storage/watchcache.py)."""
 
-from pilothouse.storage._entry cimport Entry, stored
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from pilothouse.storage._entry cimport DELETING, Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, StorageEvent
 
 from pilothouse.metrics._instruments import Distribution
@@ -17,7 +19,8 @@ cdef class Intake:
 
     `delays` are the seconds from changes until the sinks of watchers had them. `shared` (key -> Entry) has
     entries of values that many stores have in common, of revisions up to `shared_to`. They are made once;
-    None where nothing is shared.
+    None where nothing is shared. With `plain` objects that are stored as they are served are taken in without
+    `transform`: JSON that begins with `{` and ends with `}`, of objects that are not being deleted.
     """
 
     cdef public long long revision    # the newest that all caches have taken in
@@ -26,11 +29,13 @@ cdef class Intake:
     cdef public dict unreadable       # key -> UnreadableError
     cdef readonly object delays
     cdef object transform
+    cdef bint plain
     cdef dict shared
     cdef long long shared_to
 
-    def __init__(self, transform, dict shared=None, long long shared_to=0):
+    def __init__(self, transform, dict shared=None, long long shared_to=0, bint plain=False):
         self.transform = transform
+        self.plain = plain
         self.delays = Distribution(DELAYS)
         self.shared = shared
         self.shared_to = shared_to
@@ -54,7 +59,12 @@ cdef class Intake:
         return entry
 
     cdef Entry own(self, KeyValue kv):
+        cdef Entry entry
         try:
+            if self.plain and is_object(kv.value):
+                entry = stored(kv, kv.value)
+                if not entry.members() & DELETING:
+                    return entry
             return stored(kv, kv.value if self.transform is None else self.transform(kv.key, kv.value))
         except StorageError as error:
             raise UnreadableError(kv, str(error)) from None
@@ -82,3 +92,10 @@ cdef class Intake:
             self.revision = event.kv.mod
             if event.kv.key.startswith(OBJECTS):
                 self.take(event.kv, event.deleted)
+
+
+cdef bint is_object(bytes value) noexcept:
+    """Whether a value begins and ends as the JSON of an object that this server writes."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
+    cdef const char* s = PyBytes_AS_STRING(value)
+    return size > 1 and s[0] == b"{" and s[size - 1] == b"}"

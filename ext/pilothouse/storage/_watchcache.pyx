@@ -10,7 +10,7 @@ from cpython.list cimport PyList_GET_SIZE
 
 from pilothouse.api.values._selectors cimport Selector
 from pilothouse.metrics._instruments cimport Distribution
-from pilothouse.storage._entry cimport Change, Entry, weight
+from pilothouse.storage._entry cimport DELETING, OWNED, Change, Entry, weight
 from pilothouse.storage._objects cimport MANY, Index, Listing, Objects
 from pilothouse.storage._watchers cimport PermittedWatcher, Watcher, Watchers
 
@@ -38,6 +38,7 @@ cdef class ResourceCache(Objects):
     cdef Py_ssize_t ring_size               # bytes
     cdef Watchers watching                   # None before the first watcher
     cdef list listeners
+    cdef list ties                           # listeners to changes of objects that are tied to others
     cdef readonly long long received         # changes that were taken in and offered to the watchers
     cdef public long long undecoded          # stored values that could not be read
     cdef dict lists                          # index -> [lists, objects that were looked at, those returned]
@@ -46,6 +47,7 @@ cdef class ResourceCache(Objects):
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
         Objects.__init__(self, owner, prefix, extract, indexed_fields, oldest)
         self.listeners = []
+        self.ties = []
         self.from_store = (0, 0, 0, 0)
 
     # --- what is counted
@@ -156,11 +158,17 @@ cdef class ResourceCache(Objects):
             self.watching.dispatch(change, touched)
         if prev is not None:
             prev._fields = None
-        for listener in self.listeners:
+        if self.listeners:
+            self.tell(self.listeners, cur, prev)
+        if self.ties and (cur is None or tied(cur) or prev is not None and tied(prev)):
+            self.tell(self.ties, cur, prev)
+
+    cdef tell(self, list listeners, Entry cur, Entry prev):
+        for listener in listeners:
             try:
                 listener(cur, prev)
             except Exception:
-                log.exception("A listener failed on a change", key=key)
+                log.exception("A listener failed on a change", key=(prev if cur is None else cur).key)
 
     cdef list reindex_fields(self, Change change):
         """Update the field indexes; returns (field, old value, new value) for those with watchers."""
@@ -202,10 +210,15 @@ cdef class ResourceCache(Objects):
             self.ring_size -= weight(old)
             self.oldest = old.rev
 
-    def subscribe(self, listener):
-        """Call back with (new, old) Entry, None for none, at every change; call the result to unsubscribe."""
-        self.listeners.append(listener)
-        return lambda: self.listeners.remove(listener)
+    def subscribe(self, listener, *, bint tied=False):
+        """Call back with (new, old) Entry, None for none, at every change; call the result to unsubscribe.
+
+        With `tied` only at every delete, and at changes of objects that have owners or a time of deletion,
+        or have had.
+        """
+        cdef list listeners = self.ties if tied else self.listeners
+        listeners.append(listener)
+        return lambda: listeners.remove(listener)
 
     # --- watching
 
@@ -291,3 +304,8 @@ cdef class ResourceCache(Objects):
         """End every watch cleanly, because the resource is no longer served."""
         if self.watching is not None:
             self.watching.end()
+
+
+cdef inline bint tied(Entry entry):
+    """Whether an object has owners or a time of deletion."""
+    return entry.members() & (OWNED | DELETING) != 0

@@ -38,9 +38,9 @@ class Registry:
     """The objects of one cluster: their storage, the watch cache,
     the catalog of resources, store and readers.
 
-    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
-    `stale` is the store's. `ciphers` encrypt at rest, None where nothing is encrypted. `base` is the state
-    that the storage has in common with others.
+    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `plain` is its, too: it
+    says which values need no `transform`. So is `retry`. `stale` is the store's. `ciphers` encrypt at rest,
+    None where nothing is encrypted. `base` is the state that the storage has in common with others.
     """
 
     def __init__(
@@ -55,12 +55,13 @@ class Registry:
         stale: Callable[[str], Awaitable[bool]] | None = None,
         ciphers: Encryption | None = None,
         base: BaseState = EMPTY,
+        plain: bool = False,
     ) -> None:
         self.ciphers = ciphers
         self.to_json = transform or _as_stored
         self.storage = storage
         self.catalog = catalog
-        self.cacher = Cacher(storage, transform, prepare, retry=retry, base=base)
+        self.cacher = Cacher(storage, transform, prepare, retry=retry, base=base, plain=plain)
         self.store = Store(storage, self.cacher, object_limit, stale)
         self.readers = CachedReaders(self.store, catalog, base)
         self.client_metrics = ClientMetrics()
@@ -128,6 +129,7 @@ def registry_over(
             transform=encoding.reader(catalog),
             object_limit=options.max_object_bytes,
             base=base,
+            plain=True,
         )
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
     metrics.add(registry.client_metrics)

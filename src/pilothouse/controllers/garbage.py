@@ -18,8 +18,6 @@ from pilothouse.registry.store import decode
 from pilothouse.storage._entry import Entry
 from pilothouse.storage._watchcache import ResourceCache
 
-OWNED = b'"ownerReferences"'
-DELETING = b'"deletionTimestamp"'
 WAITS = [f'"{finalizer}"'.encode() for finalizer in (FOREGROUND, ORPHAN)]
 
 
@@ -55,8 +53,9 @@ class GarbageCollector(Background):
             if self.caches.get(prefix) is not cache and stored.strategy.garbage_collection != "unsupported":
                 self.caches[prefix] = cache
                 for entry in cache.list(prefix, None).entries:
-                    self._changed(entry, None)
-                cache.subscribe(self._changed)
+                    if entry.owned or entry.deleting:
+                        self._changed(entry, None)
+                cache.subscribe(self._changed, tied=True)
 
     def _resource_of(self, key: str) -> Resource | None:
         """The resource of a key, found by the longest matching prefix."""
@@ -75,14 +74,14 @@ class GarbageCollector(Background):
             if self.dependents:
                 self._owner_gone(decode(old)["metadata"]["uid"])
             return
-        if OWNED in new.value:
+        if new.owned:
             refs = decode(new)["metadata"].get("ownerReferences") or []
             owners = tuple(ref.get("uid", "") for ref in refs)
             if self._index(new.key, owners):
                 self.objects.add(new.key)
         elif new.key in self.owners:
             self._index(new.key, ())
-        if DELETING in new.value and any(waits in new.value for waits in WAITS):
+        if new.deleting and any(waits in new.value for waits in WAITS):
             finalizers = decode(new)["metadata"].get("finalizers") or []
             if FOREGROUND in finalizers or ORPHAN in finalizers:
                 self.deleting.add(new.key)

@@ -97,7 +97,7 @@ class NamespaceDeletion(Background):
                 return
             names = []
             for entry in listing.entries:
-                if b'"deletionTimestamp"' in entry.value and not self._is_orphaned(resource, decode(entry)):
+                if entry.deleting and not self._is_orphaned(resource, decode(entry)):
                     continue
                 names.append((entry.key.rpartition("/")[2], self._options(resource, decode(entry))))
             await asyncio.gather(

@@ -38,10 +38,9 @@ class ResourceQuotas(Background):
         self._caches: dict[str, ResourceCache] = {}
 
     def start(self) -> None:
-        """Follow every resource that can be counted, and those that are served later on."""
+        """Follow quotas and, from the first one on, every resource that can be counted."""
         self.ledger.counter = self.client
         self.client.catalog.changed.append(lambda group, version: self._served())
-        self._follow()
         self.client.readers.subscribe("resourcequotas", self._quota_changed)
 
     async def close(self) -> None:
@@ -53,7 +52,8 @@ class ResourceQuotas(Background):
     def _served(self) -> None:
         """The served resources have changed:
         quotas may name some that were not served when they were counted."""
-        self._follow()
+        if self._caches:
+            self._follow()
         for namespace, quotas in self.ledger.quotas.items():
             for name, quota in quotas.items():
                 used = (quota.get("status") or {}).get("used") or {}
@@ -105,6 +105,8 @@ class ResourceQuotas(Background):
     def _quota_changed(self, key: str, new: Object | None, old: Object | None) -> None:
         if new is None:
             return
+        if not self._caches:
+            self._follow()
         limits = amounts((new.get("spec") or {}).get("hard"))
         if old is None or limits != amounts((new.get("status") or {}).get("hard")):
             self._soon("/".join(key.split("/")[-2:]))

@@ -45,11 +45,7 @@ def exists(store: Store, resource: Resource, namespace: str, metadata: Object) -
         err.details = {**(err.details or {}), "retryAfterSeconds": 1}
         err.headers = [("Retry-After", "1")]
     entry = store.cache(resource).get(resource.key(namespace, name))
-    if (
-        entry is not None
-        and b'"deletionTimestamp":' in entry.value
-        and decode(entry)["metadata"].get("deletionTimestamp")
-    ):
+    if entry is not None and entry.deleting and decode(entry)["metadata"].get("deletionTimestamp"):
         err.message = f"object is being deleted: {err.message}"
     return err
 

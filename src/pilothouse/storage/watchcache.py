@@ -71,9 +71,11 @@ class Cacher(Intake):
         *,
         retry: tuple[float, float] = RETRY,
         base: BaseState = EMPTY,
+        plain: bool = False,
     ) -> None:
-        """`base` is the state that the store has in common with others."""
-        super().__init__(transform, base.entries, base.revision if base.current else 0)
+        """`base` is the state that the store has in common with others. `plain`: JSON as this server writes
+        it needs no `transform`, unless the object is being deleted."""
+        super().__init__(transform, base.entries, base.revision if base.current else 0, plain)
         self.ready = False
         self.progress = 0
         """How often the store told that nothing else has changed up to a revision."""
