@@ -3,9 +3,13 @@ a name that is not known would be found by the first request only."""
 
 import importlib
 import pkgutil
+import traceback
+
+import pytest
 
 from pilothouse.api import validate
 from pilothouse.api.validate.tables import rules as tables
+from pilothouse.api.values.fields import Errors
 
 
 def test_every_table_can_be_compiled() -> None:
@@ -19,6 +23,18 @@ def test_every_table_can_be_compiled() -> None:
     for table in tables_:
         table.written(every=True)
         table.compiled()
+
+
+def test_tracebacks_show_the_lines_of_a_table() -> None:
+    def broken(value: object, path: str, errs: object) -> None:
+        raise ZeroDivisionError
+
+    table = tables.Rules("job.py", broken).table("api.batch.v1.JobSpec")("parallelism broken")
+    with pytest.raises(ZeroDivisionError) as caught:
+        table({"parallelism": 1}, "spec", Errors())
+    shown = "".join(traceback.format_exception(caught.value))
+    assert 'File "job.py, table api.batch.v1.JobSpec", line 4, in check' in shown
+    assert "r_broken(" in shown
 
 
 def test_names_of_functions() -> None:

@@ -49,16 +49,21 @@ class Table:
     def compiled(self) -> FunctionType:
         """The function; those that called the table up to now call it from now on."""
         text, used = self.written()
-        outside = dict(_BUILT_IN)
+        file = f"{self._rules.file}, table {self._name}"
+        outside = {**_BUILT_IN, "__name__": file, "__loader__": self}
         for variable, name in used.items():
             self._rules.bind(name, outside, variable)
-        exec(compile(text, f"<table {self._name}>", "exec"), outside)  # noqa: S102 -- tables of the package
+        exec(compile(text, file, "exec"), outside)  # noqa: S102 -- tables of the package
         made: FunctionType = outside["check"]
         self.made = made
         for others, variable in self._callers:
             others[variable] = made
         self._callers.clear()
         return made
+
+    def get_source(self, name: str) -> str:
+        """The text of the function, for tracebacks: they ask the loader of what has no file."""
+        return self.written()[0]
 
     def bind(self, outside: dict[str, Any], variable: str) -> None:
         """Gives a function, whose globals these are, what it calls."""
