@@ -453,19 +453,19 @@ class Share(Offload):
     """The threads of another Offload for one of several clusters.
     Users of different clusters are different users, whatever their names."""
 
-    def __init__(self, whole: Offload, cluster: str) -> None:
+    def __init__(self, offload: Offload, cluster: str) -> None:
         self.prefix = f"{cluster}\0"
-        self.turns = whole.turns
-        self._whole = whole
-        self._admit = whole._admit  # type: ignore[method-assign]
-        self._grow = whole._grow  # type: ignore[method-assign]
-        self._leave = whole._leave  # type: ignore[method-assign]
-        self._run = whole._run  # type: ignore[method-assign]
-        self._ended = whole._ended  # type: ignore[method-assign]
+        self.turns = offload.turns
+        self._offload = offload
+        self._admit = offload._admit  # type: ignore[method-assign]
+        self._grow = offload._grow  # type: ignore[method-assign]
+        self._leave = offload._leave  # type: ignore[method-assign]
+        self._run = offload._run  # type: ignore[method-assign]
+        self._ended = offload._ended  # type: ignore[method-assign]
 
     @property
     def running(self) -> int:
-        return self._whole.running
+        return self._offload.running
 
     def close(self) -> None:
-        """Do nothing: the threads belong to the whole."""
+        """Do nothing: the threads belong to the other one."""

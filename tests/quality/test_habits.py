@@ -57,14 +57,7 @@ ROOT = TESTS.parent
 CODE = sorted(
     path for folder in ("benchmarks", "loadtest", "src", "tools") for path in (ROOT / folder).rglob("*.py")
 )
-UNNAMED = ("api/cel", "api/validate")
-"""Packages in which arguments are to be named yet."""
-SOURCE = [
-    path
-    for path in CODE
-    if path.is_relative_to(ROOT / "src")
-    and not any(path.is_relative_to(ROOT / "src/pilothouse" / package) for package in UNNAMED)
-]
+SOURCE = [path for path in CODE if path.is_relative_to(ROOT / "src")]
 BARE = re.compile(r"# noqa(?!: (?:E402|E501)\b)(?!: [A-Z0-9, ]+ -- \w)")
 """E402: an import behind what makes it possible. E501: a text that is printed as it stands."""
 LINES = 60
@@ -76,6 +69,7 @@ NAMELESS = {
     "_Pattern": "examples of what matches",
     "_query": "parameters, one a line",
     "_read": "arguments of the function that it calls",
+    "_to": "types that it converts",
     "d.change": "rules of the update of an object",
     "decode_on": "arguments of the function that it calls",
     "work.run": "arguments of the function that it calls",

@@ -72,8 +72,8 @@ class Compiler:
         operand = self.node(expr.operand)
         if expr.test:
             return _cel.Has(operand, expr.key, expr.typed)
-        whole = expr.typed and expr.type.kind == "int"
-        return _cel.Select(operand, expr.key, expr.field, expr.typed, False, whole)
+        is_int = expr.typed and expr.type.kind == "int"
+        return _cel.Select(operand, expr.key, expr.field, expr.typed, False, is_int)
 
     def new_list(self, expr: ListExpr) -> Node:
         items = [self.node(one) for one in expr.items]

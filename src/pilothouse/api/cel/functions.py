@@ -100,8 +100,8 @@ REGEX_FACTOR = 0.25
 
 def units(size: int, factor: float) -> int:
     """A size times what each of its units costs, rounded up."""
-    whole = size * factor
-    return int(whole) + (whole > int(whole))
+    exact = size * factor
+    return int(exact) + (exact > int(exact))
 
 
 def walk(value: Any, *_: Any) -> int:

@@ -46,7 +46,7 @@ operations-rule                     api.admissionregistration.v1.RuleWithOperati
 
 @rules
 def _resources(resources: list[str], path: str, errs: Errors) -> None:
-    whole: set[str] = set()
+    all_below: set[str] = set()
     everywhere: set[str] = set()
     without_subresource = False
     for i, text in enumerate(resources):
@@ -57,12 +57,12 @@ def _resources(resources: list[str], path: str, errs: Errors) -> None:
         if not slash:
             without_subresource = text != "*"
             continue
-        if resource in whole:
+        if resource in all_below:
             errs.invalid(f"{path}[{i}]", text, f"if '{resource}/*' is present, must not specify {text}")
         if sub in everywhere:
             errs.invalid(f"{path}[{i}]", text, f"if '*/{sub}' is present, must not specify {text}")
         if sub == "*":
-            whole.add(resource)
+            all_below.add(resource)
         if resource == "*":
             everywhere.add(sub)
     if len(resources) > 1 and "*/*" in resources:

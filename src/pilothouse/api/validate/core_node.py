@@ -116,11 +116,11 @@ def _pod_cidrs(cidrs: Sequence[str], path: str, errs: Errors) -> None:
     if len(cidrs) < 2:
         return
     hosts = [cidr.partition("/")[0] for cidr in cidrs]
-    bad = next((c for c in cidrs if addresses.parse_cidr(c) is None), None)
-    if bad is not None:
-        why = f"invalid CIDR[{cidrs.index(bad)}]: <nil> (invalid CIDR address: {bad})"
+    invalid = next((c for c in cidrs if addresses.parse_cidr(c) is None), None)
+    if invalid is not None:
+        why = f"invalid CIDR[{cidrs.index(invalid)}]: <nil> (invalid CIDR address: {invalid})"
         errs.internal(path, f"invalid PodCIDRs. failed to check with dual stack with error:{why}")
-    if bad is not None or len({is_ipv6(host) for host in hosts}) != 2 or len(cidrs) > 2:
+    if invalid is not None or len({is_ipv6(host) for host in hosts}) != 2 or len(cidrs) > 2:
         errs.invalid(path, list(cidrs), "may specify no more than one CIDR for each IP family")
     for i in doubles(cidrs):
         errs.duplicate(f"{path}[{i}]", cidrs[i])

@@ -126,8 +126,8 @@ def _leads_nowhere(rule: Object) -> bool:
 
 def _matching_class(obj: Object, errs: Errors) -> None:
     annotated = d.found(obj, ("metadata", "annotations", CLASS_ANNOTATION))
-    chosen = d.found(obj, ("spec", "ingressClassName"))
-    if annotated is not None and chosen is not None and annotated != chosen:
+    named = d.found(obj, ("spec", "ingressClassName"))
+    if annotated is not None and named is not None and annotated != named:
         why = "must match `ingressClassName` when both are specified"
         errs.invalid(f"annotations.{CLASS_ANNOTATION}", annotated, why)
 

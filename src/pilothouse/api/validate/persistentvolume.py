@@ -158,10 +158,10 @@ def _not_recycled_root(spec: Object, path: str, errs: Errors) -> None:
 
 def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> None:
     terms = d.found(old, ("spec", "nodeAffinity", "required", "nodeSelectorTerms"), ())
-    bad = any(map(selector_has_invalid_value, terms))
+    had_invalid = any(map(selector_has_invalid_value, terms))
     name = volume["metadata"].get("name", "")
     spec = volume.get("spec") or {}
-    validate_volume_spec(spec, name, "spec", errs, any_affinity_value=bad)
+    validate_volume_spec(spec, name, "spec", errs, any_affinity_value=had_invalid)
     annotations = volume["metadata"].get("annotations") or {}
     if _MOUNT_OPTIONS in annotations and all(spec.get(m) is None for m in _TAKES_MOUNT_OPTIONS.split()):
         at = f"metadata.annotations.{_MOUNT_OPTIONS}"

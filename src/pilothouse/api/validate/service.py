@@ -186,7 +186,7 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, known: Container[str]
     elif not single and listed:
         errs.invalid(path, listed, "must be empty when `clusterIP` is not specified")
     _families(spec, "spec", errs)
-    if _cluster_ips_bad(listed, path, errs, known):
+    if _cluster_ips_invalid(listed, path, errs, known):
         return
     if len(listed) > 1 and len({is_ipv6(ip) for ip in listed}) != 2:
         errs.invalid(path, listed, "may specify no more than one IP for each IP family")
@@ -203,20 +203,20 @@ _families = rules.table("api.core.v1.ServiceSpec")("""
 """)
 
 
-def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, known: Container[str]) -> bool:
-    bad = False
+def _cluster_ips_invalid(listed: Sequence[str], path: str, errs: Errors, known: Container[str]) -> bool:
+    invalid = False
     for i, address in enumerate(listed):
         if i == 0 and address == "None":
             if len(listed) > 1:
-                bad = True
+                invalid = True
                 errs.invalid(path, listed, "'None' must be the first and only value")
             continue
         count = len(errs)
         validate_ip(address, f"{path}[{i}]", errs, known)
-        bad = bad or len(errs) > count
+        invalid = invalid or len(errs) > count
     if len(listed) > 2:
         errs.invalid(path, listed, "may only hold up to 2 values")
-    return bad
+    return invalid
 
 
 def is_headless(spec: Object) -> bool:

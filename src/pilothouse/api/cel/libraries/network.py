@@ -78,10 +78,10 @@ def _wrong_v4(text: str) -> str:
     """Why a text with dots is no IPv4 address."""
     fields = text.split(".")
     for i, field in enumerate(fields):
-        bad = next((at for at, char in enumerate(field) if char not in "0123456789"), None)
+        wrong = next((at for at, char in enumerate(field) if char not in "0123456789"), None)
         rest = ".".join(fields[i:])
-        if bad is not None:
-            return f"unexpected character (at {quote(rest[bad:])})"
+        if wrong is not None:
+            return f"unexpected character (at {quote(rest[wrong:])})"
         if not field:
             return f"IPv4 field must have at least one digit (at {quote(rest or '.')})"
         if len(field) > 1 and field[0] == "0":

@@ -16,10 +16,10 @@ Surround = Callable[[Any], Object]
 
 def validate_defaults(declared: Object, path: str, errs: Errors, *, require_pruned: bool = True) -> None:
     """Validates the defaults in a structural schema."""
-    whole = {**declared, "x-kubernetes-embedded-resource": True}
-    if any(node.get("default") is not None for node in _below(whole)):
-        checks = _Checks(Schema(whole), Validator(_of_any_type(whole)), require_pruned, errs)
-        _validate(whole, checks, Trail(path), _resource, False)
+    embedded = {**declared, "x-kubernetes-embedded-resource": True}
+    if any(node.get("default") is not None for node in _below(embedded)):
+        checks = _Checks(Schema(embedded), Validator(_of_any_type(embedded)), require_pruned, errs)
+        _validate(embedded, checks, Trail(path), _resource, False)
 
 
 def _below(declared: Object) -> Iterator[Object]:

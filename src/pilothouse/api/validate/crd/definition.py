@@ -35,9 +35,9 @@ def _listed(why: str) -> d.Rule:
 
 def _below(*roots: str) -> d.Rule:
     """A path that begins with a dot leads below one of these."""
-    whole = tuple(f"{root}." for root in roots)
+    prefixes = tuple(f"{root}." for root in roots)
     why = f"should be a json path under {'either ' if roots[1:] else ''}{' or '.join(roots)}"
-    return d.holds(lambda text: not text.startswith(".") or text.startswith(whole), why)
+    return d.holds(lambda text: not text.startswith(".") or text.startswith(prefixes), why)
 
 
 def _warning_faults(warning: str) -> list[str]:

@@ -78,8 +78,8 @@ def go_schema(declared: Object | None) -> Object:
                 "JSONSchemas": [go_schema(one) for one in value] if several else None,
             }
         elif go in ("AdditionalProperties", "AdditionalItems"):
-            whole = isinstance(value, dict)
-            value = {"Allows": True if whole else value, "Schema": go_schema(value) if whole else None}
+            nested = isinstance(value, dict)
+            value = {"Allows": True if nested else value, "Schema": go_schema(value) if nested else None}
         elif go in ("Properties", "PatternProperties", "Definitions"):
             value = {key: go_schema(member) for key, member in sorted_members(value).items()}
         elif go == "Dependencies":

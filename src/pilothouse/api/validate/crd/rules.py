@@ -119,7 +119,7 @@ def _walk(node: _Node, total: _Total, errs: Errors, unchanged: bool) -> None:
         return
     times = node.times if node.times is not None else node.declared.cardinality()
     for i, rule in enumerate(compile_rules(rules, node.declared, estimated=True)):
-        _check(rule, where.below(f"[{i}]"), node, times, total, errs, unchanged)
+        _check(rule, where.below(f"[{i}]"), node, times, total, errs, unchanged=unchanged)
 
 
 def _below(node: _Node) -> Iterator[_Node]:

@@ -110,13 +110,13 @@ def _ips(member: str, status: Object, before: Object, errs: Errors) -> None:
         validate_ip(address, f"{path}[{i}]", errs, old)
     if len(listed) < 2:
         return
-    bad = [i for i, address in enumerate(listed) if addresses.parse_ip(address) is None]
+    invalid = [i for i, address in enumerate(listed) if addresses.parse_ip(address) is None]
     doubled = len({is_ipv6(address) for address in listed}) != 2 or len(listed) > 2
     shown = [{"IP": address} for address in listed]
-    if bad:
-        text = f"invalid IP[{bad[0]}]: {listed[bad[0]]}"
+    if invalid:
+        text = f"invalid IP[{invalid[0]}]: {listed[invalid[0]]}"
         errs.internal(path, f"failed to check for dual stack with error:{text}")
-    if bad or doubled:
+    if invalid or doubled:
         errs.invalid(path, shown, why)
 
 

@@ -106,8 +106,8 @@ def _warnings(pod: Object, prefix: str, known: Template | None = None) -> Iterat
     profiled = old and any(map(PROFILE, annotations))
     if profiled and context.get("seccompProfile") is None and SECCOMP_POD in annotations:
         yield f"{noted}[{SECCOMP_POD}]: {_PROFILE_FIELD}"
-    whole, clashes = _facts(spec, path, known)
-    if profiled or not whole or _have_doubles(spec):
+    integral, clashes = _facts(spec, path, known)
+    if profiled or not integral or _have_doubles(spec):
         for container, at in visit(spec, path):
             if profiled:
                 yield from _profiles(container, context, annotations, noted, templated=bool(prefix))
@@ -226,8 +226,8 @@ def _facts(spec: Object, path: str, template: Template | None) -> tuple[bool, li
     if template is not None and template.facts is not None:
         return template.facts
     listed = list(visit(spec, path))
-    whole = not any(True for container, at in listed for _ in _fractions(container, at))
-    facts = whole, enough(_ports(listed))
+    integral = not any(True for container, at in listed for _ in _fractions(container, at))
+    facts = integral, enough(_ports(listed))
     if template is not None:
         template.facts = facts
     return facts
