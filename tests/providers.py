@@ -4,11 +4,13 @@ import asyncio
 import json
 from typing import Any
 
+from rsa_pem import rsa_pem
+
 from pilothouse.authn import keys
 
 URL = "https://issuer.example"
 NOW = 1_767_225_600
-PEM, OTHER_PEM = keys.generate(), keys.generate()
+PEM, OTHER_PEM = rsa_pem(), rsa_pem()
 SIGNING, OTHER = keys.load_private(PEM), keys.load_private(OTHER_PEM)
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from joserfc import jws
+from rsa_pem import rsa_pem
 
 from pilothouse.authn import keys
 from pilothouse.authn.external_signer import FETCH_KEYS, METADATA, SIGN
@@ -30,7 +31,7 @@ class Signer:
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
-        self.pems: dict[str, bytes] = {"one": keys.generate()}
+        self.pems: dict[str, bytes] = {"one": rsa_pem()}
         self.hidden: set[str] = set()
         self.header: dict[str, Any] = {}
         self.refuse = ""

@@ -8,6 +8,7 @@ from typing import Any, Self
 import pytest
 from clocks import Clock
 from eventually import aeventually
+from rsa_pem import rsa_pem
 from signer import Signer
 
 from pilothouse import errors
@@ -62,7 +63,7 @@ async def test_tokens_are_signed_and_verified(runner: asyncio.Runner, process: S
 async def test_unknown_keys_are_fetched_but_not_at_once(runner: asyncio.Runner, process: Signer) -> None:
     async with Case(process) as case:
         old = await case.signer.sign({"a": 1})
-        process.pems["two"] = keys.generate()
+        process.pems["two"] = rsa_pem()
         assert await case.signer.find("two") == []
         case.clock.now += PAUSE
         token = await case.signer.sign({"a": 1})
@@ -75,7 +76,7 @@ async def test_keys_are_fetched_as_often_as_the_signer_says(runner: asyncio.Runn
     process.refresh = 1
     async with Case(process) as case:
         case.signer.start()
-        process.pems["two"] = keys.generate()
+        process.pems["two"] = rsa_pem()
         await aeventually(lambda: len(case.signer.published()) == 2, "the new key")
 
 
@@ -125,7 +126,7 @@ async def test_keys_that_are_not_published_do_not_sign(runner: asyncio.Runner, p
         ({"pems": {}}, "found no keys"),
         ({"refresh": 0}, r"found invalid refresh hint \(0s\)"),
         ({"refresh": -5}, r"found invalid refresh hint \(-5s\)"),
-        ({"pems": {"": keys.generate()}}, "found invalid public key id"),
+        ({"pems": {"": rsa_pem()}}, "found invalid public key id"),
         ({"lifetime": 599}, r"\(599s\) is less than acceptable \(min 600s\)"),
         ({"refuse": "no"}, "while initially filling key cache: .* code = Internal desc = no"),
     ],

@@ -9,13 +9,14 @@ import pytest
 from clocks import Clock
 from coroutines import at_once
 from cryptography.hazmat.primitives.asymmetric import rsa
+from rsa_pem import rsa_pem
 
 from pilothouse import errors
 from pilothouse.authn import keys, serviceaccount
 from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
 
-PEM = keys.generate()
+PEM = rsa_pem()
 ISSUER = "https://issuer.example"
 NOW = 1_767_225_600
 """2026-01-01T00:00:00Z"""
@@ -393,7 +394,7 @@ def test_tokens_of_others_are_left_to_others(tokens: ServiceAccountTokens) -> No
     key = keys.load_private(PEM)
     for token in ("", "a.b.c", key.sign({"iss": "https://else"}), key.sign({"iss": 7})):
         assert at_once(tokens.authenticate_token(token, ())) is None
-    stranger = keys.load_private(keys.generate()).sign({"iss": ISSUER})
+    stranger = keys.load_private(rsa_pem()).sign({"iss": ISSUER})
     with pytest.raises(errors.Unauthorized, match="no keys found"):
         at_once(tokens.authenticate_token(stranger, ()))
 

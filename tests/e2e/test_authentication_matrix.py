@@ -30,6 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 from eventually import eventually
 from joserfc import jws
 from providers import OTHER, OTHER_PEM, PEM, SIGNING
+from rsa_pem import rsa_pem
 
 from pilothouse.authn import keys
 from pilothouse.logs import TextFormatter
@@ -37,7 +38,7 @@ from pilothouse.testing.server import InProcess
 
 ISSUER = "https://own.example"
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-THIRD = keys.generate()
+THIRD = rsa_pem()
 NOBODY = ""
 
 

@@ -11,6 +11,7 @@ from extremes import ENDS, LONGEST, PERIODS
 from fuzz.scenario import JSON, MERGE, PARTIAL, PARTIAL_LIST, TABLE, YAML
 from fuzz.seeds import Object
 from harness import PODS, Rig, pod
+from rsa_pem import rsa_pem
 
 from pilothouse.admission.limitranger import LimitRanger
 from pilothouse.admission.namespace import NamespaceLifecycle
@@ -167,7 +168,7 @@ async def pods_of_every_grace(rig: Rig, player: Player, owner: Object) -> None:
 
 async def tokens_of_every_length(rig: Rig, player: Player) -> None:
     """Tokens of a service account and of pods that are being deleted, and requests with them."""
-    pem = keys.generate()
+    pem = rsa_pem()
     issuer = TokenIssuer("https://me", keys.signing_with(keys.load_private(pem)), rig.readers, ("api",))
     checked = ServiceAccountTokens(
         keys.StaticKeys(keys.load_public(pem)), ["https://me"], ["api"], rig.readers

@@ -129,15 +129,6 @@ def load_private(pem: bytes) -> SigningKey:
     return SigningKey(public.kid, public.alg, _jose(private))
 
 
-def generate() -> bytes:
-    """A new private key in PEM, RSA with 2048 bits."""
-    from cryptography.hazmat.primitives import serialization as s
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    private = rsa.generate_private_key(65537, 2048)
-    return private.private_bytes(s.Encoding.PEM, s.PrivateFormat.TraditionalOpenSSL, s.NoEncryption())
-
-
 @dataclass(slots=True, frozen=True)
 class CompactJWS:
     """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it:

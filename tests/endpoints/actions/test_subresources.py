@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from harness import PODS, Rig, pod
+from rsa_pem import rsa_pem
 
 from pilothouse.authn import keys
 from pilothouse.authn.serviceaccount import TokenIssuer
@@ -208,7 +209,7 @@ def test_a_budget_that_cannot_be_charged_saves_its_pod() -> None:
 async def test_a_token(rig: Rig) -> None:
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     rig.verbs.issuer = TokenIssuer(
-        "https://me", keys.signing_with(keys.load_private(keys.generate())), rig.readers, ("api",), 86400
+        "https://me", keys.signing_with(keys.load_private(rsa_pem())), rig.readers, ("api",), 86400
     )
     account = await rig.ok("POST", accounts, {"metadata": {"name": "robot"}})
     answer = await rig.call("POST", accounts + "/robot/token", {"spec": {"expirationSeconds": 3600}})

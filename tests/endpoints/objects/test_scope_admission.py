@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, plug, pod
+from rsa_pem import rsa_pem
 
 from pilothouse import errors
 from pilothouse.admission.chain import AdmissionPlugin
@@ -193,7 +194,7 @@ async def test_an_eviction_that_a_plugin_gives(rig: Rig) -> None:
 
 
 async def test_a_token_request_that_a_plugin_gives(rig: Rig) -> None:
-    key = keys.signing_with(keys.load_private(keys.generate()))
+    key = keys.signing_with(keys.load_private(rsa_pem()))
     rig.verbs.issuer = TokenIssuer("https://me", key, rig.readers, ("api",), 86400)
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     await rig.ok("POST", accounts, {"metadata": {"name": "a"}})
