@@ -375,7 +375,8 @@ def test_listeners() -> None:
 
 def test_listeners_to_what_is_tied_to_others() -> None:
     async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
-        owned, leaving = {"ownerReferences": []}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+        owned: dict[str, Any] = {"ownerReferences": []}
+        leaving = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
         seen: list[tuple[int, int]] = []
         end = pods.subscribe(
             lambda new, old: seen.append((new.rev if new else 0, old.rev if old else 0)), tied=True
