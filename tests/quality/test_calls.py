@@ -19,7 +19,7 @@ MOST = {
     "apply": Traced(212, 61, 4, 10),
     "delete": Traced(187, 42, 4, 8),
 }
-"""Of each write, one call asks whether the store keeps who writes."""
+"""One call of each write asks whether the store keeps who writes."""
 SLACK = 4
 """Calls and files that timers may add which run meanwhile."""
 
