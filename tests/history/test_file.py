@@ -242,7 +242,7 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "history.db")
     db.execute("PRAGMA user_version = 7")
     db.close()
-    with pytest.raises(HistoryError, match="has format 7, this version reads 2"):
+    with pytest.raises(HistoryError, match="has format 7, this version reads 3"):
         HistoryFile(tmp_path).open()
 
 

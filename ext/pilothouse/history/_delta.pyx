@@ -14,9 +14,12 @@ its old place among the others is told as gone and new; the steps of members tha
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
+
+from pilothouse.history._packing cimport expand, unpacked_size
 
 cdef enum:
     AHEAD = 16                        # members among which one is looked for that is not in its place

@@ -22,6 +22,7 @@ from pilothouse.history.statuses import Statuses, followers, same_minute
 from pilothouse.history.telling import HALF, LONG, ChangeTeller
 from pilothouse.history.thread import HistoryThread
 from pilothouse.history.times import timestamp
+from pilothouse.history.written import WrittenChange, of_waiting
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.offload import Turns
@@ -230,6 +231,16 @@ class HistoryRecorder(BackgroundTask):
         """The id of the first change after a time of those that have not been moved yet, 0 for none."""
         found: int = await self.run(self._source.first_after, self._file.recorded, time_ms, author.time_of)
         return found
+
+    async def written(self, after: int, upto: int) -> list[WrittenChange]:
+        """The first changes with ids between two that wait in the store, and whose authors are known."""
+
+        def found() -> list[WrittenChange]:
+            rows = self._source.authors(after, upto)
+            return of_waiting(row for row in rows if not row[2].endswith(author.UNKNOWN))
+
+        made: list[WrittenChange] = await self.run(found)
+        return made
 
     async def waiting(
         self, first: str, end: str, within: str, after: int, before: int, limit: int
