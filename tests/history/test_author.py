@@ -7,7 +7,8 @@ import pytest
 
 from pilothouse.api.values.identity import User
 from pilothouse.audit.sources import source_ips
-from pilothouse.history.author import LARGEST_KNOWN, MOST_KNOWN, Author, Authors, author_of, parts, time_of
+from pilothouse.history._author import parts
+from pilothouse.history.author import LARGEST_KNOWN, MOST_KNOWN, Author, Authors, author_of, time_of
 
 UUID = "6e2a7a3c-5b1f-4a77-9d3e-0f4b5a6c7d8e"
 

@@ -12,7 +12,7 @@ import pytest
 from clocks import Clock
 from kept_history import PREFIX, author, kept
 
-from pilothouse.history.author import parts
+from pilothouse.history._author import parts
 from pilothouse.history.file import (
     STEP,
     ChangeKind,

@@ -74,13 +74,6 @@ class Authors:
         return HEAD.pack(int(self._clock() * 1000), len(name)) + name + known
 
 
-def parts(data: bytes) -> tuple[int, str, bytes]:
-    """The milliseconds, the audit ID and the bytes of the Author."""
-    time_ms, size = HEAD.unpack_from(data)
-    end = HEAD.size + size
-    return time_ms, data[HEAD.size : end].decode("utf-8", "replace"), data[end:]
-
-
 def bytes_of(time_ms: int, audit_id: str, author: Any) -> bytes:
     """What a store keeps of the author that another server has told. ValueError, TypeError: it is none."""
     user, groups, manager, verb, subresource, addresses = author

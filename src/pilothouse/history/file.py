@@ -16,6 +16,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pilothouse.history._author import packed_id
 from pilothouse.history._packing import pack, unpack
 from pilothouse.storage.interface import StorageError
 
@@ -71,11 +72,6 @@ class ChangeKind(IntEnum):
     """Nothing, for a value before or after the change could not be decrypted."""
     UNREADABLE_DELETED = 5
     """Nothing, for the value before the object was gone could not be decrypted."""
-
-    @property
-    def has_value(self) -> bool:
-        """Whether anything is kept of it."""
-        return self in (ChangeKind.CHANGED, ChangeKind.REPLACED, ChangeKind.DELETED)
 
 
 class RecordedChange(NamedTuple):
@@ -214,7 +210,7 @@ class HistoryFile:
         """The row of a change."""
         id, key, kind, time_ms, who, audit_id, value = change
         sealed: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
-        if kind.has_value:
+        if value:
             sealed = bytearray(self._packed(key, value))
         object_id = self._objects.get(key) or self._id(self._objects, "objects (key) VALUES (?)", "key", key)
         author = None
@@ -222,7 +218,7 @@ class HistoryFile:
             author = self._authors.get(who) or self._id(
                 self._authors, "authors (author, uses) VALUES (?, 0)", "author", who
             )
-        return id, object_id, int(kind), time_ms, author, _packed_id(audit_id), sealed
+        return id, object_id, kind + 0, time_ms, author, packed_id(audit_id), sealed
 
     def _packed(self, key: str, value: bytes) -> bytes:
         packed = pack(value)
@@ -394,19 +390,6 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     )
     db.execute("PRAGMA cache_size = -2048")
     return db
-
-
-def _packed_id(audit_id: str) -> bytearray | str | None:
-    """An audit ID as it is kept: 16 bytes of a UUID, else its text."""
-    if len(audit_id) == 36 and audit_id[8:24:5] == "----":
-        digits = audit_id.replace("-", "")
-        try:
-            made = bytearray.fromhex(digits)
-        except ValueError:
-            return audit_id
-        if made.hex() == digits:
-            return made
-    return audit_id or None
 
 
 def audit_id_of(kept: bytes | str | None) -> str:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pilothouse.history.author import parts
+from pilothouse.history._author import parts
 from pilothouse.history.file import audit_id_of
 from pilothouse.storage.sqlite.changes import revision_of
 
