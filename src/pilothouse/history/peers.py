@@ -28,7 +28,7 @@ MOST_UNKNOWN = 20_000
 """Changes of which the author is asked for; the oldest are given up."""
 MOST_PAGES = 40
 """Pages that one server is asked for in one round."""
-AGAIN = 60.0
+AGAIN = 10.0
 """Seconds until a server that does not answer the question is asked again."""
 
 Ask = Callable[[str, str], Awaitable[bytes]]
