@@ -84,7 +84,8 @@ def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None
 
 
 def _ciphers(options: StoreOptions) -> Encryption | None:
-    """What encrypts changes, None without --encryption-provider-config. Unavailable: it cannot be used."""
+    """The providers that encrypt changes, None without --encryption-provider-config.
+    Unavailable: it cannot be used."""
     path = options.encryption_provider_config
     if not path:
         return None
@@ -107,8 +108,9 @@ async def _forget(
         if ciphers is not None:
             await ciphers.open()
         for key in keys:
-            for values in file.values(key) if ciphers is not None and ciphers.remotes else ():
-                await ciphers.prepare([KeyValue(key, value, 1) for value in values])
+            if ciphers is not None and ciphers.remotes:
+                for values in file.values(key):
+                    await ciphers.prepare([KeyValue(key, value, 1) for value in values])
             try:
                 count += file.rewrite(
                     key, lambda kind, value: forgetting.without(kind, value, fields), dry=dry

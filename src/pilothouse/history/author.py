@@ -75,7 +75,8 @@ class Authors:
 
 
 def bytes_of(time_ms: int, audit_id: str, author: Any) -> bytes:
-    """What a store keeps of the author that another server has told. ValueError, TypeError: it is none."""
+    """The bytes that a store keeps of an author whom another server has told.
+    ValueError, TypeError: it is none."""
     user, groups, manager, verb, subresource, addresses = author
     name = audit_id.encode()
     texts = (user, manager, verb, subresource, addresses, *groups)

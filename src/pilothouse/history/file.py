@@ -338,7 +338,7 @@ class HistoryFile:
         return dropped
 
     def values(self, key: str) -> Iterator[list[bytes]]:
-        """What is kept of a key's changes, as it is in the file, in steps."""
+        """The kept values of a key's changes, as they are in the file, in steps."""
         last = 0
         while rows := self._db.execute(OF_KEY, (key, last, STEP)).fetchall():
             yield [kept for _, _, kept in rows if kept is not None]

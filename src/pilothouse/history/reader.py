@@ -164,12 +164,12 @@ class HistoryReader:
     ) -> list[KeyValue]:
         """The pairs of keys between two at a revision; `base` are those at a later one."""
         undoing = Undoing(self._db, base, keys, (last_of(revision), last_of(recorded)), self.reach, to_json)
-        if self._ciphers is None:
-            return await self._read(undoing.all)
-        while changed := await self._read(undoing.read):
-            await self._prepare((key, value) for key, (_, rows) in changed.items() for _, value in rows)
-            await self._read(undoing.undo, changed, self._ciphers.decrypt)
-        return await self._read(undoing.items)
+        if self._ciphers is not None:
+            while changed := await self._read(undoing.read):
+                await self._prepare((key, value) for key, (_, rows) in changed.items() for _, value in rows)
+                await self._read(undoing.undo, changed, self._ciphers.decrypt)
+        found: list[KeyValue] = await self._read(undoing.all)
+        return found
 
     def _opened(self, key: str, kept: bytes) -> bytes:
         return unpack(kept if self._ciphers is None else self._ciphers.decrypt(key, kept))

@@ -53,10 +53,15 @@ class Undoing:
         self._then: dict[str, KeyValue | None] = {}
 
     def all(self) -> list[KeyValue]:
-        """The pairs, where nothing is encrypted."""
+        """The pairs. What has not been undone by now is not encrypted."""
         while changed := self.read():
             self.undo(changed)
-        return self.items()
+        then = self._then
+        same = [kv for kv in self._base if kv.key not in then]
+        found = [KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create) for kv in same]
+        if not then:
+            return found
+        return sorted([*found, *(kv for kv in then.values() if kv is not None)], key=attrgetter("key"))
 
     def read(self) -> Changed:
         """The next keys that have been changed; empty when there are no others."""
@@ -106,12 +111,3 @@ class Undoing:
         if value is None:
             raise HistoryError(f"the history of {key} has a gap")
         return text_before(value, [kept or b"" for _, kept in reversed(rows)])
-
-    def items(self) -> list[KeyValue]:
-        """The pairs, once read() has no others."""
-        then = self._then
-        same = [kv for kv in self._base if kv.key not in then]
-        found = [KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create) for kv in same]
-        if not then:
-            return found
-        return sorted([*found, *(kv for kv in then.values() if kv is not None)], key=attrgetter("key"))
