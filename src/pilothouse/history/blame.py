@@ -152,11 +152,11 @@ def _unchanged(
     found: list[KeptChange | None],
 ) -> dict[Path, int]:
     """The fields that had the same value before a change of which the whole object is kept."""
-    before = dict(leaves_of((), orjson.loads(change.value)))
+    before = orjson.loads(change.value)
     kept: dict[Path, int] = {}
     for path, number in open_.items():
-        value = leaves[number][1]
-        if path in before and before[path] == value and type(before[path]) is type(value):
+        value, old = leaves[number][1], value_at(before, path)
+        if old == value and type(old) is type(value):
             kept[path] = number
         else:
             found[number] = change

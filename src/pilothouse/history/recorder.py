@@ -38,7 +38,7 @@ from pilothouse.storage.sqlite.changes import (
 log = Logger(__name__)
 
 NOTHING, CHANGES = Keep.NOTHING, Keep.CHANGES
-STEP = 64
+STEP = 128
 """Changes that are moved in one step, during which other threads may wait for the interpreter."""
 PAUSE = 0.02
 """Seconds between two steps."""
