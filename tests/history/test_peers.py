@@ -12,7 +12,6 @@ from clocks import Clock
 from followed_history import Followed, body, followed, store
 from kept_history import PREFIX, author
 
-from pilothouse.history import peers
 from pilothouse.history.kept import KeptChange
 from pilothouse.history.peers import Peers
 from pilothouse.history.written import MOST, PATH, answer
@@ -21,6 +20,7 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import last_of
 
 CLOCK = Clock(1_800_000_000.0)
+TRIES = 5
 
 
 class Pair:
@@ -32,7 +32,7 @@ class Pair:
         self.other = other
         self.asked: list[str] = []
         self.said: bytes | None = None
-        self.peers = Peers(one.foreign, lambda: ["other"], self.ask, pause=0.001)
+        self.peers = Peers(one.foreign, lambda: ["other"], self.ask, pause=0.001, tries=TRIES)
 
     async def ask(self, address: str, path: str) -> bytes:
         """The answer of the second server, or what the test has it say."""
@@ -54,7 +54,7 @@ class Pair:
         """The changes that the first server has, once nothing is unknown any more."""
         await self.one.caught_up()
         async with asyncio.timeout(10):
-            while self.peers._unknown:
+            while self.peers._unknown or not self.asked:
                 await asyncio.sleep(0.005)
         return await self.one.changes()
 
@@ -104,17 +104,14 @@ async def test_authors_of_what_was_there_at_the_start_and_has_been_moved_elsewhe
         assert 2 <= len(two.asked) <= 4
 
 
-async def test_what_nobody_knows_stays_unknown(
-    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_nobody_knows_stays_unknown(runner: Any, tmp_path: Path) -> None:
     """And is not asked for without end."""
-    monkeypatch.setattr(peers, "TRIES", 3)
     async with pair(tmp_path) as two:
         two.peers.start()
         await two.storage.create(f"{PREFIX}a", body(0))
         [found] = await two.learnt()
         assert found.author is not None and not found.author.is_known
-        assert len(two.asked) == 3
+        assert len(two.asked) == TRIES
 
 
 @pytest.mark.parametrize(
@@ -130,23 +127,17 @@ async def test_what_nobody_knows_stays_unknown(
         % (b"i" * 256),
     ],
 )
-async def test_an_answer_that_is_none(
-    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
+async def test_an_answer_that_is_none(runner: Any, tmp_path: Path, said: bytes) -> None:
     """The server that gives it is left alone for a while."""
     async with pair(tmp_path) as two:
         two.said = said
         two.peers.start()
         await two.storage.create(f"{PREFIX}a", body(0))
-        monkeypatch.setattr(peers, "TRIES", 3)
         [found] = await two.learnt()
         assert found.author is not None and not found.author.is_known and len(two.asked) == 1
 
 
-async def test_a_server_that_does_not_answer_is_left_alone(
-    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(peers, "TRIES", 3)
+async def test_a_server_that_does_not_answer_is_left_alone(runner: Any, tmp_path: Path) -> None:
     async with pair(tmp_path) as two:
 
         async def refuse(address: str, path: str) -> bytes:
@@ -169,8 +160,5 @@ async def test_nobody_is_told_of_authors_that_are_known(runner: Any, tmp_path: P
         two.said = orjson.dumps({"reached": 1 << 60, "authors": [own]})
         two.peers.start()
         await two.storage.create(f"{PREFIX}b", body(0))
-        async with asyncio.timeout(10):
-            while not two.asked:
-                await asyncio.sleep(0.005)
-        await asyncio.sleep(0.02)
-        assert users(await two.one.changes())[0] == "jane"
+        await two.learnt()
+        assert two.asked and users(await two.one.changes())[0] == "jane"

@@ -46,12 +46,19 @@ class Peers(BackgroundTask):
     """Learns the authors of changes that other servers made. addresses: tells where these are."""
 
     def __init__(
-        self, foreign: ForeignChanges, addresses: Callable[[], Iterable[str]], ask: Ask, pause: float = PAUSE
+        self,
+        foreign: ForeignChanges,
+        addresses: Callable[[], Iterable[str]],
+        ask: Ask,
+        *,
+        pause: float = PAUSE,
+        tries: int = TRIES,
     ) -> None:
         self._foreign = foreign
         self._addresses = addresses
         self._ask = ask
         self._pause = pause
+        self._tries = tries
         self._unknown: dict[tuple[int, str], int] = {}
         """The revisions and keys of changes without an author, and in how many rounds it was asked for."""
         self._silent: dict[str, float] = {}
@@ -81,7 +88,7 @@ class Peers(BackgroundTask):
         """Ask each server once; forget the changes whose authors are known now, or will not be."""
         moved = self._foreign.moved
         self._unknown = {
-            one: tries + 1 for one, tries in self._unknown.items() if tries < TRIES and one[0] > moved
+            one: tries + 1 for one, tries in self._unknown.items() if tries < self._tries and one[0] > moved
         }
         if not self._unknown:
             return
