@@ -131,7 +131,7 @@ async def test_the_latest_state_that_is_at_hand_is_not_read_again(runner: Any, t
             raise AssertionError("the store is read")
 
         stub = SimpleNamespace(get=none, compacted=one.storage.compacted, revision=last)
-        one.reader._storage = stub  # type: ignore[assignment]
+        one.reader._storage = stub
         found = await one.reader.get(key, first, latest, last)
         assert found is not None and found.mod == first and orjson.loads(found.value) == states[0]
         with pytest.raises(AssertionError, match="the store is read"):
