@@ -52,7 +52,6 @@ REASONS = {
     "min-compatibility-version": EMULATION,
     "peer-advertise-ip": PEERS,
     "peer-advertise-port": PEERS,
-    "peer-ca-file": PEERS,
     "permit-address-sharing": "SO_REUSEADDR is always set.",
     "profiling": PROFILES,
     "runtime-config-emulation-forward-compatible": EMULATION,

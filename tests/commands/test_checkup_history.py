@@ -43,7 +43,7 @@ def test_files_that_are_none_or_of_another_format(tmp_path: pathlib.Path) -> Non
     db.execute("PRAGMA user_version = 1")
     db.close()
     [(level, text)] = found(tmp_path)
-    assert level is Level.ERROR and "has format 1, this version reads 2: move it away" in text
+    assert level is Level.ERROR and "has format 1, this version reads 3: move it away" in text
     path.write_bytes(b"x" * 5000)
     [(level, text)] = found(tmp_path)
     assert level is Level.ERROR and "file is not a database" in text

@@ -1,12 +1,19 @@
 """`pilothouse history purge`: forgets the changes of an object in the file of a data directory."""
 
+import base64
+import json
 import pathlib
 from collections.abc import Sequence
 
 import pytest
 
 from pilothouse import cli
+from pilothouse.history._packing import unpack
 from pilothouse.history.file import STEP, ChangeKind, HistoryFile, RecordedChange, connect
+from pilothouse.registry.catalog import Catalog, built_in
+from pilothouse.registry.encoding import resources_by_key
+from pilothouse.storage.encryption import config as encryption_config
+from pilothouse.storage.encryption.backend import Encryption
 
 WEB, MAP, NODE = "/registry/deployments/shop/web", "/registry/configmaps/shop/a", "/registry/minions/n1"
 WIDGET, GADGET = "/registry/example.com/widgets/shop/w", "/registry/example.com/gadgets/g"
@@ -137,7 +144,9 @@ def test_one_field_is_forgotten(tmp_path: pathlib.Path, capsys: pytest.CaptureFi
     assert b"hunter" in held
     assert purge_field("--yes").startswith(".data.password forgotten in 3 changes. ")
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert b"hunter" not in held and b'["=",["data","a"],"1","2"]' in held
+    assert b"hunter" not in held
+    left = [unpack(value) for step in file.values(MAP) for value in step]
+    assert b'["=",["data","a"],"1","2"]' in left[0] and left[1] == values[1][1]
     assert purge_field("--yes").startswith(".data.password forgotten in 0 changes. ")
     assert kept(tmp_path) == [*[MAP] * 4, WEB]
     rows = file._db.execute("SELECT value FROM changes WHERE id = 9").fetchall()
@@ -145,16 +154,52 @@ def test_one_field_is_forgotten(tmp_path: pathlib.Path, capsys: pytest.CaptureFi
     file.close()
 
 
-def test_a_field_of_encrypted_changes_is_not_forgotten(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = HistoryFile(tmp_path, lambda key, value: b"k8s:enc:" + value)
+def encryption(path: pathlib.Path, name: str, provider: str = "aesgcm") -> str:
+    """The flag that names a configuration which encrypts config maps."""
+    keys = {"keys": [{"name": name, "secret": base64.b64encode(name.encode() * 16).decode()}]}
+    kms = {"apiVersion": "v2", "name": name, "endpoint": f"unix://{path.parent}/none.sock", "timeout": "1s"}
+    config = {
+        "kind": "EncryptionConfiguration",
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "resources": [
+            {"resources": ["configmaps"], "providers": [{provider: kms if provider == "kms" else keys}]}
+        ],
+    }
+    path.write_text(json.dumps(config))
+    return f"--encryption-provider-config={path}"
+
+
+def test_a_field_of_encrypted_changes(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It takes the configuration by which the server encrypts."""
+    flag = encryption(tmp_path / "own.yaml", "a")
+    ciphers = Encryption(
+        encryption_config.load(flag.partition("=")[2]), resources_by_key(Catalog(built_in())), "/registry"
+    )
+    file = HistoryFile(tmp_path, ciphers.encrypt, ciphers.decrypt)
     file.open()
-    file.record([RecordedChange(1, MAP, ChangeKind.DELETED, 1, b"[]", "", b"{}")], 1)
+    values = [b'[["=",["data","b"],"1","2"]]', b'[["=",["data","a"],"hunter","2"]]']
+    changes = [
+        RecordedChange(number, MAP, ChangeKind.CHANGED, 1, b"[]", "", value)
+        for number, value in enumerate(values, 1)
+    ]
+    file.record(changes, 2)
+    words = "cm/a", "-n", "shop", "--field=.data.a", "--yes"
+    assert purge(tmp_path, *words) == 1
+    assert "encrypted, which needs --encryption-provider-config, or damaged" in capsys.readouterr().err
+    assert purge(tmp_path, *words, encryption(tmp_path / "other.yaml", "o")) == 1
+    assert "no key of --encryption-provider-config decrypts its changes" in capsys.readouterr().err
+    assert purge(tmp_path, *words, encryption(tmp_path / "kms.yaml", "k", "kms")) == 1
+    assert "no key of --encryption-provider-config decrypts its changes" in capsys.readouterr().err
+    assert purge(tmp_path, *words, flag) == 0
+    assert ".data.a forgotten in 1 change." in capsys.readouterr().out
+    held = [unpack(ciphers.decrypt(MAP, value)) for step in file.values(MAP) for value in step]
+    assert held == [values[0], b'[["=",["data","a"],"(purged)","(purged)"]]']
+    assert all(value.startswith(b"k8s:enc:aesgcm:v1:a:") for step in file.values(MAP) for value in step)
     file.close()
-    assert purge(tmp_path, "cm/a", "-n", "shop", "--field=.data.a", "--yes") == 1
-    assert "encrypted or damaged, forget all of them, without --field" in capsys.readouterr().err
-    assert purge(tmp_path, "cm/a", "-n", "shop", "--field=[", "--yes") == 1
+
+
+def test_a_field_that_is_none(directory: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert purge(directory, "cm/a", "-n", "shop", "--field=[", "--yes") == 1
     assert "not a path of a field: [" in capsys.readouterr().err
 
 

@@ -1,5 +1,6 @@
-"""The history of servers that share an etcd: each knows its own users, and says so of the others."""
+"""The history of servers that share an etcd: each knows its own users, and asks the others about theirs."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pilothouse.storage.sqlite.changes import last_of
 from pilothouse.testing.client import KubeClient, RefusedError
 from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import InProcess
+from pilothouse.testing.users import issue
 
 pytestmark = [
     pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server"),
@@ -29,15 +31,19 @@ class Pair:
     """Two servers over one etcd, of which both keep a history."""
 
     def __init__(self, url: str) -> None:
-        flags = ["--storage-backend=etcd3", f"--etcd-servers={url}", "--history"]
+        address = "--advertise-address=127.0.0.1"
+        flags = ["--storage-backend=etcd3", f"--etcd-servers={url}", "--history", address]
         self.one, self.other = InProcess(flags), InProcess(flags)
         self.clients: list[KubeClient] = []
 
     def start(self) -> None:
-        """Start both."""
+        """Start both, with one CA."""
         for server in (self.one, self.other):
             server.start()
             self.clients.append(server._client())
+            if server is self.one:
+                for name in ("ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key"):
+                    shutil.copy(server.directory / name, self.other.directory / name)
 
     def stop(self) -> None:
         """Stop both."""
@@ -79,17 +85,19 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         pair.stop()
 
 
-def changed(client: KubeClient, name: str, count: int) -> list[Any]:
-    """The changes of a ConfigMap, the oldest first, once there are so many."""
+def changed(client: KubeClient, name: str, count: int, *, known: bool = False) -> list[Any]:
+    """The changes of a ConfigMap, the oldest first, once there are so many; known: with their authors."""
 
     def found() -> list[Any]:
         items: list[Any] = client.call("GET", f"{CHANGES},object.name={name}")["items"]
-        return items[::-1] if len(items) == count else []
+        complete = len(items) == count and (not known or all("user" in item for item in items))
+        return items[::-1] if complete else []
 
     return eventually(found, "changes")
 
 
-def test_each_server_knows_its_own_users(pair: Pair) -> None:
+def test_each_server_knows_the_users_of_both(pair: Pair) -> None:
+    """Each asks the other who has made its changes, by the address in its lease."""
     one, other = pair.clients
     made = one.call("POST", MAPS, {"metadata": {"name": "a"}, "data": {"n": "0"}})
     changed(other, "a", 1)
@@ -101,15 +109,13 @@ def test_each_server_knows_its_own_users(pair: Pair) -> None:
         if moved:
             pair.move(pair.one)
             pair.move(pair.other)
-        mine, theirs = changed(one, "a", 4), changed(other, "a", 4)
-        assert [change["revision"] for change in mine] == [change["revision"] for change in theirs]
+        mine, theirs = changed(one, "a", 4, known=True), changed(other, "a", 4, known=True)
+        for name in ("revision", "user", "auditID", "verb", "sourceIPs", "operation"):
+            assert [change[name] for change in mine] == [change[name] for change in theirs]
         assert [change["operation"] for change in mine] == ["Created", "Changed", "Changed", "Deleted"]
+        assert [change["user"]["username"] for change in mine] == ["kubernetes-admin"] * 4
         assert mine[1]["fields"] == [{"path": ".data.n", "old": "0", "new": "1"}]
-        users = [[change.get("user", {}).get("username") for change in found] for found in (mine, theirs)]
-        admin = "kubernetes-admin"
-        assert users == [[admin, None, admin, admin], [None, admin, None, None]]
-        assert mine[1]["authorUnknown"] == theirs[0]["authorUnknown"] == "another server has made the change"
-        assert "authorUnknown" not in mine[0] and mine[0]["auditID"] and mine[0]["verb"] == "create"
+        assert [change["verb"] for change in theirs] == ["create", "patch", "patch", "delete"]
         for client in (one, other):
             for obj in (made, by_other):
                 query = f"?resourceVersionMatch=Exact&resourceVersion={obj['metadata']['resourceVersion']}"
@@ -117,6 +123,19 @@ def test_each_server_knows_its_own_users(pair: Pair) -> None:
                 assert then["data"] == obj["data"] and then["metadata"] == obj["metadata"]
     with pytest.raises(RefusedError, match="404"):
         one.call("GET", f"{MAPS}/a")
+
+
+def test_only_administrators_ask_who_has_made_the_changes(pair: Pair, tmp_path: Path) -> None:
+    one, _ = pair.clients
+    path = "/history/authors?after=0&upto=9"
+    assert one.call("GET", path)["reached"] == 9
+    assert path.partition("?")[0] not in one.call("GET", "/")["paths"]
+    jane = issue(tmp_path, pair.one.url, "jane", ["dev"], pair.one.directory)
+    with KubeClient(pair.one.url, jane.context()) as client, pytest.raises(RefusedError, match="403"):
+        client.call("GET", path)
+    for query in ("", "?after=x&upto=1", "?after=1&upto=-1"):
+        with pytest.raises(RefusedError, match="400"):
+            one.call("GET", f"/history/authors{query}")
 
 
 def test_a_watch_of_changes_tells_of_those_that_others_make(pair: Pair) -> None:
@@ -148,14 +167,9 @@ def test_a_server_that_was_away_reads_what_etcd_still_has(pair: Pair) -> None:
         write()
 
     other = pair.away(write)
-    found = changed(other, "a", 4)
+    found = changed(other, "a", 4, known=True)
     assert [change["revision"] for change in found[1:]] == revisions
-    assert [change.get("user", {}).get("username") for change in found] == [
-        "kubernetes-admin",
-        None,
-        None,
-        None,
-    ]
+    assert [change["user"]["username"] for change in found] == ["kubernetes-admin"] * 4
     revisions.clear()
     other = pair.away(write_and_compact)  # etcd has the last four changes alone
     found = changed(other, "a", 8)

@@ -7,7 +7,17 @@ import pytest
 
 from pilothouse.api.values.identity import User
 from pilothouse.audit.sources import source_ips
-from pilothouse.history.author import LARGEST_KNOWN, MOST_KNOWN, Author, Authors, author_of, parts, time_of
+from pilothouse.history._author import packed_id, parts
+from pilothouse.history.author import (
+    LARGEST_KNOWN,
+    MOST_KNOWN,
+    Author,
+    Authors,
+    author_of,
+    bytes_of,
+    time_of,
+)
+from pilothouse.history.file import audit_id_of
 
 UUID = "6e2a7a3c-5b1f-4a77-9d3e-0f4b5a6c7d8e"
 
@@ -84,3 +94,29 @@ def test_authors_are_known_by_where_they_come_from() -> None:
     long.origin = (UUID, ("x" * LARGEST_KNOWN, "", "10.0.0.3"))
     authors(long, "kubectl")
     assert len(authors._known) == 2, "what a client makes long is not remembered"
+
+
+@pytest.mark.parametrize("data", [b"", b"12345678"])
+def test_bytes_that_are_too_short(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not the author"):
+        parts(data)
+
+
+def test_the_author_of_another_server() -> None:
+    told = bytes_of(1_800_000_000_123, "an-id", ["jane", ["dev"], "kubectl", "update", "", "10.0.0.1"])
+    time_ms, audit_id, known = parts(told)
+    assert (time_ms, audit_id) == (1_800_000_000_123, "an-id")
+    assert author_of(known) == Author("jane", ("dev",), "kubectl", "update", "", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "text", ["6e2a7a3c-5b1f-4a77-9d3e-00000000000F", "6e2a7a3c-5b1f-4a77-9d3e-0000000000", "é" * 36, "x" * 36]
+)
+def test_an_audit_id_that_is_no_uuid_is_kept_as_it_is(text: str) -> None:
+    assert packed_id(text) == text and packed_id("") is None
+
+
+def test_a_uuid_is_kept_in_sixteen_bytes() -> None:
+    text = "6e2a7a3c-5b1f-4a77-9d3e-00ff000000a9"
+    kept = packed_id(text)
+    assert isinstance(kept, bytearray) and audit_id_of(bytes(kept)) == text and len(kept) == 16

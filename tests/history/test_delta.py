@@ -1,5 +1,6 @@
 """Deltas against the objects themselves: a delta leads from the new one back to the old one."""
 
+import contextlib
 import copy
 import itertools
 from typing import Any
@@ -10,7 +11,8 @@ from complexity import assert_linear
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.history._delta import difference, rewound
+from pilothouse.history._delta import difference, rewound, set_paths
+from pilothouse.history._packing import pack
 from pilothouse.history.delta import ABSENT, Delta, Difference, differences, text_before, undo
 
 NAMES = st.sampled_from(["a", "b", "c", "d", 'q"', "\\", "é"])
@@ -180,10 +182,10 @@ def test_an_object_that_moved_and_changed_differs_in_its_members() -> None:
 
 
 def deltas_of(objects: list[Any]) -> list[bytes]:
-    """The deltas that lead from the last object to the first, the newest first."""
+    """The deltas, as they are kept, that lead from the last object to the first, the newest first."""
     texts = [orjson.dumps(one) for one in objects]
     found = [difference(old, new, MOST) for old, new in itertools.pairwise(texts)]
-    return [one for one in found if one is not None][::-1]
+    return [pack(one) for one in found if one is not None][::-1]
 
 
 @given(st.lists(OBJECTS, min_size=1, max_size=6))
@@ -227,7 +229,7 @@ def test_a_member_that_came_and_went_is_not_there() -> None:
 
 
 def test_an_object_that_has_no_changes_stays_as_it_is() -> None:
-    assert rewound(b'{"a":1}', []) == b'{"a":1}' == text_before(b'{"a":1}', [b"[]"])
+    assert rewound(b'{"a":1}', []) == b'{"a":1}' == text_before(b'{"a":1}', [pack(b"[]")])
 
 
 def test_a_long_delta_is_followed_too() -> None:
@@ -257,13 +259,15 @@ def test_a_long_delta_is_followed_too() -> None:
 )
 def test_a_delta_of_another_object_is_refused(delta: bytes) -> None:
     """Nothing is read beside the bytes."""
-    found = rewound(b'{"a":{"b":1},"l":[1,2,3]}', [delta])
+    found = rewound(b'{"a":{"b":1},"l":[1,2,3]}', [pack(delta)])
     assert found is None or orjson.loads(found)["l"] == [1, 2, 3]
 
 
 @given(st.binary(max_size=60), st.sampled_from([b'{"a":{"b":1},"l":[1,2,3]}', b'{"a":[{"b":1},', b"{", b""]))
 def test_any_bytes_are_no_harm(delta: bytes, text: bytes) -> None:
-    rewound(text, [b'[["=",["a","b"],' + delta, delta])
+    rewound(text, [pack(b'[["=",["a","b"],' + delta), pack(delta)])
+    with contextlib.suppress(ValueError):
+        rewound(text, [delta])
 
 
 def test_the_way_back_takes_time_that_grows_with_the_size() -> None:
@@ -273,3 +277,20 @@ def test_the_way_back_takes_time_that_grows_with_the_size() -> None:
         return orjson.dumps(last), deltas_of([first, last])
 
     assert_linear(lambda pair: rewound(*pair), texts, 1_000)
+
+
+@given(OBJECTS, OBJECTS)
+def test_the_paths_of_values_that_are_set(old: Any, new: Any) -> None:
+    delta = difference(orjson.dumps(old), orjson.dumps(new), MOST)
+    assert delta is not None
+    steps = orjson.loads(delta)
+    plain = all(step[0] == "=" and not isinstance(step[3], dict | list) for step in steps)
+    found = set_paths(delta)
+    assert (found is not None) is plain
+    assert found is None or [orjson.loads(b"[%b]" % path) for path in found] == [step[1] for step in steps]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_have_paths_or_none(delta: bytes) -> None:
+    set_paths(delta)
+    set_paths(b'[["=",["a"],1,' + delta)

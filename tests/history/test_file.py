@@ -12,7 +12,7 @@ import pytest
 from clocks import Clock
 from kept_history import PREFIX, author, kept
 
-from pilothouse.history.author import parts
+from pilothouse.history._author import parts
 from pilothouse.history.file import (
     STEP,
     ChangeKind,
@@ -242,7 +242,7 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "history.db")
     db.execute("PRAGMA user_version = 7")
     db.close()
-    with pytest.raises(HistoryError, match="has format 7, this version reads 2"):
+    with pytest.raises(HistoryError, match="has format 7, this version reads 3"):
         HistoryFile(tmp_path).open()
 
 

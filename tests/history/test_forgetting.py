@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.history._delta import difference
+from pilothouse.history._packing import pack
 from pilothouse.history.delta import text_before
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.forgetting import COPY, EACH, MARK, field_of, without
@@ -69,7 +70,7 @@ def test_states_are_as_they_were_but_for_the_field(objects: list[Any], field: An
     deltas = [difference(old, new, MOST) for old, new in itertools.pairwise(texts)]
     kept = [without(ChangeKind.CHANGED, one, [field]) for one in deltas if one is not None]
     for number in range(len(objects)):
-        found = orjson.loads(text_before(texts[-1], kept[number:][::-1]))
+        found = orjson.loads(text_before(texts[-1], [pack(one) for one in kept[number:][::-1]]))
         assert marked(copy.deepcopy(found), field) == marked(copy.deepcopy(objects[number]), field)
 
 

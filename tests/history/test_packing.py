@@ -1,5 +1,6 @@
 """Values are compressed and come back."""
 
+import contextlib
 import zlib
 
 import orjson
@@ -7,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.history.packing import DICTIONARY, SHORT, pack, unpack
+from pilothouse.history._packing import pack, unpack
+from pilothouse.history.dictionary import DICTIONARY
+
+SHORT = 32
+"""Bytes below which a value stays as it is."""
 
 
 @given(st.binary(max_size=300))
@@ -53,3 +58,25 @@ def test_a_value_that_was_cut_is_refused() -> None:
     data = bytes(range(256)) * 10
     with pytest.raises(ValueError, match="damaged"):
         unpack(pack(data)[:-4])
+
+
+@given(st.binary(max_size=80), st.integers(0, 200))
+def test_any_bytes_are_a_value_or_are_refused(data: bytes, length: int) -> None:
+    for form in (data, b"\1" + data, bytes((1, length)) + data):
+        with contextlib.suppress(ValueError):
+            unpack(form)
+
+
+@given(st.lists(st.sampled_from([b'"status"', b"True", b"x", b'{"a":[', b"0123456789"])), st.data())
+def test_a_block_that_was_changed_is_a_value_or_is_refused(parts: list[bytes], draw: st.DataObject) -> None:
+    packed = bytearray(pack(b"".join(parts)))
+    at = draw.draw(st.integers(0, len(packed) - 1))
+    packed[at] = draw.draw(st.integers(0, 255))
+    with contextlib.suppress(ValueError):
+        unpack(bytes(packed))
+
+
+@given(st.lists(st.sampled_from([b'"status":', b"True", b"x" * 300, bytes(range(256)), b"0123456789"])))
+def test_values_that_repeat_themselves(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    assert unpack(pack(data)) == data

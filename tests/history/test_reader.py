@@ -5,9 +5,12 @@ import contextlib
 import copy
 import random
 import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept_history import END, PREFIX, ROOT, Kept, kept
@@ -113,3 +116,25 @@ def test_one_step_has_few_bytes_in_memory() -> None:
 
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(main(directory))
+
+
+async def test_the_latest_state_that_is_at_hand_is_not_read_again(runner: Any, tmp_path: Path) -> None:
+    """Unless the file knows later changes."""
+    async with kept(str(tmp_path)) as one:
+        states = [{"kind": "ConfigMap", "data": {"n": str(number), "x": "x" * 300}} for number in range(3)]
+        first, _, last = [await one.write("a", state) for state in states]
+        await one.move()
+        key = f"{PREFIX}a"
+        latest = await one.storage.get(key)
+
+        async def none(*args: object) -> None:
+            raise AssertionError("the store is read")
+
+        stub = SimpleNamespace(get=none, compacted=one.storage.compacted, revision=last)
+        one.reader._storage = stub
+        found = await one.reader.get(key, first, latest, last)
+        assert found is not None and found.mod == first and orjson.loads(found.value) == states[0]
+        with pytest.raises(AssertionError, match="the store is read"):
+            await one.reader.get(key, first, latest, last - 1)
+        with pytest.raises(AssertionError, match="the store is read"):
+            await one.reader.get(key, first)

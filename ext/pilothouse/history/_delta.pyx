@@ -13,10 +13,14 @@ The texts are compact JSON, as the stores keep it. Members are found in any orde
 its old place among the others is told as gone and new; the steps of members that are gone come first.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
+
+from pilothouse.history._packing cimport expand, unpacked_size
 
 cdef enum:
     AHEAD = 16                        # members among which one is looked for that is not in its place
@@ -58,6 +62,7 @@ memset(SPECIAL, 0, 256)
 SPECIAL[c'"'] = SPECIAL[c'{'] = SPECIAL[c'}'] = SPECIAL[c'['] = SPECIAL[c']'] = SPECIAL[c','] = 1
 
 
+include "_marks.pxi"
 include "_walks.pxi"
 include "_rewind.pxi"
 
@@ -182,45 +187,44 @@ cdef Py_ssize_t forward(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     that the walk into it begins there.
     """
     cdef const char* text = old.text
-    cdef Level* level = &delta.levels[0]
-    cdef Py_ssize_t at = old.at, until = delta.until
+    cdef Level* levels = delta.levels
+    cdef Py_ssize_t at = old.at + (old.at < delta.until and text[old.at] == c',')
+    cdef Py_ssize_t block, member = at, index = 0      # of the level where the walk is
+    cdef Marks walk = Marks(text, at, delta.until, 0, False)
+    cdef uint64_t marks
     cdef char mark
     cdef int depth = 0
-    if at < until and text[at] == c',':
-        at += 1
-    level.member, level.index = at, 0
-    while at < until:
-        mark = text[at]
-        if not SPECIAL[<unsigned char>mark]:
-            at += 1
-        elif mark == c'"':
-            at = after_string(text, at, until)
-            if at < 0:
+    while walk.at < walk.end:
+        block = walk.at
+        marks = next_marks(&walk)
+        while marks:
+            at = block + lowest_bit(marks)
+            marks &= marks - 1
+            mark = text[at]
+            if mark == c',':
+                member = at + 1
+                index += 1
+            elif mark == c'{' or mark == c'[':
+                if depth == DEEPEST - 1:
+                    walk.end = 0
+                    break
+                levels[depth].member, levels[depth].index = member, index
+                depth += 1
+                levels[depth].at, member, index = at, at + 1, 0
+            elif mark != c'}' and mark != c']':
+                continue
+            elif depth:
+                depth -= 1
+                member, index = levels[depth].member, levels[depth].index
+            else:  # the end of the object or list
+                member = at
+                walk.end = 0
                 break
-        elif mark == c',':
-            at += 1
-            level.member = at
-            level.index += 1
-        elif mark == c'{' or mark == c'[':
-            if depth == DEEPEST - 1:
-                break
-            depth += 1
-            level = &delta.levels[depth]
-            level.at = at
-            at += 1
-            level.member, level.index = at, 0
-        elif depth:
-            depth -= 1
-            level = &delta.levels[depth]
-            at += 1
-        else:  # the end of the object or list
-            level.member = at
-            break
+    levels[depth].member, levels[depth].index = member, index
     delta.level, delta.deepest = 1, depth
-    level = &delta.levels[0]
-    new.at += level.member - old.at
-    old.at = level.member
-    return level.index
+    new.at += levels[0].member - old.at
+    old.at = levels[0].member
+    return levels[0].index
 
 
 cdef Py_ssize_t enter(Delta* delta, Piece* old, Piece* new) noexcept nogil:

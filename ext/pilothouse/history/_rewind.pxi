@@ -344,26 +344,50 @@ cdef void follow_all(Rewind* way, Piece* deltas, Py_ssize_t count) noexcept nogi
     set_back(way)
 
 
-def rewound(bytes new not None, list deltas not None):
-    """The text before some changes; `deltas` are theirs, the newest first.
+cdef char* unpack_all(list packed, Piece* pieces, Py_ssize_t* size) except NULL:
+    """The values of some packed deltas, in one piece of memory. ValueError: one of them is damaged."""
+    cdef Py_ssize_t number, at = 0, length, room = 1
+    cdef const uint8_t* text
+    cdef char* found
+    cdef bytes one
+    for number in range(len(packed)):
+        one = packed[number]
+        length = unpacked_size(<const uint8_t*>PyBytes_AS_STRING(one), len(one))
+        if length < 0:
+            raise ValueError("a change in the history is damaged")
+        room += length
+    found = <char*>malloc(room)
+    if found == NULL:
+        raise MemoryError
+    for number in range(len(packed)):
+        one = packed[number]
+        text, length = <const uint8_t*>PyBytes_AS_STRING(one), len(one)
+        pieces[number] = Piece(found + at, 0, unpacked_size(text, length))
+        if not expand(text, length, <uint8_t*>found + at, pieces[number].end):
+            free(found)
+            raise ValueError("a change in the history is damaged")
+        at += pieces[number].end
+    size[0] = at
+    return found
 
-    None where that is left to undo().
+
+def rewound(bytes new not None, list deltas not None):
+    """The text before some changes; `deltas` are theirs as they are kept, the newest first.
+
+    None where that is left to undo(). ValueError for a delta that is damaged.
     """
     cdef Rewind* way = <Rewind*>malloc(sizeof(Rewind))
     cdef Piece* pieces = <Piece*>malloc(max(len(deltas), 1) * sizeof(Piece))
-    cdef Py_ssize_t number, size = len(new), count = len(deltas)
-    cdef bytes one
+    cdef char* unpacked = NULL
+    cdef Py_ssize_t size = 0, count = len(deltas)
     try:
         if way == NULL or pieces == NULL:
             raise MemoryError
         way.made[0] = way.made[1] = Text(NULL, 0, 0)
-        way.text = Piece(PyBytes_AS_STRING(new), 0, size)
+        way.text = Piece(PyBytes_AS_STRING(new), 0, len(new))
         way.count, way.turn, way.failed = 0, 0, False
-        for number in range(count):
-            one = deltas[number]
-            pieces[number] = Piece(PyBytes_AS_STRING(one), 0, len(one))
-            size += len(one)
-        if size < LONG:
+        unpacked = unpack_all(deltas, pieces, &size)
+        if size + len(new) < LONG:
             follow_all(way, pieces, count)
         else:
             with nogil:
@@ -375,5 +399,26 @@ def rewound(bytes new not None, list deltas not None):
         if way != NULL:
             free(way.made[0].start)
             free(way.made[1].start)
+        free(unpacked)
         free(way)
         free(pieces)
+
+
+def set_paths(bytes delta not None):
+    """The paths of the values that a delta sets, as it has them; None of a delta that does more, or sets an
+    object or a list."""
+    cdef const char* text = PyBytes_AS_STRING(delta)
+    cdef Piece walk = Piece(text, 1, PyBytes_GET_SIZE(delta))
+    cdef Py_ssize_t start
+    cdef Place place
+    cdef char new
+    cdef list found = []
+    while goes_on(&walk, c']'):
+        start = walk.at
+        if not read_step(&walk, &place) or text[start + 2] != c'=':
+            return None
+        new = place.value[place.length + 1]
+        if new == c'{' or new == c'[':
+            return None
+        found.append(PyBytes_FromStringAndSize(place.path, place.size))
+    return found

@@ -2,6 +2,7 @@
 
 cdef enum:
     WORD = 8
+    FEW = 48                          # bytes that are gone over one by one
 
 cdef unsigned long long ONES = 0x0101010101010101, HIGH = 0x8080808080808080, QUOTES = 0x2222222222222222
 
@@ -36,9 +37,11 @@ cdef Py_ssize_t after_value(const char* text, Py_ssize_t at, Py_ssize_t end) noe
 
     Brackets are counted, not matched.
     """
-    cdef Py_ssize_t depth = 0
+    cdef Py_ssize_t depth = 0, far = at + FEW
     cdef char mark
     while at < end:
+        if depth and at >= far:
+            return after_brackets(text, at, end, depth)
         mark = text[at]
         if not SPECIAL[<unsigned char>mark]:
             at += 1

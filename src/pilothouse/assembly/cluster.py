@@ -21,7 +21,7 @@ from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
 from pilothouse.assembly.egress import follow_kubelet_ca
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
-from pilothouse.assembly.history import open_history
+from pilothouse.assembly.history import follow_peers, open_history
 from pilothouse.assembly.host import Host
 from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
 from pilothouse.assembly.services import ServerServices, client_for, companions_for, services_for
@@ -153,6 +153,8 @@ class Cluster:
         )
         for one in writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())):
             host.look_after(one, opened)
+        if handlers.verbs.history is not None:
+            follow_peers(handlers.verbs.history, host, self.registry, writers.port, opened)
         if host.config.simulation.on:
             from pilothouse.assembly.simulation import open_simulation
 

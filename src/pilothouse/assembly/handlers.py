@@ -31,6 +31,7 @@ from pilothouse.endpoints.documents.console import Console
 from pilothouse.endpoints.documents.discovery import Discovery
 from pilothouse.endpoints.documents.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.documents.health import Health
+from pilothouse.endpoints.documents.history_authors import HistoryAuthors
 from pilothouse.endpoints.documents.nonresource import NonResource, ServiceAccountIssuer, version_info
 from pilothouse.endpoints.documents.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.documents.openapi_remote import RemoteDocuments
@@ -303,6 +304,8 @@ class Handlers:
         OpenAPIHandlers(given.registry.catalog, remote=self.remote_documents).install(nonresource)
         if self.flowcontrol is not None:
             FlowControlDumps(self.flowcontrol.levels).install(nonresource)
+        if given.history is not None and given.history.foreign is not None:
+            HistoryAuthors(given.history).install(nonresource)
         if self.journal is not None:
             authorizer = given.authorizer
             shared = given.config.serving.permit_port_sharing

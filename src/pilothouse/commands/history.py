@@ -15,7 +15,7 @@ from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.registry.printers.common import human_duration
 
-SERVER_FLAGS = past.SERVER_FLAGS
+SERVER_FLAGS = (*past.SERVER_FLAGS, "encryption-provider-config", "etcd-prefix")
 USAGE = """Tell who changed what and when, the newest first. The server keeps it with --history.
 
 Usage:
@@ -23,7 +23,8 @@ Usage:
   pilothouse history KIND/NAME         Those of one object; of all objects of a kind without /NAME.
   pilothouse history -A                Those of all namespaces, and of objects without one.
   pilothouse history purge KIND/NAME   Forget all changes of an object for good, in the file of --data-dir,
-                                       or one --field in all of them.
+                                       or one --field in all of them. Changes that are encrypted need
+                                       --encryption-provider-config for that.
 
 KIND is a plural, singular, short name or kind, as in deployments, deploy or deployments.apps. `pilothouse blame`, `diff`, `undo`
 and `restore` do more with a change or an object.

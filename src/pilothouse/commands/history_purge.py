@@ -1,6 +1,7 @@
 """`pilothouse history purge`: forgets all changes of an object, or one field in all of them, in the history
 file of a data directory."""
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,13 +9,18 @@ from typing import Any, NamedTuple
 
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import FlagError
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.configuration.suggestions import nearest
 from pilothouse.history import forgetting
 from pilothouse.history.file import FILE, HistoryError, HistoryFile, connect
 from pilothouse.history.places import stored
 from pilothouse.history.times import timestamp
+from pilothouse.registry import encoding
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.resource import Resource
+from pilothouse.storage.encryption import config as encryption_config
+from pilothouse.storage.encryption.backend import Encryption
+from pilothouse.storage.interface import KeyValue, StorageError, Unavailable
 from pilothouse.storage.keys import ROOT
 
 KEPT = (
@@ -56,16 +62,18 @@ def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None
         if dry and not fields:
             print(NOTHING)
             return
-        file = HistoryFile(config.data.directory)
+        ciphers = _ciphers(config.store) if fields else None
+        seals = (ciphers.encrypt, ciphers.decrypt) if ciphers is not None else (None, None)
+        file = HistoryFile(config.data.directory, *seals)
         file.open()
         try:
             if fields:
-                count = sum(_forget(file, one.key, fields, dry=dry) for one in kept)
+                count = asyncio.run(_forget(file, ciphers, [one.key for one in kept], fields, dry=dry))
             else:
                 count = file.purge([one.key for one in kept])
         finally:
             file.close()
-    except (sqlite3.Error, HistoryError) as error:
+    except (sqlite3.Error, HistoryError, Unavailable) as error:
         raise ValueError(str(error)) from None
     if not fields:
         print(f"{count} {_changes(count)} forgotten. {LAST_MINUTES}")
@@ -75,15 +83,47 @@ def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None
         print(f"{field} forgotten in {count} {_changes(count)}. {LAST_MINUTES}")
 
 
-def _forget(file: HistoryFile, key: str, fields: Sequence[forgetting.Field], *, dry: bool) -> int:
-    """Forget some fields in all changes of a key; in how many they were. ValueError when they are
-    encrypted."""
+def _ciphers(options: StoreOptions) -> Encryption | None:
+    """The providers that encrypt changes, None without --encryption-provider-config.
+    Unavailable: it cannot be used."""
+    path = options.encryption_provider_config
+    if not path:
+        return None
+    resource_of = encoding.resources_by_key(Catalog(built_in()))
+    return Encryption(encryption_config.load(path), resource_of, "/" + options.etcd_prefix.strip("/"))
+
+
+async def _forget(
+    file: HistoryFile,
+    ciphers: Encryption | None,
+    keys: Sequence[str],
+    fields: Sequence[forgetting.Field],
+    *,
+    dry: bool,
+) -> int:
+    """Forget some fields in all changes of some keys; in how many they were. ValueError when a change cannot
+    be decrypted."""
+    count = 0
     try:
-        return file.rewrite(key, lambda kind, value: forgetting.without(kind, value, fields), dry=dry)
-    except ValueError as error:
-        raise ValueError(
-            f"{key}: its changes are encrypted or damaged, forget all of them, without --field: {error}"
-        ) from None
+        if ciphers is not None:
+            await ciphers.open()
+        for key in keys:
+            if ciphers is not None and ciphers.remotes:
+                for values in file.values(key):
+                    await ciphers.prepare([KeyValue(key, value, 1) for value in values])
+            try:
+                count += file.rewrite(
+                    key, lambda kind, value: forgetting.without(kind, value, fields), dry=dry
+                )
+            except (ValueError, StorageError) as error:
+                told = "no key of --encryption-provider-config decrypts its changes, or they are damaged"
+                if ciphers is None:
+                    told = "its changes are encrypted, which needs --encryption-provider-config, or damaged"
+                raise ValueError(f"{key}: {told}; without --field all are forgotten: {error}") from None
+    finally:
+        if ciphers is not None:
+            await ciphers.close()
+    return count
 
 
 def _changes(count: int) -> str:

@@ -35,6 +35,8 @@ _MANAGER = "kube-apiserver"
 _FLOW_PRODUCER = "api-priority-and-fairness-config-producer-v1"
 _FLOW_CONSUMER = "api-priority-and-fairness-config-consumer-v1"
 _SERVICE_CIDRS = "kubernetes-service-cidr-controller"
+PEER = "kubernetes.io/peer-advertise-address"
+"""The annotation of a server's identity lease that tells its address."""
 TRUST = "extension-apiserver-authentication"
 """The config map by which aggregated servers know clients; authentication_trust.py keeps it up to date."""
 _MANDATORY = frozenset({"exempt", "catch-all"})
@@ -494,12 +496,16 @@ def _list(texts: tuple[str, ...]) -> str:
     return json.dumps(list(texts), separators=(",", ":"))
 
 
+def peer_address(host: str, port: int) -> str:
+    """The address that a server announces to the others."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _identity(settings: BootstrapSettings) -> BootstrapObject:
     """The identity lease of this server."""
     digest = sha256(settings.hostname.encode()).digest()[:16]
     name = "apiserver-" + base64.b32encode(digest).decode().rstrip("=").lower()
-    host = settings.advertise_address
-    peer = f"[{host}]:{settings.secure_port}" if ":" in host else f"{host}:{settings.secure_port}"
+    peer = peer_address(settings.advertise_address, settings.secure_port)
     lease = _object(
         "coordination.k8s.io/v1",
         "Lease",
@@ -515,7 +521,7 @@ def _identity(settings: BootstrapSettings) -> BootstrapObject:
             "renewTime": settings.now.replace("Z", ".000000Z"),
         },
     )
-    lease["metadata"]["annotations"] = {"kubernetes.io/peer-advertise-address": peer}
+    lease["metadata"]["annotations"] = {PEER: peer}
     return BootstrapObject("coordination.k8s.io", "v1", "leases", lease)
 
 

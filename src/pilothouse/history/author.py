@@ -74,11 +74,16 @@ class Authors:
         return HEAD.pack(int(self._clock() * 1000), len(name)) + name + known
 
 
-def parts(data: bytes) -> tuple[int, str, bytes]:
-    """The milliseconds, the audit ID and the bytes of the Author."""
-    time_ms, size = HEAD.unpack_from(data)
-    end = HEAD.size + size
-    return time_ms, data[HEAD.size : end].decode("utf-8", "replace"), data[end:]
+def bytes_of(time_ms: int, audit_id: str, author: Any) -> bytes:
+    """The bytes that a store keeps of an author whom another server has told.
+    ValueError, TypeError: it is none."""
+    user, groups, manager, verb, subresource, addresses = author
+    name = audit_id.encode()
+    texts = (user, manager, verb, subresource, addresses, *groups)
+    if not all(isinstance(one, str) for one in texts) or len(name) > LONGEST_ID or not 0 <= time_ms < 1 << 62:
+        raise ValueError("not the author of a change")
+    known = orjson.dumps((user, groups, manager, verb, subresource, addresses))
+    return HEAD.pack(time_ms, len(name)) + name + known
 
 
 def time_of(data: bytes) -> int:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pilothouse.api.values.fields import Object
+from pilothouse.history._delta import set_paths
 from pilothouse.history.delta import ABSENT, Path, joined, value_at
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.kept import KeptChange
@@ -13,6 +14,8 @@ from pilothouse.history.paths import hidden
 
 DEEPEST = 64
 """Levels of an object in which fields are told apart, as in deltas."""
+MOST_KNOWN = 10_000
+"""Texts of paths that are remembered."""
 
 
 class BlamedField(NamedTuple):
@@ -30,6 +33,8 @@ class Blame:
         """`obj` is the object after the first change that is followed."""
         self._leaves = [(path, value) for path, value in leaves_of((), obj) if not hidden(path)]
         self._open: dict[Path, int] = {path: number for number, (path, _) in enumerate(self._leaves)}
+        self._paths: dict[bytes, Path] = {}
+        """Paths by the texts that deltas have of them."""
         self._found: list[KeptChange | None] = [None] * len(self._leaves)
 
     def follow(self, changes: Iterable[KeptChange]) -> bool:
@@ -45,9 +50,24 @@ class Blame:
                 self._open = {}
             elif change.kind is ChangeKind.REPLACED:
                 self._open = _unchanged(self._open, self._leaves, change, self._found)
+            elif (paths := set_paths(change.value)) is not None:  # PERF: most changes are such
+                self._set(paths, change)
             else:
                 self._open = _followed(self._open, change, self._found)
         return bool(self._open)
+
+    def _set(self, texts: list[bytes], change: KeptChange) -> None:
+        """Note that a change has set the values at some paths."""
+        known, open_ = self._paths, self._open
+        for text in texts:
+            path = known.get(text)
+            if path is None:
+                if len(known) >= MOST_KNOWN:
+                    known.clear()
+                path = known[text] = tuple(orjson.loads(b"[%b]" % text))
+            number = open_.pop(path, None)
+            if number is not None:
+                self._found[number] = change
 
     def fields(self) -> list[BlamedField]:
         """The leaves of the object, in their order, with the changes that have set them."""
@@ -71,7 +91,7 @@ def _followed(open_: dict[Path, int], change: KeptChange, found: list[KeptChange
     delta = orjson.loads(change.value)
     for step in joined(delta) if delta and delta[0][0] == "-" else delta:
         kind, path = step[0], tuple(step[1])
-        if kind == "=" and not isinstance(step[3], (dict, list)):  # PERF: most steps are such
+        if kind == "=" and not isinstance(step[3], (dict, list)):
             number = open_.pop(path, None)
             if number is not None:
                 found[number] = change
@@ -132,11 +152,11 @@ def _unchanged(
     found: list[KeptChange | None],
 ) -> dict[Path, int]:
     """The fields that had the same value before a change of which the whole object is kept."""
-    before = dict(leaves_of((), orjson.loads(change.value)))
+    before = orjson.loads(change.value)
     kept: dict[Path, int] = {}
     for path, number in open_.items():
-        value = leaves[number][1]
-        if path in before and before[path] == value and type(before[path]) is type(value):
+        value, old = leaves[number][1], value_at(before, path)
+        if old == value and type(old) is type(value):
             kept[path] = number
         else:
             found[number] = change

@@ -7,6 +7,7 @@ import orjson
 
 from pilothouse.api.values.fields import Object
 from pilothouse.history._delta import rewound
+from pilothouse.history._packing import unpack
 
 Path = tuple[str | int, ...]
 Delta = list[list[Any]]
@@ -65,12 +66,12 @@ def undo(obj: Object, delta: Delta) -> Object:
 
 
 def text_before(new: bytes, deltas: list[bytes]) -> bytes:
-    """The text of an object before some changes; `deltas` are theirs, the newest first."""
+    """The text of an object before some changes; `deltas` are theirs as they are kept, the newest first."""
     found = rewound(new, deltas)
     if found is None:  # a long delta, or a text that is not compact
         obj = orjson.loads(new)
         for delta in deltas:
-            obj = undo(obj, orjson.loads(delta))
+            obj = undo(obj, orjson.loads(unpack(delta)))
         found = orjson.dumps(obj)
     return found
 

@@ -16,11 +16,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pilothouse.history.packing import pack, unpack
+from pilothouse.history._author import packed_id
+from pilothouse.history._packing import pack, unpack
 from pilothouse.storage.interface import StorageError
 
 FILE = "history.db"
-FORMAT = 2
+FORMAT = 3
 MOST_KNOWN, LARGEST_KNOWN = 20_000, 512
 """Keys and authors whose ids are remembered, and the bytes of one: larger ones are looked up each time."""
 STEP = 1000
@@ -43,6 +44,7 @@ CREATE TABLE changes (
     value BLOB
 );
 CREATE INDEX changes_object ON changes (object);
+CREATE INDEX changes_whole ON changes (object) WHERE kind <> 1;
 CREATE TABLE gaps (
     last INTEGER PRIMARY KEY,
     first INTEGER NOT NULL,
@@ -71,11 +73,6 @@ class ChangeKind(IntEnum):
     UNREADABLE_DELETED = 5
     """Nothing, for the value before the object was gone could not be decrypted."""
 
-    @property
-    def has_value(self) -> bool:
-        """Whether anything is kept of it."""
-        return self in (ChangeKind.CHANGED, ChangeKind.REPLACED, ChangeKind.DELETED)
-
 
 class RecordedChange(NamedTuple):
     """A change to be kept. id: of its row in the store. time_ms: since 1970. author: as parts() tells it."""
@@ -103,11 +100,18 @@ class HistoryError(StorageError):
 
 
 class HistoryFile:
-    """The changes in the folder of a store; used on one thread. `seal(key, bytes)` encrypts what is kept."""
+    """The changes in the folder of a store; used on one thread. `seal(key, bytes)` encrypts what is kept,
+    `unseal` decrypts it."""
 
-    def __init__(self, directory: str | os.PathLike[str], seal: Callable[[str, bytes], bytes] | None = None):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        seal: Callable[[str, bytes], bytes] | None = None,
+        unseal: Callable[[str, bytes], bytes] | None = None,
+    ) -> None:
         self.path = Path(directory) / FILE
         self._seal = seal
+        self._unseal = unseal
         self._objects: dict[str, int] = {}
         self._authors: dict[bytes, int] = {}
         self._version = 0
@@ -206,16 +210,22 @@ class HistoryFile:
         """The row of a change."""
         id, key, kind, time_ms, who, audit_id, value = change
         sealed: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
-        if kind.has_value:
-            packed = pack(value)
-            sealed = bytearray(packed if self._seal is None else self._seal(key, packed))
+        if value:
+            sealed = bytearray(self._packed(key, value))
         object_id = self._objects.get(key) or self._id(self._objects, "objects (key) VALUES (?)", "key", key)
         author = None
         if who:
             author = self._authors.get(who) or self._id(
                 self._authors, "authors (author, uses) VALUES (?, 0)", "author", who
             )
-        return id, object_id, int(kind), time_ms, author, _packed_id(audit_id), sealed
+        return id, object_id, kind + 0, time_ms, author, packed_id(audit_id), sealed
+
+    def _packed(self, key: str, value: bytes) -> bytes:
+        packed = pack(value)
+        return packed if self._seal is None else self._seal(key, packed)
+
+    def _opened(self, key: str, kept: bytes) -> bytes:
+        return unpack(kept if self._unseal is None else self._unseal(key, kept))
 
     def _id(self, known: "dict[Any, int]", into: str, column: str, value: str | bytes) -> int:
         """The id of a key or an author, which is added where it is new. into: its table, as INSERT has it."""
@@ -327,14 +337,23 @@ class HistoryFile:
         self._clear()
         return dropped
 
+    def values(self, key: str) -> Iterator[list[bytes]]:
+        """The kept values of a key's changes, as they are in the file, in steps."""
+        last = 0
+        while rows := self._db.execute(OF_KEY, (key, last, STEP)).fetchall():
+            yield [kept for _, _, kept in rows if kept is not None]
+            last = rows[-1][0]
+
     def rewrite(self, key: str, other: Callable[[ChangeKind, bytes], bytes], *, dry: bool = False) -> int:
         """Replace what is kept of a key's changes where it is another value then, for good; how many changes
-        these were. dry: write nothing. ValueError when they are encrypted."""
+        these were. dry: write nothing. ValueError, StorageError when they cannot be decrypted."""
         count = last = 0
         while rows := self._db.execute(OF_KEY, (key, last, STEP)).fetchall():
-            values = [(id, ChangeKind(kind), unpack(kept)) for id, kind, kept in rows if kept is not None]
+            values = [
+                (id, ChangeKind(kind), self._opened(key, kept)) for id, kind, kept in rows if kept is not None
+            ]
             made = [(id, value, other(kind, value)) for id, kind, value in values]
-            changed = [(pack(new), id) for id, value, new in made if new != value]
+            changed = [(self._packed(key, new), id) for id, value, new in made if new != value]
             if changed and not dry:
                 with self._transaction():
                     self._db.executemany("UPDATE changes SET value = ? WHERE id = ?", changed)
@@ -371,19 +390,6 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     )
     db.execute("PRAGMA cache_size = -2048")
     return db
-
-
-def _packed_id(audit_id: str) -> bytearray | str | None:
-    """An audit ID as it is kept: 16 bytes of a UUID, else its text."""
-    if len(audit_id) == 36 and audit_id[8:24:5] == "----":
-        digits = audit_id.replace("-", "")
-        try:
-            made = bytearray.fromhex(digits)
-        except ValueError:
-            return audit_id
-        if made.hex() == digits:
-            return made
-    return audit_id or None
 
 
 def audit_id_of(kept: bytes | str | None) -> str:

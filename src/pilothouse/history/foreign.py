@@ -1,6 +1,7 @@
 """Follows a store to which other servers write as well, and keeps its changes until the history moves them.
 
-The authors of this server's own writes are remembered until the watch tells of them. The others are unknown.
+The authors of this server's own writes are remembered until the watch tells of them. The others are unknown,
+until their servers tell them (peers.py).
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Protocol
 
 from pilothouse.history.author import HEAD, UNKNOWN
 from pilothouse.history.file import HistoryError
-from pilothouse.history.spool import Spool, SpooledChange
+from pilothouse.history.spool import LearntAuthor, Spool, SpooledChange
 from pilothouse.history.thread import HistoryThread
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
@@ -77,6 +78,8 @@ class ForeignChanges(BackgroundTask):
         self._more = asyncio.Event()
         self._forgotten = 0.0
         self._reached = 0
+        self.unknown: Callable[[Sequence[tuple[int, str]]], None] | None = None
+        """Told the revisions and keys of changes that the spool has without an author."""
         self._listeners: set[Callable[[list[StorageEvent]], None]] = set()
         self.revision = 0
         """The revision up to which the spool has all changes."""
@@ -112,6 +115,20 @@ class ForeignChanges(BackgroundTask):
             if len(self._authors) >= MOST_KNOWN:
                 self._authors.clear()
             self._authors[key, revision] = author
+
+    @property
+    def moved(self) -> int:
+        """The revision up to which the history has moved changes."""
+        return revision_of(self._recorded())
+
+    async def without_author(self) -> list[tuple[int, str]]:
+        """The revisions and keys of the changes without an author that have not been moved."""
+        found: list[tuple[int, str]] = await self._thread.run(self._spool.without_author, self._recorded())
+        return found
+
+    async def learn(self, authors: Sequence[LearntAuthor]) -> None:
+        """Note the authors of writes of other servers."""
+        await self._thread.run(self._spool.learn, authors)
 
     def follow(self, listener: Callable[[list[StorageEvent]], None]) -> Subscription:
         """Tell somebody of changes that the spool has."""
@@ -171,6 +188,8 @@ class ForeignChanges(BackgroundTask):
             changes = [SpooledChange(event, self._author(event, at)) for event, at in told]
             await self._thread.run(self._spool.add, changes, reached)
             self.revision = reached
+            if self.unknown is not None:
+                self.unknown([(one.event.kv.mod, one.event.kv.key) for one in changes if _is_unknown(one)])
             for listener in list(self._listeners) if told else ():
                 listener([event for event, _ in told])
         now = self._clock()
@@ -186,3 +205,7 @@ class ForeignChanges(BackgroundTask):
     def _author(self, event: StorageEvent, at: float) -> bytes:
         known = self._authors.pop((event.kv.key, event.kv.mod), None)
         return known or HEAD.pack(int(at * 1000), 0) + UNKNOWN
+
+
+def _is_unknown(change: SpooledChange) -> bool:
+    return change.author[HEAD.size :] == UNKNOWN

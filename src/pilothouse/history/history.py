@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from pilothouse.api._json import strip
 from pilothouse.history.author import Authors, Sources
 from pilothouse.history.file import HistoryFile
 from pilothouse.history.foreign import ForeignChanges, OthersStorage
@@ -12,6 +14,7 @@ from pilothouse.history.policy import HistoryPolicy, Keep
 from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.history.spool import Spool
+from pilothouse.history.written import answer
 from pilothouse.lifecycle import Opened
 from pilothouse.offload import Turns
 from pilothouse.registry.catalog import Catalog
@@ -20,7 +23,7 @@ from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import KeyValue, StorageError, StorageEvent, Subscription
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.backend import SqliteStorage
-from pilothouse.storage.sqlite.changes import ChangeReader
+from pilothouse.storage.sqlite.changes import ChangeReader, last_of
 from pilothouse.storage.sqlite.file import LAST, DataDirectory
 
 
@@ -52,13 +55,14 @@ class History:
         prefixes = {one.group_resource: one.key_prefix for one in stored(catalog)}
         without = [prefixes[resource] for resource in policy.left_out(list(prefixes))]
         file = HistoryFile(directory, ciphers.encrypt if ciphers is not None else None)
-        self._foreign: ForeignChanges | None = None
+        self.foreign: ForeignChanges | None = None
+        """Follows a store that others write as well; None of one that is this server's own."""
         source: DataDirectory
         if isinstance(storage, SqliteStorage):
             source = storage.directory
         else:
             source = spool = Spool(directory)
-            self._foreign = ForeignChanges(
+            self.foreign = ForeignChanges(
                 storage,
                 spool,
                 recorded=lambda: file.recorded,
@@ -67,7 +71,7 @@ class History:
                 turns=turns,
                 clock=clock,
             )
-            storage.wrote = self._foreign.wrote
+            storage.wrote = self.foreign.wrote
         self.recorder = HistoryRecorder(
             ChangeReader(source, without),
             file,
@@ -86,19 +90,19 @@ class History:
     @property
     def revision(self) -> int:
         """The newest revision of which all changes can be read."""
-        return self.storage.revision if self._foreign is None else self._foreign.revision
+        return self.storage.revision if self.foreign is None else self.foreign.revision
 
     def follow(
         self, told: Callable[[list[StorageEvent]], None], ended: Callable[[StorageError], None]
     ) -> Subscription:
         """Tell of changes from now on, when they can be read."""
-        if self._foreign is not None:
-            return self._foreign.follow(told)
+        if self.foreign is not None:
+            return self.foreign.follow(told)
         return self.storage.watch(ROOT, self.storage.revision + 1, told, ended, prev_kv=False)
 
     async def start(self, opened: Opened) -> None:
         """Open the files and begin to keep changes, once the store is open. HistoryError when that fails."""
-        foreign = self._foreign
+        foreign = self.foreign
         if foreign is not None:
             await foreign.open()
             opened.on_close("the history's waiting changes", foreign.close)
@@ -117,9 +121,22 @@ class History:
         stored = resource.storage or resource
         return self.policy.keep(stored.group_resource, namespace) is not Keep.NOTHING
 
-    async def entry(self, key: str, revision: int) -> Entry | None:
-        """An object as it was at a revision. Compacted when that is too long ago."""
-        found = await self.reader.get(key, revision)
+    async def written(self, after: int, upto: int) -> dict[str, Any]:
+        """The answer to another server that asks who has made changes of revisions between two."""
+        upto = min(upto, self.revision)
+        return answer(await self.reader.written(last_of(after), last_of(upto)), upto)
+
+    async def entry(
+        self, key: str, revision: int, latest: Entry | None = None, latest_at: int = 0
+    ) -> Entry | None:
+        """An object as it was at a revision. Compacted when that is too long ago.
+        latest: the object as it was at the later revision `latest_at`, where that is at hand."""
+        now = None
+        if latest is not None and latest_at >= revision:
+            if self.reader.reach <= revision and latest.rev <= revision:
+                return latest
+            now = KeyValue(key, strip(latest.value), latest.rev, latest.create_rev)
+        found = await self.reader.get(key, revision, now, latest_at)
         return None if found is None else _entry(found)
 
     async def entries(

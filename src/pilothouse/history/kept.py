@@ -77,4 +77,4 @@ class KeptRows:
                 if len(self._authors) >= MOST_KNOWN:
                     self._authors.clear()
                 self._authors[who] = author
-        return KeptChange(id, key, KINDS[kind], time_ms, author=author, audit=audit, value=value)
+        return KeptChange._make((id, key, KINDS[kind], time_ms, author, audit, value))

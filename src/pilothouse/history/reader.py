@@ -2,15 +2,16 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from operator import attrgetter
 from typing import Any
 
-from pilothouse.history.delta import text_before
-from pilothouse.history.file import ChangeKind, HistoryError, connect
+from pilothouse.history._packing import unpack
+from pilothouse.history.author import UNKNOWN
+from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
-from pilothouse.history.packing import unpack
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.history.thread import HistoryThread
+from pilothouse.history.undoing import ToJSON, Undoing
+from pilothouse.history.written import MOST, WrittenChange, of_rows
 from pilothouse.offload import Turns
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
 from pilothouse.storage.keys import ROOT
@@ -25,20 +26,18 @@ CHUNK = 500
 MOST_BYTES = 4 << 20
 """Bytes of values that are in memory for one step, and one value more."""
 
-CHANGED_SINCE = (
-    "SELECT key, id, (SELECT max(id) FROM changes WHERE object = objects.id AND changes.id <= :after)"
-    " FROM objects WHERE key >= :first AND key < :end AND EXISTS (SELECT 1 FROM changes"
-    " WHERE object = objects.id AND changes.id > :after AND changes.id <= :upto) ORDER BY key"
-)
-OF_OBJECT = "SELECT id, kind, value FROM changes WHERE object = ? AND id > ? AND id <= ? ORDER BY id"
 CHANGES = (
     f"SELECT {KeptRows.COLUMNS} FROM changes c JOIN objects o ON o.id = c.object"
     " LEFT JOIN authors a ON a.id = c.author WHERE c.id < ? AND c.id > ? {where} ORDER BY c.id DESC"
 )
+WRITTEN = (
+    "SELECT c.id, o.key, c.time, c.audit, a.author FROM changes c JOIN objects o ON o.id = c.object"
+    " JOIN authors a ON a.id = c.author WHERE c.id > ? AND c.id <= ? AND a.author <> ? ORDER BY c.id"
+)
 
 
-ChangedObject = tuple[str, int, int | None]
-"""The key and the id of an object that was changed, and the id of its last change before that."""
+def _as_it_is(key: str, value: bytes) -> bytes:
+    return value
 
 
 def _any(change: KeptChange) -> bool:
@@ -91,8 +90,22 @@ class HistoryReader:
 
     # --- objects
 
-    async def get(self, key: str, revision: int) -> KeyValue | None:
-        """The value of a key at a revision, as JSON. Compacted when that is too long ago."""
+    async def get(
+        self, key: str, revision: int, latest: KeyValue | None = None, latest_at: int = 0
+    ) -> KeyValue | None:
+        """The value of a key at a revision, as JSON. Compacted when that is too long ago.
+
+        latest: the key as it was at a later revision, as JSON, where that is at hand.
+        """
+        recorded = self._recorder.recorded
+        if (
+            latest is not None
+            and latest.mod <= recorded <= latest_at
+            and self.reach <= revision < recorded
+            and self._storage.compacted <= recorded
+        ):
+            found = await self._undo([latest], (key, key + "\0"), revision, recorded, _as_it_is)
+            return found[0] if found else None
         page = await self._page(key, key + "\0", revision, 0)
         return page.items[0] if page.items else None
 
@@ -116,7 +129,7 @@ class HistoryReader:
             base = await self._base(first, end, max(at, revision), limit)
             upto = base.items[-1].key + "\0" if base.more else end
             if revision < at:
-                items += await self._undo(base.items, (first, upto), (last_of(revision), last_of(recorded)))
+                items += await self._undo(base.items, (first, upto), revision, recorded, self._to_json)
             else:
                 items += await self._read(self._as_json, base.items)
             if limit and len(items) > limit:
@@ -147,89 +160,16 @@ class HistoryReader:
         return [KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create) for kv in pairs]
 
     async def _undo(
-        self, base: list[KeyValue], keys: tuple[str, str], ids: tuple[int, int]
+        self, base: list[KeyValue], keys: tuple[str, str], revision: int, recorded: int, to_json: ToJSON
     ) -> list[KeyValue]:
-        """The pairs of keys between two before the changes with ids between two; `base` are those after
-        them."""
-        now = {kv.key: kv for kv in base}
-        done: dict[str, KeyValue | None] = {}
-        changed: list[ChangedObject] | None = None
-        while changed is None or changed:
-            some, changed = await self._read(self._changes_of, changed, keys, ids, now, done)
-            if some:  # they are encrypted
-                await self._prepare((key, row[2]) for key, (_, rows) in some.items() for row in rows)
-                await self._read(self._undone_all, now, some, ids[0], done)
-        same = [kv for kv in base if kv.key not in done]
-        items: list[KeyValue] = await self._read(self._as_json, same) if same else []
-        if not done:
-            return items
-        return sorted([*items, *(kv for kv in done.values() if kv is not None)], key=attrgetter("key"))
-
-    def _changes_of(
-        self,
-        objects: list[ChangedObject] | None,
-        keys: tuple[str, str],
-        ids: tuple[int, int],
-        now: dict[str, KeyValue],
-        done: dict[str, KeyValue | None],
-    ) -> tuple[dict[str, tuple[int, list[Any]]], list[ChangedObject]]:
-        """For some of the objects, by key, the last row before the changes with ids between two, and these up
-        to the first that keeps the whole object; and the objects that are left.
-
-        objects: None for all between two keys that have such changes. What needs no keys to be fetched is
-        undone at once, and is none of the answer.
-        """
-        if objects is None:
-            names = ("first", "end", "after", "upto")
-            objects = self._db.execute(CHANGED_SINCE, dict(zip(names, (*keys, *ids), strict=True))).fetchall()
-        found: dict[str, tuple[int, list[Any]]] = {}
-        after, size, left = ids[0], 0, []
-        for place, (key, object_id, before) in enumerate(objects):
-            if size > MOST_BYTES:
-                left = objects[place:]
-                break
-            rows = []
-            for row in self._db.execute(OF_OBJECT, (object_id, *ids)):
-                rows.append(row)
-                size += len(row[2] or b"")
-                if row[1] != ChangeKind.CHANGED:
-                    break
-            found[key] = before or 0, rows
+        """The pairs of keys between two at a revision; `base` are those at a later one."""
+        undoing = Undoing(self._db, base, keys, (last_of(revision), last_of(recorded)), self.reach, to_json)
         if self._ciphers is not None:
-            return found, left
-        self._undone_all(now, found, after, done)
-        return {}, left
-
-    def _undone_all(
-        self,
-        now: dict[str, KeyValue],
-        changed: dict[str, tuple[int, list[Any]]],
-        after: int,
-        done: dict[str, KeyValue | None],
-    ) -> None:
-        """Note the pairs before some changes in `done`, by key, None where there was none."""
-        for key, (before, rows) in changed.items():
-            kv = now.get(key)
-            value = self._undone(key, None if kv is None else self._to_json(key, kv.value), rows)
-            mod = revision_of(before) or min(self.reach, revision_of(after))
-            done[key] = None if value is None else KeyValue(key, value, mod)
-
-    def _undone(self, key: str, value: bytes | None, rows: list[Any]) -> bytes | None:
-        """The value before some changes, which are in the order in which they were made."""
-        _, kind, kept = rows[-1]
-        if kind == ChangeKind.CREATED:
-            value = None
-            rows.pop()
-        elif kind in (ChangeKind.UNREADABLE, ChangeKind.UNREADABLE_DELETED):
-            raise HistoryError(f"the value of {key} could not be decrypted when its change was kept")
-        elif kind != ChangeKind.CHANGED:
-            value = self._opened(key, kept)
-            rows.pop()
-        if not rows:
-            return value
-        if value is None:
-            raise HistoryError(f"the history of {key} has a gap")
-        return text_before(value, [self._opened(key, kept) for _, _, kept in reversed(rows)])
+            while changed := await self._read(undoing.read):
+                await self._prepare((key, value) for key, (_, rows) in changed.items() for _, value in rows)
+                await self._read(undoing.undo, changed, self._ciphers.decrypt)
+        found: list[KeyValue] = await self._read(undoing.all)
+        return found
 
     def _opened(self, key: str, kept: bytes) -> bytes:
         return unpack(kept if self._ciphers is None else self._ciphers.decrypt(key, kept))
@@ -276,9 +216,13 @@ class HistoryReader:
             )
             found = [change for change in map(unmoved, waiting) if fits(change)]
             return found, last or (recorded + 1 if after <= recorded else 0)
-        rows, last = await self._read(self._rows, (first, end), within, (after, before), fits)
+        asked = (first, end), within, (after, before), fits
+        if self._ciphers is None:
+            found, cut, last = await self._read(lambda: self._kept_rows(*self._rows(*asked)))
+            return found, cut or last
+        rows, last = await self._read(self._rows, *asked)
         await self._prepare((row[1], row[6]) for row in rows)
-        found, cut = await self._read(self._all_kept, rows)
+        found, cut, _ = await self._read(self._kept_rows, rows, last)
         return found, cut or last
 
     def _rows(
@@ -301,16 +245,29 @@ class HistoryReader:
                 size += len(row[6] or b"")
         return rows, 0
 
-    def _all_kept(self, rows: list[Any]) -> tuple[list[KeptChange], int]:
-        """The changes of some rows; and the id of the last one where not all could be opened at once."""
+    def _kept_rows(self, rows: list[Any], last: int) -> tuple[list[KeptChange], int, int]:
+        """The changes of some rows; the id of the last one where not all could be opened at once, else 0;
+        and `last`."""
         found: list[KeptChange] = []
         size = 0
         for row in rows:
             if size > MOST_BYTES:
-                return found, found[-1].id
+                return found, found[-1].id, last
             found.append(self._kept.change(row, self._opened(row[1], row[6]) if row[6] is not None else b""))
             size += len(found[-1].value)
-        return found, 0
+        return found, 0, last
+
+    async def written(self, after: int, upto: int) -> list[WrittenChange]:
+        """The first changes with ids above `after` and at most `upto` whose authors are known, in whole
+        revisions."""
+        recorded = last_of(self._recorder.recorded)
+        found: list[WrittenChange] = []
+        if after < recorded:
+            ids = after, min(upto, recorded)
+            found = await self._read(lambda: of_rows(self._db.execute(WRITTEN, (*ids, UNKNOWN))))
+        if len(found) < MOST and upto > recorded:
+            found += await self._recorder.written(max(after, recorded), upto)
+        return found
 
     async def revision_at(self, time_ms: int) -> int:
         """The revision that was the newest one at a time. Compacted when that is too long ago."""

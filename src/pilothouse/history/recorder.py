@@ -22,6 +22,7 @@ from pilothouse.history.statuses import Statuses, followers, same_minute
 from pilothouse.history.telling import HALF, LONG, ChangeTeller
 from pilothouse.history.thread import HistoryThread
 from pilothouse.history.times import timestamp
+from pilothouse.history.written import WrittenChange, of_waiting
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.offload import Turns
@@ -36,7 +37,8 @@ from pilothouse.storage.sqlite.changes import (
 
 log = Logger(__name__)
 
-STEP = 64
+NOTHING, CHANGES = Keep.NOTHING, Keep.CHANGES
+STEP = 128
 """Changes that are moved in one step, during which other threads may wait for the interpreter."""
 PAUSE = 0.02
 """Seconds between two steps."""
@@ -231,6 +233,16 @@ class HistoryRecorder(BackgroundTask):
         found: int = await self.run(self._source.first_after, self._file.recorded, time_ms, author.time_of)
         return found
 
+    async def written(self, after: int, upto: int) -> list[WrittenChange]:
+        """The first changes with ids between two that wait in the store, and whose authors are known."""
+
+        def found() -> list[WrittenChange]:
+            rows = self._source.authors(after, upto)
+            return of_waiting(row for row in rows if not row[2].endswith(author.UNKNOWN))
+
+        made: list[WrittenChange] = await self.run(found)
+        return made
+
     async def waiting(
         self, first: str, end: str, within: str, after: int, before: int, limit: int
     ) -> tuple[list[RecordedChange], int]:
@@ -244,9 +256,7 @@ class HistoryRecorder(BackgroundTask):
 
     def _waiting(self, changes: list[StoredChange]) -> list[RecordedChange]:
         first, last = self._source.gap()
-        wanted = (
-            one for one in changes if not first < one.id <= last and self._keep(one) is not Keep.NOTHING
-        )
+        wanted = (one for one in changes if not first < one.id <= last and self._keep(one.key) is not NOTHING)
         made = (self._teller.told(one, one.old, LONG) for one in wanted)
         return [one for one in made if one is not None]
 
@@ -296,30 +306,40 @@ class HistoryRecorder(BackgroundTask):
         return trimmed
 
     def _move(self, changes: list[StoredChange], done: int, upto: int) -> None:
-        kept = []
-        late = self.lag > BEHIND
+        kept, again, draw = [], self._again_to, self._draw
+        late, left_out = self.lag > BEHIND, 0
         for change, later in zip(changes, followers(changes), strict=True):
-            keep = self._keep(change)
-            if change.id <= self._again_to and keep is not Keep.NOTHING:
+            keep = self._keep(change.key)
+            if change.id <= again and keep is not NOTHING:
                 self._move_again(change)
                 continue
-            if keep is Keep.CHANGES and change in self._statuses:
-                if later is None and done < upto:
-                    later = self._source.next(change.key, done, upto + 1)
-                # Of a status, the last change of a minute is kept; it starts from before those left out.
-                if later is not None and later in self._statuses and (late or same_minute(change, later)):
-                    self._bases.setdefault(change.key, (change.prev, change.id))
-                    keep = Keep.NOTHING
-            if keep is Keep.NOTHING:
-                self.metrics.left_out.inc()
+            if keep is NOTHING or (keep is CHANGES and self._is_passed(change, later, done, upto, late)):
+                left_out += 1
                 continue
-            made = self._teller.told(change, self._base(change), 0.0 if self._draw() < WHOLE else HALF)
+            base = self._base(change) if self._bases else change.old
+            made = self._teller.told(change, base, 0.0 if draw() < WHOLE else HALF)
             if made is not None:
                 kept.append(made)
         # After a kill, what was left out and not made up for yet is read again.
         firsts = [first_of(revision_of(first)) - 1 for _, first in self._bases.values()]
         self._file.record(kept, min([done, *firsts]))
         self.metrics.kept.inc(by=len(kept))
+        if left_out:
+            self.metrics.left_out.inc(by=left_out)
+
+    def _is_passed(
+        self, change: StoredChange, later: StoredChange | None, done: int, upto: int, late: bool
+    ) -> bool:
+        """Whether a change is one of a status that is left out: of these, the last change of a minute is
+        kept. It starts from before those left out."""
+        if change not in self._statuses:
+            return False
+        if later is None and done < upto:
+            later = self._source.next(change.key, done, upto + 1)
+        if later is None or later not in self._statuses or not (late or same_minute(change, later)):
+            return False
+        self._bases.setdefault(change.key, (change.prev, change.id))
+        return True
 
     def _move_again(self, change: StoredChange) -> None:
         """Find out what became of a change that was looked at before a kill or a failure."""
@@ -333,13 +353,13 @@ class HistoryRecorder(BackgroundTask):
         items = [KeyValue(key, value, 1) for value in values]
         return self._ciphers is not None and bool(self._ciphers.unknown(items)) and self.lag < WAITED_FOR
 
-    def _keep(self, change: StoredChange) -> Keep:
-        folder = change.key.rpartition("/")[0]
+    def _keep(self, key: str) -> Keep:
+        folder = key.rpartition("/")[0]
         found = self._known.get(folder)
         if found is None:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            place = self._place_of(change.key)
+            place = self._place_of(key)
             found = self._known[folder] = self._policy.keep(place.resource, place.namespace)
         return found
 

@@ -8,8 +8,9 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pilothouse.history.author import HEAD, UNKNOWN, time_of
 from pilothouse.storage.interface import StorageEvent
-from pilothouse.storage.sqlite.changes import GAP, first_of, last_of
+from pilothouse.storage.sqlite.changes import GAP, first_of, last_of, revision_of
 from pilothouse.storage.sqlite.file import DataDirectory, read_meta
 
 FILE = "history-waiting.db"
@@ -20,6 +21,8 @@ INSERT = (
     "INSERT OR REPLACE INTO history (id, key, created, prev, expires, value, author)"
     " VALUES (?, ?, ?, ?, 0, ?, ?)"
 )
+WITHOUT_AUTHOR = "SELECT id, key FROM history WHERE id > ? AND substr(author, ?) = ? ORDER BY id"
+AUTHOR = "SELECT id, author FROM history WHERE key = ? AND id >= ? AND id <= ? AND author IS NOT NULL"
 MOVED = (
     "DELETE FROM history WHERE id <= :upto"
     " AND id NOT IN (SELECT prev FROM history WHERE id > :upto AND prev IS NOT NULL)"
@@ -30,6 +33,14 @@ class SpooledChange(NamedTuple):
     """A change as the watch of a store tells it, and the bytes of its author."""
 
     event: StorageEvent
+    author: bytes
+
+
+class LearntAuthor(NamedTuple):
+    """The author of another server's write, which that server has told."""
+
+    revision: int
+    key: str
     author: bytes
 
 
@@ -88,6 +99,23 @@ class Spool(DataDirectory):
             "SELECT max(id) FROM history WHERE id >= ? AND id <= ?", (first_of(revision), last_of(revision))
         ).fetchone()
         return first_of(revision) if found is None else found + 1
+
+    def without_author(self, after: int) -> list[tuple[int, str]]:
+        """The revisions and keys of the changes with ids above one whose authors are unknown."""
+        rows = self._db.execute(WITHOUT_AUTHOR, (after, HEAD.size + 1, UNKNOWN))
+        return [(revision_of(id), key) for id, key in rows]
+
+    def learn(self, authors: Sequence[LearntAuthor]) -> None:
+        """Note authors that were unknown. A change is not later than this server has seen it."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for revision, key, author in authors:
+                ids = first_of(revision), last_of(revision)
+                for id, seen in self._db.execute(AUTHOR, (key, *ids)).fetchall():
+                    if seen[HEAD.size :] == UNKNOWN:
+                        at = min(time_of(seen), time_of(author))
+                        told = at.to_bytes(8, "big") + author[8:]
+                        self._db.execute("UPDATE history SET author = ? WHERE id = ?", (told, id))
 
     def skip(self, after: int, upto: int) -> None:
         """Note that the changes of some revisions are missing."""

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 import orjson
 
 from pilothouse.history import author
+from pilothouse.history._author import parts
 from pilothouse.history._delta import difference
 from pilothouse.history.paths import hidden
 from pilothouse.storage.interface import StorageError
 from pilothouse.storage.sqlite.changes import StoredChange
 
 STATUS = "status"
+MOST_KNOWN = 1024
+"""Authors that are remembered."""
 
 
 class Statuses:
@@ -18,13 +21,20 @@ class Statuses:
 
     def __init__(self, to_json: Callable[[str, bytes], bytes]) -> None:
         self._to_json = to_json
+        self._known: dict[bytes, bool] = {}
+        """Whether authors have written a status."""
 
     def __contains__(self, change: StoredChange) -> bool:
         if not change.author or change.deleted or not change.prev:
             return False
-        who = author.parts(change.author)[2]
+        who = parts(change.author)[2]
         if who != author.UNKNOWN:
-            return author.subresource_of(who) == STATUS
+            found = self._known.get(who)
+            if found is None:
+                if len(self._known) >= MOST_KNOWN:
+                    self._known.clear()
+                found = self._known[who] = author.subresource_of(who) == STATUS
+            return found
         try:
             return self._sets_status_alone(change)
         except (StorageError, ValueError):  # it cannot be decrypted

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pilothouse.history import author
+from pilothouse.history._author import parts
 from pilothouse.history._delta import difference
 from pilothouse.history.file import ChangeKind, RecordedChange
 from pilothouse.logs import Logger
@@ -11,6 +11,12 @@ from pilothouse.storage.sqlite.changes import StoredChange
 
 log = Logger(__name__)
 
+CREATED, CHANGED, REPLACED, DELETED = (  # PERF: Python 3.11 looks each member of an enumeration up for long
+    ChangeKind.CREATED,
+    ChangeKind.CHANGED,
+    ChangeKind.REPLACED,
+    ChangeKind.DELETED,
+)
 HALF, LONG = 0.5, 1e6
 """The share of an object's bytes from which on it is kept instead of the difference; and of what waits, which
 always has a difference."""
@@ -34,26 +40,25 @@ class ChangeTeller:
     def told(self, change: StoredChange, stored: bytes | None, share: float) -> RecordedChange | None:
         """The change as it is kept, when it starts from a stored value; None of one that cannot be told.
         share: of the object's bytes, which the difference may have; else the whole object is kept."""
-        if (not change.prev and change.deleted) or (change.prev and stored is None):
+        id, key, prev, deleted, written, _, _ = change
+        if (not prev and deleted) or (prev and stored is None):
             return None
-        at, audit_id, who = author.parts(change.author) if change.author else (0, "", b"")
-        try:
-            kind, value = self._value(change, stored, share)
-        except (StorageError, ValueError) as error:
-            kind, value = self._unreadable(change, stored, error), b""
-        at = at or int(self._clock() * 1000)
-        return RecordedChange(change.id, change.key, kind, at, who, audit_id, value=value)
+        at, audit_id, who = parts(written) if written else (0, "", b"")
+        kind, value = CREATED, b""
+        if stored is not None:
+            try:
+                kind, value = self._value(change, stored, share)
+            except (StorageError, ValueError) as error:
+                kind = self._unreadable(change, stored, error)
+        return RecordedChange._make((id, key, kind, at or int(self._clock() * 1000), who, audit_id, value))
 
-    def _value(self, change: StoredChange, stored: bytes | None, share: float) -> tuple[ChangeKind, bytes]:
+    def _value(self, change: StoredChange, stored: bytes, share: float) -> tuple[ChangeKind, bytes]:
         """The kind of a change, and what is kept of it. StorageError, ValueError: a value cannot be read."""
-        if stored is None:
-            return ChangeKind.CREATED, b""
         old = self._to_json(change.key, stored)
         if change.new is None:
-            return ChangeKind.DELETED, old
-        new = self._to_json(change.key, change.new)
-        delta = difference(old, new, int(len(old) * share))
-        return (ChangeKind.REPLACED, old) if delta is None else (ChangeKind.CHANGED, delta)
+            return DELETED, old
+        delta = difference(old, self._to_json(change.key, change.new), int(len(old) * share))
+        return (REPLACED, old) if delta is None else (CHANGED, delta)
 
     def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:
         """The kind of a change of which a value cannot be read. The error, while its key may still come."""

@@ -27,7 +27,8 @@ class OutboundOptions(Section):
     kubelet_timeout: float = misc(5.0, "duration", "Time for calls to kubelets.", effective=False)
     peer_advertise_ip: str = misc("", "string", "Address for other API servers.", effective=False)
     peer_advertise_port: str = misc("", "string", "Port for other API servers.", effective=False)
-    peer_ca_file: str = misc("", "file", "CA of other API servers.", effective=False)
+    peer_ca_file: str = misc("", "file",
+        "CA of other API servers, which a history asks who has made their changes.")
     proxy_client_cert_file: str = misc("", "file",
         "Client certificate by which aggregated servers and webhooks know this server.")
     proxy_client_key_file: str = misc("", "file", "Key of --proxy-client-cert-file.")

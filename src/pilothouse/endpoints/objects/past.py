@@ -83,8 +83,10 @@ async def value_at(verbs: Verbs, ctx: Context, resource: Resource, revision: int
     stored = resource.storage or resource
     if revision < verbs.store.storage.compacted and not history.keeps(resource, info.namespace):
         raise errors.Expired(TOO_OLD)
+    key = key_of(stored, info.namespace, info.name)
+    latest, latest_at = verbs.store.get(stored, key), verbs.store.cacher.revision
     try:
-        entry = await history.entry(key_of(stored, info.namespace, info.name), revision)
+        entry = await history.entry(key, revision, latest, latest_at)
     except interface.Compacted:
         raise errors.Expired(TOO_OLD) from None
     except interface.StorageError as err:

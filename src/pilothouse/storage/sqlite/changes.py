@@ -1,7 +1,7 @@
 """The rows of the store as changes, read for the history by a connection of its own."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from pilothouse.storage.sqlite.file import BITS, DataDirectory, read_meta
@@ -13,6 +13,7 @@ ROWS = (  # the columns of a StoredChange
 )
 CHANGES = ROWS + "{without} ORDER BY h.id"
 LATEST = ROWS + " AND h.key >= ? AND h.key < ? ORDER BY h.id DESC"
+AUTHORS = "SELECT id, key, author FROM history WHERE id > ? AND id <= ? AND author IS NOT NULL ORDER BY id"
 NEXT = ROWS + " AND h.key = ? ORDER BY h.id LIMIT 1"
 
 
@@ -113,6 +114,10 @@ class ChangeReader:
             if author and time_of(author) > time_ms:
                 return int(found)
         return 0
+
+    def authors(self, after: int, upto: int) -> Iterator[tuple[int, str, bytes]]:
+        """The ids, keys and authors of the changes with ids above `after` and at most `upto`."""
+        return self._db.execute(AUTHORS, (after, upto))
 
     def value(self, id: int) -> bytes | None:
         """The value of one row, None when it is no longer there."""
