@@ -38,6 +38,8 @@ Usage:
                                  Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,
                                  --code, --slow, --limit), or the latest of them is explained (--last).
                                  -o json|yaml|wide; --kubeconfig, else $KUBECONFIG.
+  pilothouse report [--since 5m] Tell what has happened: faults, hot loops, conflicts, refusals, watch gaps, objects left over,
+                                 the requests of each client (-o, --kubeconfig).
   pilothouse history [KIND/NAME] Tell who changed what and when (--user, --manager, --path, --since, --until, -n, -A), where the
                                  server keeps it (serve --history); `history purge KIND/NAME` forgets it (--data-dir).
   pilothouse blame KIND/NAME     Show an object with the change that has set each line.

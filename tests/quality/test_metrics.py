@@ -31,6 +31,7 @@ from pilothouse.authn.metrics import SignerMetrics
 from pilothouse.clusters.metrics import ClusterMetrics
 from pilothouse.configuration import options
 from pilothouse.endpoints.request.metrics import StandingMetrics
+from pilothouse.faults.metrics import FaultMetrics
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.metrics.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
@@ -661,13 +662,14 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     EtcdMetrics,
     HistoryMetrics,
     ClusterMetrics,
+    FaultMetrics,
 )
 """The metrics that are declared where a flag asks for them: a KMS plugin, encryption
 (storage/encryption/test_config.py), an etcd, proxies (outbound/test_egress.py moves those), an audit back end
 (audit/), an external signer, the end of open requests (endpoints/objects/test_standing.py), several workers
 (workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd (storage/etcd/test_leases.py),
 traces (tracing/test_exporter.py), a history (history/test_recorder.py), logical clusters
-(clusters/test_metrics.py)."""
+(clusters/test_metrics.py), faults (faults/test_dispatcher.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

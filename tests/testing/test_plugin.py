@@ -203,23 +203,46 @@ def test_the_environment_names_the_kubeconfig(tmp_path: pathlib.Path) -> None:
     [["--kube-apiserver=thread"], ["--kube-apiserver=process"], ["-p", "xdist", "-n", "2"]],
     ids=["thread", "process", "xdist"],
 )
-def test_the_report_shows_what_was_refused(arguments: list[str], tmp_path: pathlib.Path) -> None:
+def test_the_report_shows_what_happened(arguments: list[str], tmp_path: pathlib.Path) -> None:
     if "xdist" in arguments:
         pytest.importorskip("xdist")
     printed = run(tmp_path, REFUSED, *arguments)
     assert "4 failed, 1 passed, 1 error" in printed, printed
-    title = "Requests that Pilothouse refused"
+    title = "What happened on Pilothouse"
     reports = dict(re.findall(r"^_+ (.*?) _+$(.*?)(?=^[_=]{3})", printed, re.M | re.S))
     assert {name for name, text in reports.items() if title in text} == {
         "test_fails",
         "ERROR at setup of test_setup",
     }
     lines = reports["test_fails"].partition(title)[2].splitlines()[1:]
-    assert lines[0] == "(there were more before)" and len(lines) == 20
-    for number, line in enumerate(lines[1:], 3):
-        name = f"s{number}"
-        assert line.startswith(
-            f"get /api/v1/namespaces/default/secrets/{name} by jane: 403 Forbidden: secrets "
-        )
+    assert lines[0] == "Refused"
+    assert lines[1].startswith("  get /api/v1/namespaces/default/secrets/s0 by jane: 403 Forbidden: secrets ")
+    assert "  Python-urllib/" in reports["test_fails"] and " as jane: 22 (get secrets 403 x22)" in printed
     assert "get /api/v1/namespaces/default/pods/setup by kubernetes-admin: 404 NotFound: " in printed
     assert "INTERNALERROR" not in printed and "early" not in printed
+
+
+FAULTY = """
+import pytest, urllib.error, urllib.request
+
+def get(kube):
+    urllib.request.urlopen(f"{kube.url}/api/v1/namespaces/default/pods", context=kube.context()).close()
+
+def test_a_fault(kube):
+    kube.faults.add("stays", verb="list", code=503)
+    with pytest.raises(urllib.error.HTTPError):
+        get(kube)
+
+def test_it_is_gone(kube):
+    get(kube)
+    with kube.fault("missed", verb="delete", code=409):
+        assert not "fails"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["thread", "cluster"])
+def test_faults_end_with_their_test(where: str, tmp_path: pathlib.Path) -> None:
+    printed = run(tmp_path, FAULTY, f"--kube-apiserver={where}")
+    assert "1 failed, 1 passed" in printed, printed
+    assert "  missed never struck" in printed and "stays" not in printed.partition("What happened")[2]

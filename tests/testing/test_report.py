@@ -1,50 +1,40 @@
-"""The refusals in the report of a failed test."""
+"""The report of a failed test."""
 
 import pathlib
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from pilothouse.testing.client import KubeClient, RefusedError
-from pilothouse.testing.report import refused
+from pilothouse.testing.clusters import FLAG, LogicalServer
+from pilothouse.testing.report import happened
 from pilothouse.testing.server import InProcess
 
 
-def miss(server: InProcess, name: str) -> None:
+def miss(server: InProcess | LogicalServer, name: str) -> None:
     with KubeClient(server.url, server.context()) as client, pytest.raises(RefusedError):
         client.call("GET", f"/api/v1/namespaces/{name}")
 
 
-def test_refusals_since_a_time(server: InProcess) -> None:
+def test_what_happened_since_a_time(server: InProcess) -> None:
     begun = time.time()
-    assert refused(server.kubeconfig, begun) == ""
+    assert happened(server, begun) == ""
     miss(server, "early")
     between = time.time()
     miss(server, "late")
-    line = 'get /api/v1/namespaces/{0} by kubernetes-admin: 404 NotFound: namespaces "{0}" not found'
-    assert refused(server.kubeconfig, begun).splitlines() == [line.format("early"), line.format("late")]
-    assert refused(server.kubeconfig, between) == line.format("late")
-
-
-def test_the_latest_ones_are_shown(server: InProcess) -> None:
-    begun = time.time()
-    for number in range(20):
-        miss(server, f"a{number}")
-    assert [
-        line.split()[1].rpartition("/")[2] for line in refused(server.kubeconfig, begun).splitlines()
-    ] == [f"a{number}" for number in range(20)]
-    miss(server, "last")
-    lines = refused(server.kubeconfig, begun).splitlines()
-    assert len(lines) == 20 and lines[0] == "(there were more before)"
-    assert "/a2 " in lines[1] and "/last " in lines[-1]
+    line = '  get /api/v1/namespaces/{0} by kubernetes-admin: 404 NotFound: namespaces "{0}" not found'
+    assert happened(server, begun).splitlines() == ["Refused", line.format("early"), line.format("late")]
+    assert happened(server, between).splitlines() == ["Refused", line.format("late")]
 
 
 def test_no_server_no_report(tmp_path: pathlib.Path) -> None:
     with InProcess() as server:
         (tmp_path / "gone").write_bytes(server.kubeconfig.read_bytes())
     (tmp_path / "broken").write_text("a: [")
-    assert [refused(tmp_path / name, 0) for name in ("gone", "broken", "none")] == ["", "", ""]
+    for name in ("gone", "broken", "none"):
+        assert happened(SimpleNamespace(kubeconfig=tmp_path / name), 0) == ""
 
 
 @pytest.mark.slow
@@ -54,7 +44,7 @@ def test_a_server_that_does_not_answer_is_not_awaited(server: InProcess) -> None
     server._loop.call_soon_threadsafe(told.wait, 60)
     try:
         begun = time.monotonic()
-        assert refused(server.kubeconfig, 0) == ""
+        assert happened(server, 0) == ""
         assert 1 < time.monotonic() - begun < 60
     finally:
         told.set()
@@ -63,4 +53,18 @@ def test_a_server_that_does_not_answer_is_not_awaited(server: InProcess) -> None
 def test_a_server_without_a_journal() -> None:
     with InProcess(["--explained-requests=0"]) as server:
         miss(server, "a")
-        assert refused(server.kubeconfig, 0) == ""
+        assert happened(server, 0) == ""
+
+
+def test_a_logical_cluster_has_a_report_of_its_own() -> None:
+    with InProcess([FLAG, "--faults"]) as host:
+        miss(host, "of-the-host")
+        with LogicalServer(host) as cluster, cluster.fault("slow", delay=0.001) as fault:
+            miss(cluster, "of-the-cluster")
+            lines = happened(cluster, 0).splitlines()
+            assert (
+                fault.count == 0
+                and "  slow never struck, no requests were like its rule (delay 0.001)" in lines
+            )
+        assert any("of-the-cluster" in line for line in lines)
+        assert not any("of-the-host" in line for line in lines)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pilothouse.admission.chain import Chain
+from pilothouse.assembly.faults import faults_of, unplanned
 from pilothouse.assembly.memory import memory_of, size_of
 from pilothouse.assembly.services import ServerServices
 from pilothouse.assembly.storage import Registry
@@ -37,6 +38,7 @@ from pilothouse.endpoints.documents.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.documents.openapi_remote import RemoteDocuments
 from pilothouse.endpoints.journal import httplog
 from pilothouse.endpoints.journal.journal import Journal
+from pilothouse.endpoints.journal.report.reports import Reports
 from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.endpoints.journal.why import Why
 from pilothouse.endpoints.objects.scope import Verbs
@@ -59,6 +61,8 @@ from pilothouse.endpoints.streams.aggregator import Aggregator, new_via
 from pilothouse.endpoints.streams.kubelet import Kubelets
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.endpoints.streams.relay import Relay
+from pilothouse.faults.api import FaultsAPI
+from pilothouse.faults.dispatcher import FaultyDispatcher
 from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
 from pilothouse.flowcontrol.width import Widths
@@ -138,6 +142,8 @@ class Handlers:
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         explained = config.diagnostics.explained_requests
         self.journal = Journal(explained) if explained else None
+        self.faults = faults_of(config.diagnostics, registry, given.metrics)
+        """Faults on request; None where no option asks for them."""
         self.dispatcher = self._dispatcher(given)
         self.requests = given.metrics.add(RequestMetrics())
         observer = self._observer(given)
@@ -148,7 +154,9 @@ class Handlers:
             impersonation=self.impersonation,
             gate=self._gate(config.flow_control, catalog),
             authorizer=given.authorizer,
-            dispatcher=self.dispatcher,
+            dispatcher=self.dispatcher
+            if self.faults is None
+            else FaultyDispatcher(self.dispatcher, self.faults),
             responder=self.responder,
             offload=given.offload,
             observer=observer,
@@ -166,6 +174,8 @@ class Handlers:
         if origins or directives or refusing:
             self.pipeline.edges = Edges(origins, directives, refusing=refusing)
         self.pipeline.planner = self._planner(given, observer)
+        if self.faults is not None:
+            self.faults.changed.append(unplanned(self.pipeline))
 
     def _flow_control(self, given: Inputs) -> FlowControl | None:
         """Priority and fairness, None where it is switched off."""
@@ -310,6 +320,10 @@ class Handlers:
             authorizer = given.authorizer
             shared = given.config.serving.permit_port_sharing
             Why(self.journal, lambda: authorizer.types, shared=shared).install(nonresource)
+            told = self.faults.since if self.faults is not None else None
+            Reports(self.journal, given.registry.catalog, given.registry.store, told).install(nonresource)
+        if self.faults is not None:
+            FaultsAPI(self.faults).install(nonresource)
         return nonresource
 
 

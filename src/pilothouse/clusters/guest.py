@@ -33,6 +33,8 @@ from pilothouse.storage.interface import Storage
 
 CACHE_BYTES = 2 << 20
 """Bytes that a cluster may remember between requests."""
+EXPLAINED = 2000
+"""Requests of a cluster that can be explained where faults are on."""
 SHARE = 4
 """One cluster may take one in so many of the server's seats."""
 SHARED_MODES = frozenset(("AlwaysAllow", "Node", "RBAC"))
@@ -177,8 +179,14 @@ def guest_config(config: Config, issuer: str) -> Config:
         admission=replace(config.admission, admission_control_config_file=""),
         outbound=OutboundOptions(),
         simulation=SimulationOptions(),
-        diagnostics=DiagnosticsOptions(explained_requests=0),
+        diagnostics=_diagnostics_of(config.diagnostics),
     )
+
+
+def _diagnostics_of(options: DiagnosticsOptions) -> DiagnosticsOptions:
+    """The diagnostics of a cluster: none, unless the server is one for tests."""
+    explained = min(options.explained_requests, EXPLAINED) if options.faults_ else 0
+    return DiagnosticsOptions(explained_requests=explained, faults_=options.faults_)
 
 
 def _share_of(options: FlowControlOptions) -> FlowControlOptions:

@@ -116,9 +116,9 @@ class Api:
         """The object in the answer; ApiError for every other answer."""
         return _object_in(self._send(method, path, body, seconds, accept))
 
-    def text(self, path: str, *, seconds: float = SECONDS) -> str:
+    def text(self, path: str, *, seconds: float = SECONDS, accept: str = JSON) -> str:
         """The answer to a GET, as text."""
-        return self._send("GET", path, None, seconds).decode("utf-8", "replace")
+        return self._send("GET", path, None, seconds, accept).decode("utf-8", "replace")
 
     def _send(self, method: str, path: str, body: Object | None, seconds: float, accept: str = JSON) -> bytes:
         headers = dict(self.config.headers) | {"Accept": accept}

@@ -6,6 +6,7 @@ COMMANDS = (
     "cluster",
     "envtest",
     "why",
+    "report",
     "history",
     "blame",
     "diff",

@@ -75,6 +75,8 @@ class Config(Section):
             yield f"--workers={workers} conflicts with --history: its file is for one process"
         if workers > 1 and self.simulation.on:
             yield f"--workers={workers} conflicts with --simulate: one process simulates"
+        if workers > 1 and self.diagnostics.faults_:
+            yield f"--workers={workers} conflicts with --faults: each process would have its own"
         if self.clusters.clusters and store.others_write:
             yield f"--clusters needs the built-in store, and the {store.backend} store is shared with others"
         if off and self.flow_control.enable_priority_and_fairness:
@@ -110,7 +112,7 @@ def _settings(section: type[Section], path: str = "") -> Iterator[Setting]:
 
 
 def _flag_of(field_name: str) -> str:
-    return field_name.replace("_", "-")
+    return field_name.rstrip("_").replace("_", "-")
 
 
 def all_flags() -> tuple[Flag, ...]:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pilothouse.api.values.fields import Object
 
 APPLY = "application/apply-patch+yaml"
+HEADERS = {"Accept": "application/json", "User-Agent": "pilothouse-testing"}
+"""The user agent is that of a test's own helpers: faults leave them alone, and reports leave them out."""
 SECONDS = 30.0
 """How long an answer may take."""
 
@@ -68,15 +70,13 @@ class KubeClient:
     ) -> Object:
         """The object in the answer; RefusedError for an answer that is no success."""
         data = None if body is None else json.dumps(body).encode()
-        self._connection.request(
-            method, self._prefix + path, data, {"Content-Type": media, "Accept": "application/json"}
-        )
+        self._connection.request(method, self._prefix + path, data, {**HEADERS, "Content-Type": media})
         answer = self._connection.getresponse()
         return _object_in(answer, answer.read())
 
     def events(self, path: str, deadline: float) -> Iterator[Object]:
         """The events of a watch until the server ends it, or `deadline` on the monotonic clock."""
-        self._connection.request("GET", self._prefix + path, headers={"Accept": "application/json"})
+        self._connection.request("GET", self._prefix + path, headers=HEADERS)
         sock: Any = self._connection.sock
         answer = self._connection.getresponse()
         try:

@@ -5,13 +5,14 @@ import pathlib
 import shutil
 import ssl
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pilothouse.api.values.fields import Object
 
 if TYPE_CHECKING:
     from pilothouse.testing.client import KubeClient
     from pilothouse.testing.conditions import Condition
+    from pilothouse.testing.faults import Fault, Faults
     from pilothouse.testing.users import CertificateUser
 
 Reference = str | tuple[str, str, str] | tuple[str, str, str, str]
@@ -90,6 +91,18 @@ class Helpers:
                 api_version, kind, name, *where = reference
                 reference = resources.path_of(client, api_version, kind, name, *where or ("default",))
             return conditions.wait(client, reference, condition, timeout)
+
+    @property
+    def faults(self) -> "Faults":
+        """The faults of the server; a reset removes them."""
+        from pilothouse.testing.faults import Faults
+
+        return Faults(self._client)
+
+    def fault(self, name: str = "", **rule: Any) -> "Fault":
+        """A fault for the time of a `with` statement. `rule` has the members of a rule in snake case, such as
+        `verb="update", resource="deployments", code=409, times=2`."""
+        return self.faults.made(rule, name)
 
     def _client(self) -> "KubeClient":
         from pilothouse.testing.client import KubeClient

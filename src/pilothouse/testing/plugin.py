@@ -4,7 +4,7 @@
 With --kube-apiserver=cluster each test gets a logical cluster of its own, with =copy a copy of the one that
 the fixture `kube_prepared` has prepared. Workers of pytest-xdist share one server then.
 
-The report of a test that fails shows the requests that the server refused meanwhile.
+The report of a test that fails shows what has happened on the server meanwhile.
 
 Options: --kube-apiserver=thread|process|cluster|copy, and --kube-apiserver-flag=... for flags of the server
 (repeatable).
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Kube = APIServer | LogicalServer
     Host = APIServer | AttachedServer
 
+FAULTS = "--faults"
+"""The flag by which tests can have faults."""
 OF_CLUSTERS = ("cluster", "copy")
 """Where tests have logical clusters."""
 SHARED: "pytest.StashKey[Subprocess]" = pytest.StashKey()
@@ -92,7 +94,7 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
 def _flags(where: str, flags: list[str]) -> list[str]:
     from pilothouse.testing.clusters import FLAG
 
-    return [FLAG, *flags] if where in OF_CLUSTERS else flags
+    return [FLAG, FAULTS, *flags] if where in OF_CLUSTERS else [FAULTS, *flags]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -150,14 +152,14 @@ def kubeconfig(kube: "Kube", monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show in the report of a failed test what the server refused since its setup began."""
+    """Show in the report of a failed test what has happened on its server since its setup began."""
     if call.when == "setup":
         item.stash[BEGUN] = call.start
     report = yield
-    server = item.config.stash.get(SERVER, None)
+    server = getattr(item, "funcargs", {}).get("kube") or item.config.stash.get(SERVER, None)
     if server is not None and report.failed and call.when != "teardown":
-        from pilothouse.testing.report import TITLE, refused
+        from pilothouse.testing.report import TITLE, happened
 
-        if told := refused(server.kubeconfig, item.stash[BEGUN]):
+        if told := happened(server, item.stash[BEGUN]):
             report.sections.append((TITLE, told))
     return report

@@ -1,38 +1,32 @@
-"""The requests that a server refused during a test, for the report of a failed test."""
+"""What has happened on a server during a test, for the report of a failed one."""
 
 import pathlib
 from datetime import UTC, datetime
+from typing import Protocol
 from urllib.parse import urlencode
 
-from pilothouse.api.values.fields import Object
 from pilothouse.commands.api import Api
-from pilothouse.commands.journals import PATH
+from pilothouse.commands.report import PATH
 
-TITLE = "Requests that Pilothouse refused"
-LINES = 20
+TITLE = "What happened on Pilothouse"
 PATIENCE = 2.0
 """Seconds within which the server has to answer."""
 
 
-def refused(kubeconfig: pathlib.Path, since: float) -> str:
-    """A line for each of the last refusals since a time in Unix seconds; "" when there are none.
+class Reporting(Protocol):
+    """A server of which an administrator may ask for a report."""
+
+    @property
+    def kubeconfig(self) -> pathlib.Path: ...
+
+
+def happened(server: Reporting, since: float) -> str:
+    """The report of what has happened since a time in Unix seconds; "" when nothing has.
 
     It never fails: there is no report of what a server does not tell.
     """
+    query = urlencode({"since": datetime.fromtimestamp(since, UTC).isoformat()})
     try:
-        lines = [_line(one) for one in _listed(kubeconfig, datetime.fromtimestamp(since, UTC))]
+        return Api(server.kubeconfig).text(f"{PATH}?{query}", seconds=PATIENCE, accept="text/plain").rstrip()
     except Exception:
         return ""
-    lines.reverse()  # the server tells the latest first
-    return "\n".join(lines if len(lines) <= LINES else ["(there were more before)", *lines[2:]])
-
-
-def _listed(kubeconfig: pathlib.Path, begun: datetime) -> list[Object]:
-    query = urlencode({"refused": "true", "limit": LINES + 1})
-    found = Api(kubeconfig).call("GET", f"{PATH}?{query}", seconds=PATIENCE)
-    return [one for one in found["requests"] if datetime.fromisoformat(one["received"]) >= begun]
-
-
-def _line(one: Object) -> str:
-    why = ": ".join(one[name] for name in ("reason", "message") if one.get(name))
-    return f"{one['verb']} {one['path']} by {one['user']}: {one['code']} {why}".rstrip()

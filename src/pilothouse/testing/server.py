@@ -176,6 +176,8 @@ class InProcess(APIServer):
     async def _reset(self) -> None:
         from pilothouse.storage.interface import Op
 
+        if self._server.cluster.handlers.faults is not None:
+            self._server.cluster.handlers.faults.clear()
         storage = self._server.cluster.registry.storage
         storage = getattr(storage, "inner", storage)  # encrypted values are restored as they are
         page = await storage.range(ROOT)

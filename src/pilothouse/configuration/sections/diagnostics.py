@@ -22,6 +22,9 @@ class DiagnosticsOptions(Section):
     explained_requests: int = own(10000, "int",
         "How many of the latest requests GET /debug/requests and `pilothouse why` can explain, in 1 KB each; "
         "0 for none.")
+    faults_: bool = own(False, "bool",
+        "For tests of controllers: have requests fail, wait or be cut as is asked for at /faults. Never in "
+        "production. See docs/testing.md.")
     profiling: bool = features(True, "bool", "Serve Go's profiles under /debug/pprof.", effective=False)
     tracing_config_file: str = traces("", "file", "TracingConfiguration: where spans are sent.")
     # fmt: on

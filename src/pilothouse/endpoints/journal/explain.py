@@ -11,6 +11,7 @@ from pilothouse.authn.authenticator import NOT_MINE
 from pilothouse.authz.shortest import yaml_for
 from pilothouse.endpoints.journal.intervals import intervals
 from pilothouse.endpoints.journal.journal import SLOW, Detail, JournalEntry
+from pilothouse.endpoints.journal.struck import fault_of, sentence
 from pilothouse.endpoints.request.context import Refusal
 from pilothouse.gotext import quote
 from pilothouse.registry.timeline import AdmissionStep
@@ -32,7 +33,10 @@ def summary(entry: JournalEntry, wall: float) -> Object:
     if info.is_resource:
         out["resource"] = group_resource(info)
     out |= {"code": entry.kept.code, "seconds": round(entry.seconds, _DIGITS)}
-    refusal = entry.unpacked().refusal if entry.kept.code >= 400 else None
+    detail = entry.unpacked()
+    if struck := fault_of(detail):
+        out["fault"] = struck[0]
+    refusal = detail.refusal if entry.kept.code >= 400 else None
     return out if refusal is None else out | _filled(reason=refusal.reason, message=refusal.message)
 
 
@@ -55,6 +59,8 @@ def explanation(entry: JournalEntry, wall: float, *, by_rules: bool = True) -> O
     if entry.kept.caller is not entry.kept.user:
         constraint = entry.kept.acting[0] if entry.kept.acting is not None else ""
         out["impersonation"] = {"user": json.loads(entry.kept.user)} | _filled(constraint=constraint)
+    if struck := fault_of(detail):
+        out["fault"] = struck[0]
     flow = entry.kept.flow
     if flow is not None and flow[0]:
         schema, level, seats, waited = flow
@@ -84,6 +90,8 @@ def stages(entry: JournalEntry, detail: Detail) -> Iterator[tuple[str, float]]:
 def why(entry: JournalEntry, detail: Detail) -> str:
     """One sentence: what has decided the answer."""
     refusal, info = detail.refusal, entry.info
+    if struck := fault_of(detail):
+        return sentence(*struck, entry.kept.code, refusal.reason if refusal is not None else "")
     if entry.kept.code == 401:
         return _unknown(entry)
     if refusal is not None and refusal.missing is not None:
@@ -97,6 +105,8 @@ def why(entry: JournalEntry, detail: Detail) -> str:
             f"The object is invalid: {len(refusal.causes)}"
             f" {'cause' if len(refusal.causes) == 1 else 'causes'}."
         )
+    if refusal is not None and entry.kept.code < 400:
+        return f"The watch ended with an ERROR event: {refusal.reason}."
     if refusal is not None:
         return f"It was answered with {entry.kept.code} {refusal.reason}".rstrip() + "."
     if entry.kept.error:

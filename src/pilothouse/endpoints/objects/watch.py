@@ -26,7 +26,7 @@ from pilothouse.endpoints.objects.watch_conversion import (
     StoredEvents,
 )
 from pilothouse.endpoints.request import negotiation, refusals
-from pilothouse.endpoints.request.context import Context
+from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.endpoints.request.deadlines import Deadline, Deadlines
 from pilothouse.endpoints.request.metrics import WatchMetrics
 from pilothouse.endpoints.request.params import Query, list_params, resource_version
@@ -151,6 +151,7 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
         session = _Session(query, encoder, stream, revision, verbs.watch_metrics, selected)
         session.sent = bound(_sent, ctx, verbs.watch_metrics, query)
         session.work = lambda: Work(verbs.offload, ctx.user.name)
+        session.told = bound(_told, ctx)
         ctx.query, ctx.request.query = NO_QUERY, ""  # as long as it runs, a watch keeps only what it needs
         standing = verbs.standing
         if standing is not None:
@@ -172,6 +173,11 @@ def _sent(ctx: Context, metrics: WatchMetrics, query: Selection) -> None:
         ctx.flow.release()
     if query.params.send_initial:
         metrics.listed(perf_counter() - ctx.started, ctx.info)
+
+
+def _told(ctx: Context, err: errors.StatusError) -> None:
+    """The client is told by an ERROR event why its watch ends: the journal keeps it."""
+    ctx.refusal = Refusal.of(err)
 
 
 def _wants_state(query: Selection, revision: int) -> bool:
@@ -223,6 +229,10 @@ def _nothing() -> None:
     return None
 
 
+def _unnoticed(err: errors.StatusError) -> None:
+    return None
+
+
 class _Running(Deadline):
     """The state of a watch while it runs."""
 
@@ -256,6 +266,7 @@ class _Session:
         and its watch costs no more than its events."""
         self.work: Callable[[], Work | Inline] = lambda: INLINE_WORK
         self.follow: Callable[[Watcher], None] | None = None
+        self.told: Callable[[errors.StatusError], None] = _unnoticed
         self.metrics = metrics
         self.query = query
         self.encoder = encoder
@@ -321,5 +332,6 @@ class _Session:
 
     def fail(self, err: errors.StatusError) -> None:
         """Tell what is wrong inside the stream, and end it."""
+        self.told(err)
         self.stream.write(self.encoder.encode("ERROR", orjson.dumps(err.status()), None))
         self.stream.close()
