@@ -323,6 +323,11 @@ def test_what_the_journal_has_forgotten() -> None:
     asyncio.run(main())
 
 
+async def test_control_characters_are_escaped(rig: Rig) -> None:
+    await rig.call("GET", CONFIG_MAPS, headers={"User-Agent": "a\x1b[31mb\u202ec"})
+    assert any(line.startswith("  a\\x1b[31mb\\u202ec as admin: 1 ") for line in await told(rig))
+
+
 async def test_who_may_ask(rig: Rig) -> None:
     assert (await rig.call("GET", REPORT, user="jane")).status == 403
     assert (await rig.call("POST", REPORT)).status == 405

@@ -44,7 +44,10 @@ def _some(lines: list[str], room: int) -> list[str]:
 
 
 def _cut(line: str) -> str:
+    """A line of texts that anybody may have sent: short, and without control characters."""
     line = " ".join(line.split())
+    if not line.isprintable():
+        line = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
