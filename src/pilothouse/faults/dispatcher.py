@@ -120,7 +120,7 @@ class FaultyDispatcher(Dispatcher):
 
 
 def _on_watches(effect: str) -> str:
-    """What an effect is called where a watch has it."""
+    """The name of an effect on a watch."""
     return "expire" if effect == "error" else effect
 
 

@@ -29,7 +29,7 @@ class Rule:
     user_agent: Texts = ()
     verb: Texts = ()
     resource: Texts = ()
-    """As in `deployments`, `deployments.apps`, `deployments/status` or `deployments.apps/*`."""
+    """Forms: `deployments`, `deployments.apps`, `deployments/status`, `deployments.apps/*`."""
     namespace: Texts = ()
     name: Texts = ()
     path: Texts = ()

@@ -1,4 +1,4 @@
-"""What rules look at of a request."""
+"""The subject of rules: a request, as far as they look at it."""
 
 from typing import NamedTuple
 

@@ -13,7 +13,7 @@ PATH = "/faults"
 _numbers = itertools.count(1)
 
 
-class Fault:
+class AddedFault:
     """A fault that is there, or that is added by a `with` statement, at whose end it is removed."""
 
     def __init__(self, client: Callable[[], KubeClient], name: str, rule: Object) -> None:
@@ -68,20 +68,20 @@ class Fault:
             return _asked(client, method, f"{PATH}/{self.name}", body)
 
 
-class Faults:
+class FaultSet:
     """All faults of a server."""
 
     def __init__(self, client: Callable[[], KubeClient]) -> None:
         self._client = client
 
-    def add(self, name: str = "", **rule: Any) -> Fault:
+    def add(self, name: str = "", **rule: Any) -> AddedFault:
         """Add a fault, which stays until it is removed, or the server is reset."""
         return self.made(rule, name).add()
 
-    def made(self, rule: Object, name: str = "") -> Fault:
+    def made(self, rule: Object, name: str = "") -> AddedFault:
         """A fault that is not there yet."""
         members = {_camel(member): value for member, value in rule.items()}
-        return Fault(self._client, name or f"fault-{next(_numbers)}", members)
+        return AddedFault(self._client, name or f"fault-{next(_numbers)}", members)
 
     def clear(self) -> None:
         """Remove all faults."""

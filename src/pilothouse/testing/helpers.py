@@ -12,7 +12,7 @@ from pilothouse.api.values.fields import Object
 if TYPE_CHECKING:
     from pilothouse.testing.client import KubeClient
     from pilothouse.testing.conditions import Condition
-    from pilothouse.testing.faults import Fault, Faults
+    from pilothouse.testing.faults import AddedFault, FaultSet
     from pilothouse.testing.users import CertificateUser
 
 Reference = str | tuple[str, str, str] | tuple[str, str, str, str]
@@ -93,13 +93,13 @@ class Helpers:
             return conditions.wait(client, reference, condition, timeout)
 
     @property
-    def faults(self) -> "Faults":
+    def faults(self) -> "FaultSet":
         """The faults of the server; a reset removes them."""
-        from pilothouse.testing.faults import Faults
+        from pilothouse.testing.faults import FaultSet
 
-        return Faults(self._client)
+        return FaultSet(self._client)
 
-    def fault(self, name: str = "", **rule: Any) -> "Fault":
+    def fault(self, name: str = "", **rule: Any) -> "AddedFault":
         """A fault for the time of a `with` statement. `rule` has the members of a rule in snake case, such as
         `verb="update", resource="deployments", code=409, times=2`."""
         return self.faults.made(rule, name)

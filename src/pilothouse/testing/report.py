@@ -1,4 +1,4 @@
-"""What has happened on a server during a test, for the report of a failed one."""
+"""The report of a failed test: it tells the events on its server meanwhile."""
 
 import pathlib
 from datetime import UTC, datetime

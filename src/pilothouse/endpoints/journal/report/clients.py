@@ -1,4 +1,4 @@
-"""Who has asked for what, and what was refused."""
+"""Clients and their requests, and those that were refused."""
 
 from collections import Counter
 from collections.abc import Sequence

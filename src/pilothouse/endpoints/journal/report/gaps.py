@@ -1,4 +1,4 @@
-"""What informers have missed: watches that were too old or were cut, and lists that were made again."""
+"""Gaps of informers: watches that were too old or were cut, and lists that were made again."""
 
 from collections import Counter
 from collections.abc import Sequence

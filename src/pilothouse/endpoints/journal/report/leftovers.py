@@ -26,7 +26,7 @@ OWN = {"kube-apiserver", "api-priority-and-fairness-config-producer-v1"}
 """Managers of what a server creates by itself, at its start or for a definition."""
 
 
-class Found(NamedTuple):
+class ScannedObject(NamedTuple):
     """An object."""
 
     uid: str
@@ -71,7 +71,7 @@ async def left_over(catalog: Catalog, store: Store, begun: float) -> list[Object
     return shown
 
 
-def _chain(one: Found, found: dict[str, Found]) -> Iterator[tuple[str, str]]:
+def _chain(one: ScannedObject, found: dict[str, ScannedObject]) -> Iterator[tuple[str, str]]:
     """Yield the owner of an object, the owner of that, and so on."""
     for _ in range(LONGEST):
         if not one.owners:
@@ -83,7 +83,7 @@ def _chain(one: Found, found: dict[str, Found]) -> Iterator[tuple[str, str]]:
         one = owner
 
 
-async def _objects(catalog: Catalog, store: Store) -> AsyncIterator[Found]:
+async def _objects(catalog: Catalog, store: Store) -> AsyncIterator[ScannedObject]:
     """Yield the objects of all resources that are stored."""
     pace, done, count = Pace(), set[str](), 0
     for resource in list(catalog.all()):
@@ -101,7 +101,7 @@ async def _objects(catalog: Catalog, store: Store) -> AsyncIterator[Found]:
             await pace.pause()
 
 
-def _found(resource: Resource, metadata: Object) -> Found | None:
+def _found(resource: Resource, metadata: Object) -> ScannedObject | None:
     name, namespace = metadata["name"], metadata.get("namespace", "")
     if (resource.plural, name) in FILLED and not resource.group:
         return None
@@ -109,7 +109,7 @@ def _found(resource: Resource, metadata: Object) -> Found | None:
     if any(one.get("manager") in OWN and not one.get("subresource") for one in managers):
         return None
     created = metadata.get("creationTimestamp")
-    return Found(
+    return ScannedObject(
         uid=metadata.get("uid", ""),
         what=f"{resource.kind} {namespace}/{name}" if namespace else f"{resource.kind} {name}",
         created=datetime.fromisoformat(created).timestamp() if created else 0.0,
