@@ -15,7 +15,7 @@ def sections(section: Section) -> list[Section]:
 def test_each_flag_is_a_field_of_one_section() -> None:
     names = [one.name for section in sections(Config()) for one in fields(section) if one.metadata]
     assert len(names) == len(set(names))
-    assert {name.replace("_", "-") for name in names} == settings().keys()
+    assert {name.rstrip("_").replace("_", "-") for name in names} == settings().keys()
     assert [*settings(), "help"] == [flag.name for flag in all_flags()]
 
 

@@ -7,17 +7,13 @@ from pilothouse.configuration.sections.diagnostics import DiagnosticsOptions
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.faults.faults import Faults
 from pilothouse.faults.metrics import FaultMetrics
-from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import MetricsRegistry
-
-log = Logger(__name__)
 
 
 def faults_of(options: DiagnosticsOptions, registry: Registry, metrics: MetricsRegistry) -> Faults | None:
     """The faults of a server, of which there are none yet; None where the option is off."""
     if not options.faults_:
         return None
-    log.warning("Requests fail on request (--faults): this server is for tests only")
     return Faults(metrics.add(FaultMetrics()), lambda: registry.cacher.revision)
 
 

@@ -11,7 +11,10 @@ from pilothouse.endpoints.request import negotiation, refusals
 from pilothouse.faults.faults import Fault, Faults
 from pilothouse.faults.reading import read
 from pilothouse.gotext import quote
+from pilothouse.logs import Logger
 from pilothouse.server.request import Request, Response
+
+log = Logger(__name__)
 
 PATH = "/faults"
 
@@ -39,6 +42,7 @@ class FaultsAPI:
 
     def _put(self, name: str, body: bytes) -> Response:
         rule, known = read(name, body), name in self._faults.active
+        log.warning("A fault is added: requests fail on request", name=name, rule=rule.shown())
         return _shown(self._faults.add(name, rule), 200 if known else 201)
 
     def _list(self) -> Response:

@@ -66,7 +66,8 @@ def _flag(
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Section:
-    """The settings of one subject: one field for each flag, hyphens as underscores.
+    """The settings of one subject: one field for each flag, hyphens as underscores, and an underscore behind
+    a name that a method has.
 
     Durations are seconds, addresses text, lists tuples. `given` has the names of the flags that were passed,
     of this section and of those inside it.

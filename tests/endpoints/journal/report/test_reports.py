@@ -240,6 +240,8 @@ async def test_what_is_left_over(rig: Rig) -> None:
     await rig.config_map("stuck", finalizers=["example.com/never"])
     await rig.ok("DELETE", f"{CONFIG_MAPS}/stuck")
     await rig.config_map("kube-root-ca.crt")
+    helper = {"User-Agent": "pilothouse-testing"}
+    await rig.ok("POST", CONFIG_MAPS, config_map("of-a-helper", data={"a": "b"}), headers=helper)
     found = [one for one in (await report(rig))["leftOver"] if one["object"].startswith("ConfigMap")]
     assert [one["object"] for one in found] == [
         "ConfigMap default/stuck",

@@ -9,6 +9,7 @@ import orjson
 
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import EVERYTHING
+from pilothouse.endpoints.journal.report.seen import HELPERS
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
@@ -22,8 +23,8 @@ PASSING = {"events", "leases", "ipaddresses", "componentstatuses"}
 """Resources whose objects come and go by themselves."""
 FILLED = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
 """Resources and names of what controllers create in every namespace."""
-OWN = {"kube-apiserver", "api-priority-and-fairness-config-producer-v1"}
-"""Managers of what a server creates by itself, at its start or for a definition."""
+OWN = {"kube-apiserver", "api-priority-and-fairness-config-producer-v1", HELPERS}
+"""Managers of what a server creates by itself, at its start or for a definition, and of a test's helpers."""
 
 
 class ScannedObject(NamedTuple):
