@@ -19,8 +19,6 @@ MOST = 20_000
 """Objects that are looked at."""
 LONGEST = 8
 """Owners of owners that are followed."""
-PASSING = {"events", "leases", "ipaddresses", "componentstatuses"}
-"""Resources whose objects come and go by themselves."""
 FILLED = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
 """Resources and names of what controllers create in every namespace."""
 OWN = {"kube-apiserver", "api-priority-and-fairness-config-producer-v1", HELPERS}
@@ -85,11 +83,11 @@ def _chain(one: ScannedObject, found: dict[str, ScannedObject]) -> Iterator[tupl
 
 
 async def _objects(catalog: Catalog, store: Store) -> AsyncIterator[ScannedObject]:
-    """Yield the objects of all resources that are stored."""
+    """Yield the objects of all resources that are stored, without those that go by themselves (events)."""
     pace, done, count = Pace(), set[str](), 0
     for resource in list(catalog.all()):
         stored = resource.storage or resource
-        if resource.virtual or stored.key_prefix in done or stored.plural in PASSING:
+        if resource.virtual or stored.key_prefix in done or stored.strategy.ttl is not None:
             continue
         done.add(stored.key_prefix)
         for entry in store.cache(stored).list(stored.key_prefix, EVERYTHING).entries:
