@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pilothouse.admission.chain import Chain
-from pilothouse.assembly.faults import faults_of, unplanned
+from pilothouse.assembly import faults
 from pilothouse.assembly.memory import memory_of, size_of
 from pilothouse.assembly.services import ServerServices
 from pilothouse.assembly.storage import Registry
@@ -61,8 +61,6 @@ from pilothouse.endpoints.streams.aggregator import Aggregator, new_via
 from pilothouse.endpoints.streams.kubelet import Kubelets
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.endpoints.streams.relay import Relay
-from pilothouse.faults.api import FaultsAPI
-from pilothouse.faults.dispatcher import FaultyDispatcher
 from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
 from pilothouse.flowcontrol.width import Widths
@@ -142,7 +140,7 @@ class Handlers:
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         explained = config.diagnostics.explained_requests
         self.journal = Journal(explained) if explained else None
-        self.faults = faults_of(config.diagnostics, registry, given.metrics)
+        self.faults = faults.faults_of(config.diagnostics, registry, given.metrics)
         """Faults on request; None where no option asks for them."""
         self.dispatcher = self._dispatcher(given)
         self.requests = given.metrics.add(RequestMetrics())
@@ -154,9 +152,7 @@ class Handlers:
             impersonation=self.impersonation,
             gate=self._gate(config.flow_control, catalog),
             authorizer=given.authorizer,
-            dispatcher=self.dispatcher
-            if self.faults is None
-            else FaultyDispatcher(self.dispatcher, self.faults),
+            dispatcher=faults.faulty(self.dispatcher, self.faults),
             responder=self.responder,
             offload=given.offload,
             observer=observer,
@@ -175,7 +171,7 @@ class Handlers:
             self.pipeline.edges = Edges(origins, directives, refusing=refusing)
         self.pipeline.planner = self._planner(given, observer)
         if self.faults is not None:
-            self.faults.changed.append(unplanned(self.pipeline))
+            self.faults.changed.append(faults.unplanned(self.pipeline))
 
     def _flow_control(self, given: Inputs) -> FlowControl | None:
         """Priority and fairness, None where it is switched off."""
@@ -323,7 +319,7 @@ class Handlers:
             told = self.faults.since if self.faults is not None else None
             Reports(self.journal, given.registry.catalog, given.registry.store, told).install(nonresource)
         if self.faults is not None:
-            FaultsAPI(self.faults).install(nonresource)
+            faults.serve(self.faults, nonresource)
         return nonresource
 
 

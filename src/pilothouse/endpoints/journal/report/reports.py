@@ -1,12 +1,14 @@
 """Serves GET /debug/report: what happened since a time, as JSON or as text.
 
 A user needs the right to `get` the path, like for any other that names no resource. The report names objects
-of all kinds, so no role of a fresh cluster grants it but cluster-admin.
+of all kinds, so no role of a fresh cluster grants it but cluster-admin. Its parts are imported when somebody
+asks for it.
 """
 
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -17,12 +19,6 @@ from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.documents.health import NOSNIFF, TEXT
 from pilothouse.endpoints.documents.nonresource import NonResource, raw_json
 from pilothouse.endpoints.journal.journal import Journal
-from pilothouse.endpoints.journal.report.clients import by_client, refusals
-from pilothouse.endpoints.journal.report.gaps import gaps
-from pilothouse.endpoints.journal.report.leftovers import left_over
-from pilothouse.endpoints.journal.report.seen import Seen, requests
-from pilothouse.endpoints.journal.report.text import text
-from pilothouse.endpoints.journal.report.writes import conflicts, loops
 from pilothouse.endpoints.request import negotiation
 from pilothouse.endpoints.request import refusals as refused
 from pilothouse.endpoints.request.params import first
@@ -31,6 +27,9 @@ from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.store import Store, key_of
 from pilothouse.server.request import Request, Response
 from pilothouse.waiting import in_task
+
+if TYPE_CHECKING:
+    from pilothouse.endpoints.journal.report.seen import Seen
 
 PATH = "/debug/report"
 TYPES = ("application/json", "text/plain")
@@ -59,11 +58,19 @@ class Reports:
         begun = _since(first(requestinfo.parse_query(request.query), "since"), time.time())
         report = await self.report(begun)
         if accept is not None and accept.startswith("text/plain"):
+            from pilothouse.endpoints.journal.report.text import text
+
             return Response(200, f"{text(report)}\n".encode(), TEXT, [NOSNIFF])
         return Response(200, raw_json(report), headers=[NOSNIFF])
 
     async def report(self, begun: float) -> Object:
         """The report as JSON, of what happened since `begun` (Unix seconds)."""
+        from pilothouse.endpoints.journal.report.clients import by_client, refusals
+        from pilothouse.endpoints.journal.report.gaps import gaps
+        from pilothouse.endpoints.journal.report.leftovers import left_over
+        from pilothouse.endpoints.journal.report.seen import requests
+        from pilothouse.endpoints.journal.report.writes import conflicts, loops
+
         await in_task()
         now = time.time()
         seen, complete = await requests(self._journal, begun, now - time.perf_counter())
@@ -81,7 +88,7 @@ class Reports:
             "clients": by_client(seen),
         }
 
-    def _generation(self, one: Seen) -> int:
+    def _generation(self, one: "Seen") -> int:
         """The metadata.generation of the object that a request is about."""
         resource = self._catalog.by_group_resource(one.what)
         if resource is None or resource.virtual:
