@@ -143,9 +143,8 @@ class Jobs(PodOwner):
 
     async def _end(self, look: _Look, announced: Object) -> None:
         """Delete the pods that are still at work; when all have ended the job has, too."""
-        for pod in self._owned(look.job):
-            if pod.active:
-                await self.control.delete(pod)
+        deleted = await self.control.delete_some([p for p in self._owned(look.job) if p.active], look.job)
+        look.failed = deleted if deleted.error is not None else look.failed
         if any(not pod.ended for pod in self._owned(look.job)):
             return
         last, now = outcome.LAST[announced["type"]], self.clock.stamp()
