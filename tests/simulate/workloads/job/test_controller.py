@@ -134,10 +134,12 @@ async def test_failures_are_retried_after_longer_and_longer(cluster: Any) -> Non
 async def test_a_job_is_too_long_active(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("jobs", job(activeDeadlineSeconds=60), BATCH)
+    [name] = await running(cluster)
     await cluster.advance(50)
     assert conditions(await get(cluster)) == []
     await cluster.advance(11)
     found = await get(cluster)
+    assert ("SuccessfulDelete", f"Deleted pod: {name}") in await cluster.events("Job")
     assert conditions(found)[-1] == ("Failed", "True", "DeadlineExceeded")
     assert await cluster.pods() == [] and found["status"]["failed"] == 1
 
