@@ -151,6 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=0.99, help="the part that must have the same status")
     parser.add_argument("--together", type=int, default=16, help="cases that are played at once")
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for the objects of each case")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, help="by how much longer to wait on a slow machine"
+    )
     given = parser.parse_args(arguments)
     chosen = [
         case for case in cases(given.seed, given.cases, given.areas) if (given.only or "") in case.namespace
@@ -162,7 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         directories = [pathlib.Path(folder) / name for name in ("ours", "stock")]
         for directory in directories:
             directory.mkdir()
-        with Side(directories[0]) as ours, Side(directories[1], stock=programs) as other:
+        slow = given.patience
+        with (
+            Side(directories[0], patience=slow) as ours,
+            Side(directories[1], stock=programs, patience=slow) as other,
+        ):
             report = duel(ours, other, chosen, given.keep, given.together)
     print("\n".join(report.lines()))
     return 0 if report.share >= given.share else 1

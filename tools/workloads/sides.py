@@ -144,7 +144,7 @@ class Side:
                 for call in step.calls:
                     self._send(client, call)
                 if step.calls:
-                    self._settle(case.namespace, step.quiet)
+                    self._settle(case.namespace, step.quiet * self.patience)
             found = self._found(client, case)
             for path in case.leave:
                 self._send(client, Call("DELETE", path, None))
