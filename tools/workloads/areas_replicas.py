@@ -7,7 +7,7 @@ from workloads.case import SIMULATE, Case, Object, container, template
 
 LABELS = {"app": "web"}
 UNREADY = ({"waiting": "ImagePullBackOff"}, {"ready-after": "1h"}, {"exit-code": "1", "exit-after": "0"})
-"""What containers do that never become ready."""
+"""Behaviours of containers that never become ready."""
 
 
 def deployment(case: Case) -> None:

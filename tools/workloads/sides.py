@@ -47,7 +47,7 @@ SIMULATION = {
 }
 """The nodes of both."""
 OURS = "*,-service-lb-controller,-ingress-addresses,-standard-storage-class"
-"""What a stock controller manager has, too."""
+"""Our controllers that a stock controller manager has, too."""
 SECONDS = 150.0
 """How long a step may take until nothing moves any more."""
 LOOK = 0.1
@@ -59,9 +59,15 @@ class Side:
     which take the places of our controllers; without them `controllers` says which of ours run."""
 
     def __init__(
-        self, directory: pathlib.Path, *, stock: Sequence[str] = (), controllers: str = OURS
+        self,
+        directory: pathlib.Path,
+        *,
+        stock: Sequence[str] = (),
+        controllers: str = OURS,
+        patience: float = 1.0,
     ) -> None:
         self.directory = directory
+        self.patience = patience
         self.stock = stock
         simulation = directory / "simulation.yaml"
         simulation.write_text(yaml.safe_dump(SIMULATION))
