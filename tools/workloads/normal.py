@@ -11,6 +11,8 @@ from workloads.case import Object
 State = Mapping[str, list[Object]]
 """The objects of a case by their kinds."""
 
+COMBINED = "(combined from similar events)"
+"""The beginning of events of which docs/simulate.md says that there are none."""
 _CHANCE = "bcdfghjklmnpqrstvwxz2456789"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -37,13 +39,16 @@ KEPT_ORDER = {"containers", "initContainers", "env", "command", "args", "rules",
 
 
 def normalised(state: State, *, places: bool) -> dict[str, list[Any]]:
-    """The objects by kind and normalised name; `places`: the names of nodes count."""
+    """The objects by kind and normalised name; `places`: the names of nodes count.
+
+    Events of kubelets, which are ours on both sides, do not count.
+    """
     texts = _texts(state)
     out: dict[str, list[Any]] = defaultdict(list)
     for kind, objects in state.items():
         for obj in objects:
             if kind == "Event":
-                if _source(obj) != "kubelet":  # that is ours on both sides
+                if _source(obj) != "kubelet" and not obj.get("message", "").startswith(COMBINED):
                     _add_event(out["Event"], _event(obj), texts, places=places)
             else:
                 plain = _rewritten(_plain(obj), texts, places=places)
@@ -109,6 +114,8 @@ def _texts(state: State) -> list[tuple[str, str]]:
         for name in ("controller-revision-hash", "controller.kubernetes.io/hash"):
             if labels.get(name):
                 out[labels[name].rpartition("-")[2]] = f"<revision {one['revision']}>"
+    for one in state.get("PersistentVolume", ()):  # of volumes alike chance decides which is bound
+        out[one["metadata"]["name"]] = "<volume>"
     return sorted(out.items(), key=lambda item: -len(item[0]))
 
 

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 NO_NODES = "no nodes available to schedule pods"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
+UNPREPARED = "not found"
+"""Says that there is no preemption: the plugin for claims of devices, which comes first, finds no state
+when a pod was refused before any node was looked at."""
 NO_VICTIMS = "No preemption victims found for incoming pod"
 
 

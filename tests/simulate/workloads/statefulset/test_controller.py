@@ -80,7 +80,7 @@ async def test_pods_come_one_after_the_other(cluster: Any) -> None:
         "controller-revision-hash": revision,
     }
     assert (pod["spec"]["hostname"], pod["spec"]["subdomain"]) == ("db-1", "db")
-    note = "create Pod db-0 in StatefulSet db successful"
+    note = "Create Pod db-0 in StatefulSet db successful"
     assert ("SuccessfulCreate", note) in await cluster.events("StatefulSet")
     held = await cluster.get(f"controllerrevisions/{revision}", APPS)
     assert held["revision"] == 1 and held["data"]["spec"]["template"]["$patch"] == "replace"

@@ -27,7 +27,7 @@ class PodClaims:
             made, _ = self.resource.decode_value(claim)
             if await self.client.create(self.resource, made):
                 pod = f"{set_name}-{ordinal}"
-                note = f"create Claim {name} Pod {pod} in StatefulSet {set_name} success"
+                note = f"Create Claim {name} Pod {pod} in StatefulSet {set_name} success"
                 self.events.normal(obj, "SuccessfulCreate", note)
 
     async def settle(self, obj: Object, ordinal: int, pod: IndexedPod | None, *, surplus: bool) -> None:
