@@ -13,7 +13,8 @@ def job(case: Case) -> None:
     codes = draw.choice(["0", "0", "0", "1", "1,0", "42", "3"])
     notes = {"exit-after": draw.choice(["0", "200ms", "1s"]), "exit-code": codes}
     spec: Object = {"template": _template(case, notes), "backoffLimit": draw.choice([0, 0, 1])}
-    spec["parallelism"] = draw.choice([0, 1, 2, 3])
+    # Of pods beside one that fails it depends on the moment whether they end or are deleted.
+    spec["parallelism"] = draw.choice([0, 1, 2, 3]) if codes == "0" else draw.choice([0, 1, 1])
     if indexed:
         spec |= {"completionMode": "Indexed", "completions": draw.choice([1, 2, 3, 4])}
     elif draw.random() < 0.7:
@@ -51,6 +52,10 @@ def _options(case: Case, spec: Object, *, indexed: bool) -> None:
         spec["suspend"] = True
     if draw.random() < 0.2:
         spec["activeDeadlineSeconds"] = draw.choice([2, 4])
+        notes = spec["template"]["metadata"]["annotations"]  # what ends in time does so at once
+        notes[f"{SIMULATE}exit-after"] = draw.choice(["never", "0"])
+        if notes[f"{SIMULATE}exit-after"] == "0":
+            spec["parallelism"] = 5
     if draw.random() < 0.15:
         spec["ttlSecondsAfterFinished"] = draw.choice([0, 1])
     never = spec["template"]["spec"]["restartPolicy"] == "Never"

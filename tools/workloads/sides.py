@@ -150,6 +150,7 @@ class Side:
                 for call in step.calls:
                     self._send(client, call)
                 if step.calls:
+                    client.close()  # the server would close it meanwhile
                     self._settle(case.namespace, step.quiet * self.patience)
             found = self._found(client, case)
             for path in case.leave:

@@ -251,6 +251,8 @@ async def test_rules_for_failures(cluster: Any) -> None:
     await cluster.kubelet.finish(name, 1, conditions=[gone])
     found = await get(cluster)
     assert conditions(found) == [] and "failed" not in found["status"]
+    assert await running(cluster) == [], "the job waits all the same"
+    await cluster.advance(11)
     [name] = await running(cluster)
     await cluster.kubelet.finish(name, 42)
     found = await get(cluster)

@@ -34,12 +34,12 @@ def is_reserved(volume: Object, claim: Object) -> bool:
     return same and wanted.get("uid") in (None, "", metadata["uid"])
 
 
-def mismatch(volume: Object, claim: Object) -> str:
+def mismatch(volume: Object, claim: Object, *, by_class: bool = True) -> str:
     """Why a volume cannot serve a claim, "" when it can."""
     spec, asked = volume["spec"], claim["spec"]
     if storage(spec.get("capacity")) < storage((asked.get("resources") or {}).get("requests")):
         return "requested PV is too small"
-    if class_of(volume) != class_of(claim):
+    if by_class and class_of(volume) != class_of(claim):
         return "storageClassName does not match"
     if (spec.get("volumeMode") or "Filesystem") != (asked.get("volumeMode") or "Filesystem"):
         return "incompatible volumeMode"
@@ -56,7 +56,7 @@ def best(claim: Object, volumes: Iterable[Object]) -> Object | None:
     for volume in volumes:
         if volume["metadata"].get("deletionTimestamp"):
             continue
-        if is_reserved(volume, claim):
+        if is_reserved(volume, claim) and not mismatch(volume, claim, by_class=False):
             return volume
         free = (
             volume["spec"].get("claimRef") is None
