@@ -54,7 +54,7 @@ def _options(case: Case, spec: Object, *, indexed: bool) -> None:
         spec["activeDeadlineSeconds"] = draw.choice([2, 4])
         notes = spec["template"]["metadata"]["annotations"]  # what ends in time does so at once
         notes[f"{SIMULATE}exit-after"] = draw.choice(["never", "0"])
-        if notes[f"{SIMULATE}exit-after"] == "0":
+        if notes[f"{SIMULATE}exit-after"] == notes[f"{SIMULATE}exit-code"] == "0":
             spec["parallelism"] = 5
     if draw.random() < 0.15:
         spec["ttlSecondsAfterFinished"] = draw.choice([0, 1])

@@ -34,8 +34,8 @@ async def test_a_pod_that_fits_nowhere_is_told_why_and_waits_for_room(clock: Clo
             await rig.settle()
         await rig.create("a", spec=requesting(cpu="500m"))
         assert await rig.refusal("a") == (
-            "0/5 nodes are available: 5 Insufficient cpu. preemption: 0/5 nodes are available:"
-            " 5 No preemption victims found for incoming pod."
+            "0/5 nodes are available: 5 Insufficient cpu. no new claims to deallocate,"
+            " preemption: 0/5 nodes are available: 5 No preemption victims found for incoming pod."
         )
         assert ("FailedScheduling", await rig.refusal("a")) in await rig.events("a")
         before = rig.storage.revision
@@ -51,8 +51,8 @@ async def test_what_no_node_could_ever_hold_is_told_apart(clock: Clock) -> None:
         await rig.node("one", allocatable={"pods": "0"})
         await rig.create("a", spec=requesting(cpu="5", memory="1Gi"))
         assert await rig.refusal("a") == (
-            "0/1 nodes are available: 1 Insufficient cpu, 1 Too many pods. preemption:"
-            " 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+            "0/1 nodes are available: 1 Insufficient cpu, 1 Too many pods. no new claims to deallocate,"
+            " preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
         )
         assert condition(await rig.pod("a"), "PodScheduled")["observedGeneration"] == 1
 
@@ -87,7 +87,7 @@ async def test_a_cordoned_node_takes_no_pods_until_it_is_let_free(clock: Clock) 
         await rig.node("one", spec={"unschedulable": True})
         await rig.create("a")
         assert (await rig.refusal("a")).startswith(
-            "0/1 nodes are available: 1 node(s) were unschedulable. preemption:"
+            "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption:"
         )
         await rig.edit(f"{NODES}/one", {"spec": {"unschedulable": None}})
         assert await rig.placed("a") == "one"

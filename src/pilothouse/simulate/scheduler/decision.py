@@ -11,7 +11,7 @@ from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.filters import Fit
 from pilothouse.simulate.scheduler.pods import Pending
 from pilothouse.simulate.scheduler.preemption import Preemption
-from pilothouse.simulate.scheduler.rejection import NO_NODES, UNPREPARED, Rejection, message
+from pilothouse.simulate.scheduler.rejection import NO_CLAIMS, NO_NODES, UNPREPARED, Rejection, message
 from pilothouse.simulate.scheduler.scores import best
 from pilothouse.simulate.scheduler.volumes import PLUGIN, ClaimVolumes, VolumeChoice
 
@@ -67,7 +67,7 @@ def decide(
     found = preemption.search(pod, view, refused, budgets, volumes)
     text = message(count, refused.values())
     return SchedulingDecision(
-        message=f"{text} {found.text}".rstrip(),
+        message=f"{text} {NO_CLAIMS}, {found.text}" if found.text else text,
         plugins=frozenset(one.plugin for one in refused.values()),
         preemption=found.preemption,
         keeps_nomination=found.keeps_nomination,

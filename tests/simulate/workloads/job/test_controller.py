@@ -277,14 +277,15 @@ async def test_rules_for_success(cluster: Any) -> None:
     assert found["status"]["completedIndexes"] == "0" and await running(cluster) == []
 
 
-async def test_restarts_in_place_are_failures(cluster: Any) -> None:
+@pytest.mark.parametrize("member", ["containerStatuses", "initContainerStatuses"])
+async def test_restarts_in_place_are_failures(cluster: Any, member: str) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("jobs", job({"restartPolicy": "OnFailure"}, backoffLimit=2), BATCH)
     [name] = await running(cluster)
     container = {"name": "c", "image": "i", "imageID": "", "ready": False}
-    await cluster.kubelet.status(name, containerStatuses=[{**container, "restartCount": 1}])
+    await cluster.kubelet.status(name, **{member: [{**container, "restartCount": 1}]})
     assert conditions(await get(cluster)) == []
-    await cluster.kubelet.status(name, containerStatuses=[{**container, "restartCount": 2}])
+    await cluster.kubelet.status(name, **{member: [{**container, "restartCount": 2}]})
     assert conditions(await get(cluster))[-1] == ("Failed", "True", "BackoffLimitExceeded")
 
 
