@@ -167,6 +167,15 @@ async def test_the_set_of_a_paused_deployment_follows_its_annotations(cluster: A
     assert old["spec"]["replicas"] == 0
 
 
+async def test_the_time_until_pods_count_as_available_is_handed_on(cluster: Any) -> None:
+    await cluster.run(*CONTROLLERS)
+    await cluster.post("deployments", deployment(minReadySeconds=5), APPS)
+    assert (await sets(cluster))["a:1"]["spec"]["minReadySeconds"] == 5
+    await cluster.patch("deployments/web", {"spec": {"minReadySeconds": 0}}, APPS)
+    await cluster.settle()
+    assert "minReadySeconds" not in (await sets(cluster))["a:1"]["spec"]
+
+
 async def test_a_set_that_is_refused(cluster: Any) -> None:
     await cluster.run(*CONTROLLERS)
     full = deployment()  # the annotations that the set gets as well are too many for it

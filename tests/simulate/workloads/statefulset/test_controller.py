@@ -204,11 +204,13 @@ async def test_pods_count_as_available_by_the_clock(cluster: Any) -> None:
 
 
 async def claims(cluster: Any) -> dict[str, list[str]]:
-    """The owners of each claim."""
+    """The owners of each claim, which control it."""
     await cluster.settle()
     items = (await cluster.get("persistentvolumeclaims"))["items"]
     return {
-        one["metadata"]["name"]: [o["kind"] for o in one["metadata"].get("ownerReferences") or ()]
+        one["metadata"]["name"]: [
+            o["kind"] for o in one["metadata"].get("ownerReferences") or () if o.get("controller")
+        ]
         for one in items
     }
 

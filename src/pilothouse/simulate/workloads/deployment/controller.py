@@ -155,7 +155,9 @@ class Deployments(Reconciler):
 
             def edit(live: Object) -> None:
                 live["metadata"]["annotations"] = annotations
-                live["spec"]["minReadySeconds"] = least
+                live["spec"].pop("minReadySeconds", None)
+                if least:
+                    live["spec"]["minReadySeconds"] = least
 
             await self._change_set(view.new, edit)
         view.revision = str(number)
