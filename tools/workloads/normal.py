@@ -121,7 +121,11 @@ def _texts(state: State) -> list[tuple[str, str]]:
 
 def _rewritten(value: Any, texts: list[tuple[str, str]], *, places: bool, name: str = "") -> Any:
     if isinstance(value, dict):
-        members = {k: _short(k, v, places=places) for k, v in value.items() if k != "resourceVersion"}
+        members = {
+            k: _short(k, v, places=places)
+            for k, v in value.items()
+            if k != "resourceVersion" and v is not None
+        }
         return {k: _rewritten(v, texts, places=places, name=k) for k, v in members.items()}
     if isinstance(value, list):
         items = [_rewritten(item, texts, places=places) for item in value]
