@@ -99,7 +99,7 @@ def _rules(case: Case, spec: Object) -> list[Object]:
 
 def _changes(case: Case) -> list[Object]:
     draw = case.draw
-    options = [
+    options: list[Object] = [
         {"suspend": True},
         {"suspend": False},
         {"parallelism": 1},

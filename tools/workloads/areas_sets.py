@@ -51,14 +51,14 @@ def _update(case: Case) -> Object:
 
 def _claims(case: Case, spec: Object) -> None:
     """Claims that have no volume; what keeps them waiting are the pods that use them."""
-    claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": f"{case.namespace}-none"}
+    claim: Object = {"accessModes": ["ReadWriteOnce"], "storageClassName": f"{case.namespace}-none"}
     claim |= {"resources": {"requests": {"storage": "1Gi"}}}
     spec["volumeClaimTemplates"] = [{"metadata": {"name": "data"}, "spec": claim}]
     keep = {"whenDeleted": case.draw.choice(["Retain", "Delete"])}
     if case.draw.random() < 0.7:
         kept = {**keep, "whenScaled": case.draw.choice(["Retain", "Delete"])}
         spec["persistentVolumeClaimRetentionPolicy"] = kept
-    volume = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
+    volume: Object = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
     volume |= {"storageClassName": f"{case.namespace}-none", "persistentVolumeReclaimPolicy": "Retain"}
     for number in range(case.draw.choice([0, 8, 8])):
         case.create("PersistentVolume", f"{case.namespace}-{number}", volume)
