@@ -12,7 +12,7 @@ State = Mapping[str, list[Object]]
 """The objects of a case by their kinds."""
 
 COMBINED = "(combined from similar events)"
-"""The beginning of events of which docs/simulate.md says that there are none."""
+"""The beginning of events that tell the last of many notes: which one it is depends on the moment."""
 _CHANCE = "bcdfghjklmnpqrstvwxz2456789"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
