@@ -5,6 +5,8 @@ from typing import Any
 from workloads.case import SIMULATE, Case, Object, container, template
 
 LABELS = {"app": "kept"}
+RESYNC = 17.0
+"""Seconds in which the stock controller of volumes looks at all claims again."""
 
 
 def budget(case: Case) -> None:
@@ -132,7 +134,7 @@ def volume(case: Case) -> None:
     if draw.random() < 0.2:
         claim["volumeName"] = f"{name}-0"
     case.create("PersistentVolumeClaim", "data", claim)
-    case.rest()
+    case.rest(RESYNC)
     if draw.random() < 0.7:
         mounted = [
             {"name": "v", "persistentVolumeClaim": {"claimName": draw.choice(["data", "data", "gone"])}}

@@ -58,7 +58,11 @@ def _claims(case: Case, spec: Object) -> None:
     if case.draw.random() < 0.7:
         kept = {**keep, "whenScaled": case.draw.choice(["Retain", "Delete"])}
         spec["persistentVolumeClaimRetentionPolicy"] = kept
-    volume: Object = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}
+    volume: Object = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Gi"},
+        "hostPath": {"path": "/x"},
+    }
     volume |= {"storageClassName": f"{case.namespace}-none", "persistentVolumeReclaimPolicy": "Retain"}
     for number in range(case.draw.choice([0, 8, 8])):
         case.create("PersistentVolume", f"{case.namespace}-{number}", volume)

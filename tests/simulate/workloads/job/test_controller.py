@@ -239,6 +239,18 @@ async def test_each_index_has_a_limit_of_its_own(cluster: Any) -> None:
     assert found["status"]["completedIndexes"] == "1" and found["status"]["failed"] == 2
 
 
+async def test_an_index_that_waits_for_its_next_pod_keeps_its_place(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    spec = {"completionMode": "Indexed", "completions": 2, "parallelism": 1, "backoffLimitPerIndex": 1}
+    await cluster.post("jobs", job(**spec), BATCH)
+    [name] = await running(cluster)
+    await cluster.kubelet.finish(name, 1)
+    assert await running(cluster) == []
+    await cluster.advance(11)
+    [again] = await running(cluster)
+    assert again.rpartition("-")[0] == name.rpartition("-")[0] and again != name
+
+
 async def test_rules_for_failures(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     rules = [

@@ -185,7 +185,8 @@ class DaemonSets(PodOwner):
         placed = [first[node] for node in look.should if node in first]
         nodes = {node["metadata"]["name"] for node in self.client.readers.list("nodes")}
         least = look.obj["spec"].get("minReadySeconds") or 0
-        number, later = available(placed, self.clock, least)
+        number, _ = available(placed, self.clock, least)
+        _, later = available((pod for pods in look.pods.values() for pod in pods), self.clock, least)
         desired = len(look.should)
         await self.write_status(
             look.obj,

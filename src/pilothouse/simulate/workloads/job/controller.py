@@ -200,7 +200,7 @@ class Jobs(PodOwner):
             return
         ended = tally.completed | tally.lost
         working = [pod for pod in pods if pod.active or (pod.deleting and replaces_failed_only(obj))]
-        free = making.free_indexes(obj, working, tally.completions, ended)
+        free = making.free_indexes(obj, working, missing, ended)
         failures: dict[int, backoff.IndexFailures] = {}
         if per_index(obj) is not None:
             failures = backoff.by_index(tally, pods, self._ignores(obj), self.clock)
@@ -210,7 +210,6 @@ class Jobs(PodOwner):
         elif (wait := self._backoff(obj).remaining(self.clock)) > 0:
             look.later = wait
             return
-        free = free[:missing]
 
         def make(number: int) -> Object:
             known = failures.get(free[number])
