@@ -196,10 +196,12 @@ test-history: $(READY)
 	PILOTHOUSE_HISTORY_SECONDS=$(or $(FUZZ_SECONDS),300) $(BIN)/python -m pytest -q tests/e2e/test_history_kills.py
 
 # What takes many minutes or hours, one part after the other, each for SOAK_SECONDS at most where time bounds it; the parts
-# that fail are named at the end. Three parts run when they have what they need: LOADGEN (a program, see benchmarks/README.md)
-# for memory under load, REFERENCE and TOKEN for the differ, a package of `make deb` in dist/ and root for packages.
+# that fail are named at the end. Four parts run when they have what they need: LOADGEN (a program, see benchmarks/README.md)
+# for memory under load, REFERENCE and TOKEN for the differ, KUBE_CONTROLLER_MANAGER and KUBE_SCHEDULER for that of workloads, a
+# package of `make deb` in dist/ and root for packages.
 SOAK_SECONDS ?= 3600
 SOAK_PARTS ?= fuzz scenarios siege test-ha test-kill test-history aims $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
+	$(if $(KUBE_CONTROLLER_MANAGER),differ-workloads) \
 	$(if $(wildcard dist/pilothouse_*.deb),test-packages)
 test-soak: $(READY)
 	@failed=; for part in $(SOAK_PARTS); do \

@@ -87,7 +87,7 @@ class Side:
             for base, plural in KINDS.values():
                 if plural != "events":
                     threading.Thread(target=self._follow, args=(f"{base}/{plural}",), daemon=True).start()
-            time.sleep(1)
+            time.sleep(self.patience)
         except BaseException:
             self.__exit__()
             raise
