@@ -21,7 +21,7 @@ def job(case: Case) -> None:
         spec["completions"] = draw.choice([1, 2, 3, 5])
     _options(case, spec, indexed=indexed)
     case.create("Job", "work", spec, labels={"app": "work"})
-    quiet = RESTS if codes != "0" else 3.0
+    quiet = RESTS if codes != "0" else 6.0 if "activeDeadlineSeconds" in spec else 3.0
     for change in [] if "activeDeadlineSeconds" in spec else _changes(case):
         case.rest(
             2.0 if spec["template"]["metadata"]["annotations"][SIMULATE + "exit-after"] == "never" else quiet
@@ -74,6 +74,7 @@ def _options(case: Case, spec: Object, *, indexed: bool) -> None:
         )
         if spec["completions"] > 1:
             spec["successPolicy"] = {"rules": [rule]}
+            spec["parallelism"] = min(spec["parallelism"], 1)
     if never and draw.random() < 0.3:
         spec["podFailurePolicy"] = {"rules": _rules(case, spec)}
     if draw.random() < 0.2 or "podFailurePolicy" in spec:

@@ -96,8 +96,10 @@ def _ready_seconds(case: Case, number: int) -> None:
 
 
 def _both(case: Case, number: int) -> None:
-    _image(case, number)
-    _scale(case, number)
+    """One request: of two the first may have been followed, or not, when the second comes."""
+    pods = {"spec": {"containers": [container(image=f"nginx:{number + 2}")]}}
+    spec = {"replicas": case.draw.choice([0, 1, 2, 4, 6, 10]), "template": pods}
+    case.patch("Deployment", "web", {"spec": spec})
 
 
 def _interrupted(case: Case, number: int) -> None:

@@ -124,15 +124,16 @@ def daemon_set(case: Case) -> None:
         spec["template"]["metadata"]["annotations"] = {
             SIMULATE + k: v for k, v in draw.choice(UNREADY).items()
         }
+    quiet = 3.0
     if draw.random() < 0.2:
-        spec["minReadySeconds"] = 1
+        spec["minReadySeconds"], quiet = 1, 6.0
     if draw.random() < 0.2:
         spec["revisionHistoryLimit"] = draw.choice([0, 1])
     case.create("DaemonSet", "db", spec, labels=LABELS)
     case.rest()
     for number in range(draw.randrange(4)):
         _change(case, "DaemonSet", number)
-        case.rest()
+        case.rest(quiet)
     if draw.random() < 0.15:
         case.delete("DaemonSet", "db", draw.choice(["Background", "Foreground", "Orphan"]))
         case.rest()
