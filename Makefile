@@ -23,7 +23,7 @@ COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/objects/test_list.py tests/endpoints/objects/test_watch.py \
 	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history soak coverage fuzz fuzz-decoders scenarios differ siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
+.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history soak coverage fuzz fuzz-decoders scenarios differ differ-workloads siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take a minute, once"
@@ -196,10 +196,12 @@ test-history: $(READY)
 	PILOTHOUSE_HISTORY_SECONDS=$(or $(FUZZ_SECONDS),300) $(BIN)/python -m pytest -q tests/e2e/test_history_kills.py
 
 # What takes many minutes or hours, one part after the other, each for SOAK_SECONDS at most where time bounds it; the parts
-# that fail are named at the end. Three parts run when they have what they need: LOADGEN (a program, see benchmarks/README.md)
-# for memory under load, REFERENCE and TOKEN for the differ, a package of `make deb` in dist/ and root for packages.
+# that fail are named at the end. Four parts run when they have what they need: LOADGEN (a program, see benchmarks/README.md)
+# for memory under load, REFERENCE and TOKEN for the differ, KUBE_CONTROLLER_MANAGER and KUBE_SCHEDULER for that of workloads, a
+# package of `make deb` in dist/ and root for packages.
 SOAK_SECONDS ?= 3600
 SOAK_PARTS ?= fuzz scenarios siege test-ha test-kill test-history aims $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
+	$(if $(KUBE_CONTROLLER_MANAGER),differ-workloads) \
 	$(if $(wildcard dist/pilothouse_*.deb),test-packages)
 test-soak: $(READY)
 	@failed=; for part in $(SOAK_PARTS); do \
@@ -239,6 +241,13 @@ differ: $(READY)
 	@test -n "$(REFERENCE)" || { echo 'REFERENCE names no kube-apiserver' >&2; exit 1; }
 	@PYTHONPATH=tools $(BIN)/python -m fuzz.differ "$(REFERENCE)" --token "$(TOKEN)" --ca "$(CA)" \
 		--share $(or $(SHARE),0.005) --steps $(or $(STEPS),20000) $(if $(SEED),--seed $(SEED))
+
+# Generated workloads on our controllers and on stock ones, over our server and simulated kubelets on both sides:
+# KUBE_CONTROLLER_MANAGER=/path KUBE_SCHEDULER=/path make differ-workloads. It fails when fewer than SHARE of the cases end with
+# the same status. SEED, CASES and AREAS (of tools/workloads/runs.py) choose the cases.
+differ-workloads: $(READY)
+	@PYTHONPATH=tools $(BIN)/python -m workloads.runs --share $(or $(SHARE),0.99) --cases $(or $(CASES),300) \
+		$(if $(SEED),--seed $(SEED)) $(if $(AREAS),--areas $(AREAS))
 
 # Every attack of tools/fuzz/attacks.py on a server beside which another client reads, some 20 minutes: FUZZ_SECONDS and
 # FUZZ_ONLY (a part of the attacks' names) bound it.

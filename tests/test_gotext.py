@@ -96,6 +96,16 @@ def test_of_a_longer_text_the_beginning_is_quoted(text: str) -> None:
     assert gotext.short(text) == text[:128] + rest
 
 
+def test_selectors_are_printed_as_their_structs() -> None:
+    rule = {"key": "a", "operator": "In", "values": ["x", "y"]}
+    assert gotext.label_selector({"matchLabels": {"b": "2", "a": "1"}, "matchExpressions": [rule]}) == (
+        "&LabelSelector{MatchLabels:map[string]string{a: 1,b: 2,},"
+        "MatchExpressions:[]LabelSelectorRequirement{"
+        "LabelSelectorRequirement{Key:a,Operator:In,Values:[x y],},},}"
+    )
+    assert gotext.label_selector(None) == "nil"
+
+
 def test_a_long_object_stays_one() -> None:
     assert gotext.short_object("{}") == "{}"
     for text, end in (("{" + "x" * 2000 + "}", "}"), ("map[" + "x" * 2000 + "]", "]")):

@@ -28,6 +28,22 @@ def value(data: Any) -> str:
     return str(data).lower() if isinstance(data, bool) else str(data)
 
 
+def label_selector(selector: Any) -> str:
+    """A LabelSelector as Go prints its struct; None: the pointer is nil."""
+    if selector is None:
+        return "nil"
+    labels = "".join(f"{k}: {v}," for k, v in sorted((selector.get("matchLabels") or {}).items()))
+    rules = "".join(
+        f"LabelSelectorRequirement{{Key:{rule.get('key', '')},Operator:{rule.get('operator', '')},"
+        f"Values:[{' '.join(rule.get('values') or ())}],}},"
+        for rule in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{rules}}},}}"
+    )
+
+
 def type_name(data: Any) -> str:
     """Name a value's type as Go's %T does."""
     exact = TYPES.get(type(data))

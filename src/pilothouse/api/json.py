@@ -15,6 +15,7 @@ __all__ = [
     "compact",
     "dump",
     "dump_parts",
+    "escaped",
     "parse",
     "pretty",
     "takes_long",
@@ -70,6 +71,23 @@ def dump(value: Any, *, sort: bool = False) -> bytes:
         out: list[bytes] = []
         _write(value, sort, out)
         return b"".join(out)
+
+
+_ESCAPES = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+
+
+def escaped(data: bytes) -> bytes:
+    """JSON with the characters escaped that Go's encoder escapes, so that it may stand in HTML."""
+    for character, instead in _ESCAPES:
+        if character in data:
+            data = data.replace(character, instead)
+    return data
 
 
 def _write(value: Any, sort: bool, out: list[bytes]) -> None:

@@ -43,23 +43,30 @@ class Recorder:
         self._remember(key, "")
         await self._create(about, event | {"type": "Warning"})
 
-    async def tell(self, about: Object, kind: str, reason: str, note: str) -> None:
+    async def tell(
+        self, about: Object, kind: str, reason: str, note: str, *, whatever_note: bool = False
+    ) -> None:
         """Record an event of a kind, Normal or Warning;
-        one that repeats is counted by the first (tools/record)."""
+        one that repeats is counted by the first (tools/record).
+
+        `whatever_note`: it is counted by one with another note, too, which gets its note.
+        """
         note = note[:LONGEST]
-        key = (about["metadata"].get("uid", ""), kind, reason, short(note))
+        same = "" if whatever_note else short(note)
+        key = (about["metadata"].get("uid", ""), kind, reason, same)
         namespace = about["metadata"].get("namespace") or "default"
-        if (name := self._told.get(key, "")) and await self._repeat(namespace, name):
+        if (name := self._told.get(key, "")) and await self._repeat(namespace, name, note):
             return
         now = meta.now()
         event = {"type": kind, "reason": reason, "message": note, "count": 1}
         event |= {"firstTimestamp": now, "lastTimestamp": now, "source": {"component": self._controller}}
         self._remember(key, await self._create(about, event))
 
-    async def _repeat(self, namespace: str, name: str) -> bool:
+    async def _repeat(self, namespace: str, name: str, note: str) -> bool:
         """Count an event once more; False when it is no longer there."""
 
         def edit(event: Object) -> None:
+            event["message"] = note
             event["count"] = (event.get("count") or 0) + 1
             event["lastTimestamp"] = meta.now()
 

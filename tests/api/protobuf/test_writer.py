@@ -130,6 +130,13 @@ def test_what_json_holds_is_kept_as_json() -> None:
     assert json.dumps(back["data"]) == json.dumps(data)
 
 
+def test_json_in_an_object_has_the_bytes_that_go_writes() -> None:
+    """Controller managers compare them with their own."""
+    revision: Any = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": "a"}}
+    body = dump({**revision, "data": {"b": "x && y <z>", "a": 1}})
+    assert rb'{"b":"x \u0026\u0026 y \u003cz\u003e","a":1}' in body
+
+
 def test_a_list_in_a_map_may_be_null() -> None:
     """Go writes a nil slice as a message without items (authorization/v1 ExtraValue)."""
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}

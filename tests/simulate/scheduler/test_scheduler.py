@@ -34,8 +34,8 @@ async def test_a_pod_that_fits_nowhere_is_told_why_and_waits_for_room(clock: Clo
             await rig.settle()
         await rig.create("a", spec=requesting(cpu="500m"))
         assert await rig.refusal("a") == (
-            "0/5 nodes are available: 5 Insufficient cpu. preemption: 0/5 nodes are available:"
-            " 5 No preemption victims found for incoming pod."
+            "0/5 nodes are available: 5 Insufficient cpu. no new claims to deallocate,"
+            " preemption: 0/5 nodes are available: 5 No preemption victims found for incoming pod."
         )
         assert ("FailedScheduling", await rig.refusal("a")) in await rig.events("a")
         before = rig.storage.revision
@@ -51,9 +51,10 @@ async def test_what_no_node_could_ever_hold_is_told_apart(clock: Clock) -> None:
         await rig.node("one", allocatable={"pods": "0"})
         await rig.create("a", spec=requesting(cpu="5", memory="1Gi"))
         assert await rig.refusal("a") == (
-            "0/1 nodes are available: 1 Insufficient cpu, 1 Too many pods. preemption:"
-            " 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+            "0/1 nodes are available: 1 Insufficient cpu, 1 Too many pods. no new claims to deallocate,"
+            " preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
         )
+        assert condition(await rig.pod("a"), "PodScheduled")["observedGeneration"] == 1
 
 
 async def test_other_schedulers_gates_and_given_nodes_are_left_alone(clock: Clock) -> None:
@@ -86,7 +87,7 @@ async def test_a_cordoned_node_takes_no_pods_until_it_is_let_free(clock: Clock) 
         await rig.node("one", spec={"unschedulable": True})
         await rig.create("a")
         assert (await rig.refusal("a")).startswith(
-            "0/1 nodes are available: 1 node(s) were unschedulable. preemption:"
+            "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption:"
         )
         await rig.edit(f"{NODES}/one", {"spec": {"unschedulable": None}})
         assert await rig.placed("a") == "one"
@@ -117,7 +118,7 @@ async def test_preemption_makes_room_and_tells_the_victims(clock: Clock) -> None
         await aeventually(preempted, "a pod is preempted")
         victim = await rig.pod("weaker")
         target = condition(victim, "DisruptionTarget")
-        assert target["reason"] == "PreemptionByScheduler"
+        assert (target["reason"], target["observedGeneration"]) == ("PreemptionByScheduler", 1)
         assert target["message"] == "default-scheduler: preempting to accommodate a higher priority pod"
         assert not (await rig.pod("weak"))["metadata"].get("deletionTimestamp")
         assert (await rig.status("strong"))["nominatedNodeName"] == "one"
@@ -144,8 +145,7 @@ async def test_claims_of_the_first_consumer_get_the_node_and_the_pod_waits_for_t
         volume = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}
         await rig.create("a", spec=volume)
         assert (await rig.refusal("a")) == (
-            '0/1 nodes are available: persistentvolumeclaim "data" not found.'
-            " preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+            '0/1 nodes are available: persistentvolumeclaim "data" not found. not found'
         )
         await rig.ok(
             "POST",
@@ -188,6 +188,6 @@ async def test_an_unbound_claim_that_does_not_wait_keeps_the_pod_from_all_nodes(
         )
         volumes = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}
         await rig.create("a", spec=volumes)
-        assert (await rig.refusal("a")).startswith(
-            "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/1"
+        assert await rig.refusal("a") == (
+            "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
         )

@@ -66,4 +66,4 @@ def refusal(pod: Object, *objects: Object, **lists: Iterable[Object]) -> str:
     """Why no node takes a pod, without what is said of preemption."""
     found = decided(pod, *objects, **lists)
     assert not found.node, found
-    return found.message.partition(" preemption:")[0]
+    return found.message.partition(" no new claims to deallocate,")[0].removesuffix(" not found")

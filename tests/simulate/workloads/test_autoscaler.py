@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 APPS, AUTOSCALING = "/apis/apps/v1", "/apis/autoscaling/v2"
 CONTROLLERS = ("horizontal-pod-autoscaler-controller", "deployment-controller", "replicaset-controller")
 
@@ -48,10 +50,48 @@ async def test_metrics_cannot_be_had(cluster: Any) -> None:
         "the server could not find the requested resource (get pods.metrics.k8s.io)"
     )
     assert (found["currentReplicas"], found["desiredReplicas"]) == (2, 0)
+    assert found["currentMetrics"] == [{"type": ""}]
     told = dict(await cluster.events("HorizontalPodAutoscaler"))
     assert told["FailedComputeMetricsReplicas"].startswith(
         "invalid metrics (1 invalid out of 1), first error is: "
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason", "said", "told"),
+    [
+        (
+            {
+                "type": "External",
+                "external": {"metric": {"name": "q"}, "target": {"type": "Value", "value": "1"}},
+            },
+            "FailedGetExternalMetric",
+            "unable to get external metric default/q/nil: unable to fetch metrics from external metrics API: "
+            "the server could not find the requested resource (get q.external.metrics.k8s.io)",
+            "failed to get q external metric value: failed to get external metric q: ",
+        ),
+        (
+            {
+                "type": "Pods",
+                "pods": {"metric": {"name": "r"}, "target": {"type": "AverageValue", "averageValue": "1"}},
+            },
+            "FailedGetPodsMetric",
+            "unable to get metric r: unable to fetch metrics from custom metrics API: "
+            "no custom metrics API (custom.metrics.k8s.io) registered",
+            "failed to get pods metric value: ",
+        ),
+    ],
+)
+async def test_other_metrics(cluster: Any, metric: Any, reason: str, said: str, told: str) -> None:
+    await cluster.run(*CONTROLLERS)
+    await cluster.post("deployments", deployment(2), APPS)
+    made = autoscaler()
+    made["spec"]["metrics"] = [metric]
+    await cluster.post("horizontalpodautoscalers", made, AUTOSCALING)
+    unable = "the HPA was unable to compute the replica count: "
+    assert condition(await status(cluster), "ScalingActive") == ("False", reason, unable + said)
+    events = dict(await cluster.events("HorizontalPodAutoscaler"))
+    assert events["FailedComputeMetricsReplicas"].endswith(f"first error is: {told}{said}")
 
 
 async def test_bounds(cluster: Any) -> None:

@@ -87,7 +87,12 @@ async def test_pods_without_an_owner_have_no_share(cluster: Any) -> None:
     await cluster.post("pods", pod("a", labels={"app": "web"}))
     await cluster.post("poddisruptionbudgets", budget(maxUnavailable=1), POLICY)
     assert numbers(await status(cluster)) == (0, 0, 1, 0)
-    assert "UnmanagedPods" in dict(await cluster.events("PodDisruptionBudget"))
+    said = dict(await cluster.events("PodDisruptionBudget"))["UnmanagedPods"]
+    assert "(selector: &LabelSelector{MatchLabels:map[string]string{app: " in said
+    items = (await cluster.get("events"))["items"]
+    assert {e["source"]["component"] for e in items if e["reason"] == "UnmanagedPods"} == {
+        "controllermanager"
+    }
 
 
 async def test_an_eviction_counts_until_the_pod_is_gone_or_stays_after_all(cluster: Any) -> None:

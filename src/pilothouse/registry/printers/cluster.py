@@ -3,6 +3,7 @@ admission, flow control and other cluster-wide groups."""
 
 from pilothouse.api.values.fields import Object
 from pilothouse.errors import qualified
+from pilothouse.gotext import label_selector
 from pilothouse.registry.printers.common import (
     NONE,
     UNSET,
@@ -184,27 +185,13 @@ def _mutating_policy(obj: Object, now: float) -> Cells:
     return _policy(obj, "mutations", now)
 
 
-def _go_selector(selector: Object) -> str:
-    """A LabelSelector as Go prints its struct; upstream shows it in this form."""
-    labels = "".join(f"{k}: {v}," for k, v in sorted((selector.get("matchLabels") or {}).items()))
-    rules = "".join(
-        f"LabelSelectorRequirement{{Key:{rule.get('key', '')},Operator:{rule.get('operator', '')},"
-        f"Values:[{' '.join(rule.get('values') or ())}],}},"
-        for rule in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{rules}}},}}"
-    )
-
-
 def _policy_binding(obj: Object, now: float) -> Cells:
     reference = spec(obj).get("paramRef") or {}
     text = UNSET
     if reference.get("name"):
         text = f"{reference.get('namespace') or '*'}/{reference['name']}"
     elif reference.get("selector") is not None:
-        text = _go_selector(reference["selector"])
+        text = label_selector(reference["selector"])
     return [name(obj), spec(obj).get("policyName", ""), text, age(obj, now)]
 
 

@@ -11,7 +11,7 @@ from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.filters import Fit
 from pilothouse.simulate.scheduler.pods import Pending
 from pilothouse.simulate.scheduler.preemption import Preemption
-from pilothouse.simulate.scheduler.rejection import NO_NODES, NOT_HELPFUL, Rejection, message
+from pilothouse.simulate.scheduler.rejection import NO_CLAIMS, NO_NODES, UNPREPARED, Rejection, message
 from pilothouse.simulate.scheduler.scores import best
 from pilothouse.simulate.scheduler.volumes import PLUGIN, ClaimVolumes, VolumeChoice
 
@@ -42,9 +42,8 @@ def decide(
     volumes = ClaimVolumes(readers, pod)
     count = len(view.nodes)
     if volumes.problem:
-        after = f"preemption: {message(count, [Rejection('', (NOT_HELPFUL,))] * count)}"
         return SchedulingDecision(
-            message=f"{message(count, (), volumes.problem)} {after}", plugins=frozenset((PLUGIN,))
+            message=f"{message(count, (), volumes.problem)} {UNPREPARED}", plugins=frozenset((PLUGIN,))
         )
     fit = Fit.of(pod, view, volumes)
     refused: dict[str, Rejection] = {}
@@ -68,7 +67,7 @@ def decide(
     found = preemption.search(pod, view, refused, budgets, volumes)
     text = message(count, refused.values())
     return SchedulingDecision(
-        message=f"{text} {found.text}".rstrip(),
+        message=f"{text} {NO_CLAIMS}, {found.text}" if found.text else text,
         plugins=frozenset(one.plugin for one in refused.values()),
         preemption=found.preemption,
         keeps_nomination=found.keeps_nomination,

@@ -6,6 +6,10 @@ from typing import NamedTuple
 
 NO_NODES = "no nodes available to schedule pods"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
+NO_CLAIMS = "no new claims to deallocate"
+"""The plugin for claims of devices, which comes before preemption, has nothing to do."""
+UNPREPARED = "not found"
+"""It finds no state when a pod was refused before any node was looked at, and then nobody is preempted."""
 NO_VICTIMS = "No preemption victims found for incoming pod"
 
 

@@ -198,7 +198,7 @@ class Scheduler(BackgroundTask):
             status = obj.setdefault("status", {})
             if (obj.get("spec") or {}).get("nodeName"):
                 return
-            set_condition(status, condition, self._clock.stamp())
+            set_condition(status, condition | _observed(obj), self._clock.stamp())
             if nominated:
                 status["nominatedNodeName"] = nominated
             else:
@@ -221,7 +221,8 @@ class Scheduler(BackgroundTask):
         for victim in chosen.victims:
 
             def edit(obj: Object) -> None:
-                set_condition(obj.setdefault("status", {}), condition, self._clock.stamp())
+                told = condition | _observed(obj)
+                set_condition(obj.setdefault("status", {}), told, self._clock.stamp())
 
             try:
                 await self._client.change(
@@ -252,6 +253,12 @@ def _same_wish(new: Object, old: Object) -> bool:
     """Whether nothing has changed in a pod that decides about its node."""
     labels = [one["metadata"].get("labels") for one in (new, old)]
     return new.get("spec") == old.get("spec") and labels[0] == labels[1]
+
+
+def _observed(pod: Object) -> Object:
+    """The member of a condition that tells which generation of the pod it is about."""
+    generation = pod["metadata"].get("generation")
+    return {"observedGeneration": generation} if generation else {}
 
 
 def _named(pod: Pending) -> Object:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
-from pilothouse.gotext import quote
+from pilothouse.gotext import label_selector, quote
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import dig, put
 from pilothouse.registry.store import decode
@@ -24,9 +24,13 @@ NO_RESOURCE = (
     "failed to get {name} {what}: unable to get metrics for resource {name}: unable to fetch metrics from "
     "resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)"
 )
+NO_EXTERNAL = (
+    "unable to get external metric {namespace}/{name}/{selector}: unable to fetch metrics from external "
+    "metrics API: the server could not find the requested resource (get {name}.external.metrics.k8s.io)"
+)
 NO_OTHER = (
-    "unable to get metric {name}: unable to fetch metrics from {api} metrics API: "
-    "no {api} metrics API ({api}.metrics.k8s.io) registered"
+    "unable to get metric {name}: unable to fetch metrics from custom metrics API: "
+    "no custom metrics API (custom.metrics.k8s.io) registered"
 )
 _REASONS = {
     "Resource": "FailedGetResourceMetric",
@@ -34,6 +38,15 @@ _REASONS = {
     "Pods": "FailedGetPodsMetric",
     "Object": "FailedGetObjectMetric",
     "External": "FailedGetExternalMetric",
+}
+
+
+_VALUES = {
+    "Resource": "failed to get {name} resource metric value: ",
+    "ContainerResource": "failed to get {container} container metric value: ",
+    "Pods": "failed to get pods metric value: ",
+    "Object": "failed to get object metric value: ",
+    "External": "failed to get {name} external metric value: failed to get external metric {name}: ",
 }
 
 
@@ -77,7 +90,9 @@ class Autoscalers(Reconciler):
             note = f"the HPA controller was unable to get the target's current scale: {_missing(obj)}"
             self.events.warning(obj, "FailedGetScale", _missing(obj))
             conditions = self._say(conditions, ABLE, "False", "FailedGetScale", note)
-            await self._write(obj, conditions, 0, 0)
+            have = obj.get("status") or {}
+            numbers = have.get("currentReplicas") or 0, have.get("desiredReplicas") or 0
+            await self._write(obj, conditions, *numbers, metrics=have.get("currentMetrics"))
             return
         note = "the HPA controller was able to get the target's current scale"
         conditions = self._say(conditions, ABLE, "True", "SucceededGetScale", note)
@@ -96,7 +111,8 @@ class Autoscalers(Reconciler):
             self.events.warning(obj, "FailedComputeMetricsReplicas", _all_invalid(obj, message))
             conditions = self._say(conditions, ACTIVE, "False", reason, message)
             desired = (obj.get("status") or {}).get("desiredReplicas") or 0
-            await self._write(obj, conditions, have, desired)
+            unknown: list[Object] = [{"type": ""} for _ in obj["spec"].get("metrics") or ()]
+            await self._write(obj, conditions, have, desired, metrics=unknown)
 
     def _target(self, obj: Object) -> _Target | None:
         named = obj["spec"]["scaleTargetRef"]
@@ -132,11 +148,19 @@ class Autoscalers(Reconciler):
         return with_condition(conditions, said, by_reason=False)
 
     async def _write(
-        self, obj: Object, conditions: list[Object], current: int, desired: int, *, rescaled: bool = False
+        self,
+        obj: Object,
+        conditions: list[Object],
+        current: int,
+        desired: int,
+        *,
+        metrics: list[Object] | None = None,
+        rescaled: bool = False,
     ) -> None:
         status: Object = {
             "currentReplicas": current or None,
             "desiredReplicas": desired,
+            "currentMetrics": metrics or None,
             "conditions": conditions,
         }
         if rescaled:
@@ -154,24 +178,33 @@ def _missing(obj: Object) -> str:
 def _without_metrics(obj: Object) -> tuple[str, str]:
     """Reason and message about the first metric, which cannot be had."""
     metrics = obj["spec"].get("metrics") or [{"type": "Resource", "resource": {"name": "cpu"}}]
-    first = metrics[0]
-    source = first.get(first["type"][0].lower() + first["type"][1:]) or {}
+    kind, source = _first(metrics)
     target = source.get("target") or {}
     what = "utilization" if target.get("averageUtilization") is not None else "usage"
     name = source.get("name") or (source.get("metric") or {}).get("name", "")
-    if first["type"] in ("Resource", "ContainerResource"):
+    if kind in ("Resource", "ContainerResource"):
         text = NO_RESOURCE.format(name=name, what=what)
+    elif kind == "External":
+        selector = label_selector((source.get("metric") or {}).get("selector"))
+        text = NO_EXTERNAL.format(namespace=obj["metadata"]["namespace"], name=name, selector=selector)
     else:
-        text = NO_OTHER.format(name=name, api="external" if first["type"] == "External" else "custom")
-    return _REASONS[first["type"]], UNABLE + text
+        text = NO_OTHER.format(name=name)
+    return _REASONS[kind], UNABLE + text
+
+
+def _first(metrics: list[Object]) -> tuple[str, Object]:
+    """Type and source of the first metric."""
+    kind = metrics[0].get("type", "")
+    return kind, metrics[0].get(kind[:1].lower() + kind[1:]) or {}
 
 
 def _all_invalid(obj: Object, message: str) -> str:
     """The note of the event that no metric can be had."""
     metrics = obj["spec"].get("metrics") or [{}]
-    name = (metrics[0].get("resource") or {}).get("name", "")
-    first = message.removeprefix(UNABLE)
-    if name:
-        first = f"failed to get {name} resource metric value: {first}"
+    kind, source = _first(metrics)
+    name = source.get("name") or (source.get("metric") or {}).get("name", "")
+    first = _VALUES.get(kind, "").format(name=name, container=source.get("container")) + message.removeprefix(
+        UNABLE
+    )
     number = len(metrics)
     return f"invalid metrics ({number} invalid out of {number}), first error is: {first}"

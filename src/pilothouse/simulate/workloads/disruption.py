@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import from_label_selector
+from pilothouse.gotext import label_selector
 from pilothouse.simulate.workloads.conditions import condition, with_condition
+from pilothouse.simulate.workloads.events import EventQueue
 from pilothouse.simulate.workloads.moments import elapsed
 from pilothouse.simulate.workloads.numbers import scaled
 from pilothouse.simulate.workloads.pods import IndexedPod
@@ -27,6 +29,7 @@ class DisruptionBudgets(Reconciler):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts, "policy/v1", "poddisruptionbudgets", "disruption-controller")
+        self.events = EventQueue(self.client, self.clock, "controllermanager")
 
     def follows(self) -> list[Callable[[], None]]:
         return [self.pods.listen(self._pod_changed)]
@@ -80,7 +83,7 @@ class DisruptionBudgets(Reconciler):
             if pod.owner not in owners:
                 owners[pod.owner] = self._asked(pod) if pod.owner else None
         if None in owners.values():
-            selector = from_label_selector(obj["spec"].get("selector")).label_text
+            selector = label_selector(obj["spec"].get("selector"))
             self.events.warning(obj, "UnmanagedPods", UNMANAGED.format(selector=selector))
         asked = {found.uid: found.replicas for found in owners.values() if found is not None}
         return sum(asked.values())

@@ -15,6 +15,11 @@ REFILL = 300.0
 """Seconds after which an object may have one more."""
 AGAIN = 60.0
 """Seconds in which an event is not told again."""
+SIMILAR = 10
+"""Different notes of one object and reason from which on they are told by one event (EventAggregator)."""
+FORGOTTEN = 600.0
+"""Seconds without such an event after which they are told one by one again."""
+COMBINED = "(combined from similar events): "
 REMEMBERED = 4096
 """Objects whose events are counted; when there are more, the count begins anew."""
 
@@ -26,7 +31,8 @@ class EventQueue:
         self._recorder = Recorder(client, component)
         self._client = client
         self._clock = clock
-        self._waiting: deque[tuple[Object, str, str, str]] = deque()
+        self._waiting: deque[tuple[Object, str, str, str, bool]] = deque()
+        self._similar: dict[tuple[str, str, str], tuple[float, set[str]]] = {}
         self._left: dict[str, tuple[float, float]] = {}
         self._last: dict[tuple[str, str], tuple[str, float]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -48,9 +54,13 @@ class EventQueue:
 
     def _add(self, about: Object, kind: str, reason: str, note: str) -> None:
         uid = about["metadata"].get("uid", "")
-        if self._is_told(uid, reason, note) or not self._may(uid):
+        if self._is_told(uid, reason, note):
             return
-        self._waiting.append((about, kind, reason, note))
+        combined = self._is_one_of_many((uid, kind, reason), note)
+        if not self._may(uid):
+            return
+        told = f"{COMBINED}{note}" if combined else note
+        self._waiting.append((about, kind, reason, told, combined))
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write(), name="events")
 
@@ -65,6 +75,21 @@ class EventQueue:
         self._last[key] = (note, now)
         return False
 
+    def _is_one_of_many(self, key: tuple[str, str, str], note: str) -> bool:
+        """Whether an object has had so many events with other notes that they are told by one."""
+        now = self._clock.time()
+        if key not in self._similar and len(self._similar) >= REMEMBERED:
+            self._similar.clear()
+        last, notes = self._similar.get(key, (now, set()))
+        if now - last > FORGOTTEN:
+            notes = set()
+        notes.add(note)
+        self._similar[key] = now, notes
+        if len(notes) < SIMILAR:
+            return False
+        notes.pop()
+        return True
+
     def _may(self, uid: str) -> bool:
         """Whether an object may have another event; takes it from its share."""
         now = self._clock.time()
@@ -77,9 +102,9 @@ class EventQueue:
 
     async def _write(self) -> None:
         while self._waiting:
-            about, *event = self._waiting.popleft()
+            about, kind, reason, note, combined = self._waiting.popleft()
             if not self._ends(about["metadata"].get("namespace", "")):
-                await self._recorder.tell(about, *event)
+                await self._recorder.tell(about, kind, reason, note, whatever_note=combined)
 
     def _ends(self, namespace: str) -> bool:
         """Whether a namespace takes no more events."""

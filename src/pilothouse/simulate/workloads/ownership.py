@@ -16,14 +16,10 @@ F = TypeVar("F", bound=Indexed)
 
 def reference(owner: Object) -> Object:
     """The reference by which an object names its controller."""
-    return {**plain_reference(owner), "controller": True, "blockOwnerDeletion": True}
-
-
-def plain_reference(owner: Object) -> Object:
-    """The reference by which an object names an owner that does not control it."""
     metadata = owner["metadata"]
     named = {"apiVersion": owner["apiVersion"], "kind": owner["kind"]}
-    return {**named, "name": metadata["name"], "uid": metadata["uid"]}
+    named |= {"name": metadata["name"], "uid": metadata["uid"]}
+    return {**named, "controller": True, "blockOwnerDeletion": True}
 
 
 class Claims:

@@ -71,5 +71,5 @@ def _counts(pod: IndexedPod) -> tuple[Any, ...]:
         pod.ready_since,
         pod.deleting,
         pod.finalizers,
-        pod.restarts,
+        pod.all_restarts,
     )

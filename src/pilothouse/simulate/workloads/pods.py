@@ -25,6 +25,9 @@ class IndexedPod(Indexed):
     node: str
     ready_since: str
     restarts: int
+    """Of the container that was restarted most often."""
+    all_restarts: int
+    """Of all containers together."""
     cost: int
     finalizers: tuple[str, ...]
     ips: tuple[str, ...]
@@ -64,6 +67,7 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
     is_ready, phase = ready.get("status") == "True", status.get("phase", "")
     ended = phase in ("Succeeded", "Failed")
     statuses = status.get("containerStatuses") or ()
+    every = (*statuses, *(status.get("initContainerStatuses") or ()))
     return IndexedPod(
         **identity(key, pod),
         phase=intern(phase),
@@ -73,6 +77,7 @@ def pod_facts(key: str, pod: Object) -> IndexedPod:
         ended=ended,
         active=not ended and not metadata.get("deletionTimestamp"),
         restarts=max((one.get("restartCount", 0) for one in statuses), default=0),
+        all_restarts=sum(one.get("restartCount", 0) for one in every),
         cost=number_in((metadata.get("annotations") or {}).get(DELETION_COST, "0")),
         finalizers=tuple(metadata.get("finalizers") or ()),
         ips=tuple(one["ip"] for one in status.get("podIPs") or () if one.get("ip")),

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from pilothouse.api.changes.patch import copy
+import orjson
+
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import from_label_selector
 from pilothouse.registry.client import Client
-from pilothouse.simulate.workloads.hashes import template_hash
+from pilothouse.simulate.workloads.hashes import revision_hash, template_hash
 from pilothouse.simulate.workloads.index import ObjectIndex, plain_facts
 from pilothouse.simulate.workloads.ownership import Claims, reference
 
@@ -34,8 +35,14 @@ class Revision(NamedTuple):
 
 
 def data_of(template: Object) -> Object:
-    """The data of a revision: the patch that brings the template back."""
-    return {"spec": {"template": {**copy(template), "$patch": "replace"}}}
+    """The data of a revision: the patch that brings the template back.
+
+    The members are in the order of Go's maps: stock controllers compare revisions by their bytes.
+    """
+    data: Object = orjson.loads(
+        orjson.dumps({"spec": {"template": {**template, "$patch": "replace"}}}, option=orjson.OPT_SORT_KEYS)
+    )
+    return data
 
 
 def template_of(revision: Object) -> Object:
@@ -85,11 +92,11 @@ class Revisions:
 
     def _new(self, owner: Object, data: Object, number: int, taken: int, *, labelled_by_hash: bool) -> Object:
         metadata = owner["metadata"]
-        code = template_hash(data, taken)
         labels = dict((owner["spec"]["template"].get("metadata") or {}).get("labels") or {})
-        labels[HASH] = code
         if labelled_by_hash:
-            labels[LABEL] = code
+            code = labels[LABEL] = template_hash(data, taken)
+        else:
+            code = labels[HASH] = revision_hash(data, taken)
         made, _ = self.resource.decode_value(
             {
                 "metadata": {

@@ -137,3 +137,12 @@ async def test_many_missed_times_make_one_job(cluster: Any) -> None:
     assert len(await jobs(cluster)) == 1
     told = dict(await cluster.events("CronJob"))
     assert told["TooManyMissedTimes"].startswith("too many missed start times: ")
+
+
+async def test_a_time_that_never_comes(cluster: Any) -> None:
+    await cluster.run(*CONTROLLERS)
+    await cluster.post("cronjobs", cron_job(schedule="0 0 31 2 *"), BATCH)
+    await status(cluster)
+    why = "time difference between two schedules is less than 1 second"
+    note = f"invalid schedule: 0 0 31 2 * : {why}"
+    assert ("InvalidSchedule", note) in await cluster.events("CronJob")

@@ -146,6 +146,35 @@ async def test_a_roll_with_a_second_pod_on_the_node(cluster: Any) -> None:
     assert await placed(cluster) == [("n1", "a:2"), ("n2", "a:2")]
 
 
+async def test_a_former_pod_that_is_not_ready_makes_way_for_the_second_one(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await nodes(cluster, "n1", "n2")
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
+    await cluster.post("daemonsets", daemon_set(updateStrategy=strategy), APPS)
+    await placed(cluster)
+    for pod in await cluster.pods():
+        await cluster.kubelet.ready(pod["metadata"]["name"], "False")
+    cluster.kubelet.hold = True
+    await cluster.patch("daemonsets/d", image("a:2"), APPS)
+    stay = [pod for pod in await cluster.pods() if not pod["metadata"].get("deletionTimestamp")]
+    assert sorted((place(pod), pod["spec"]["containers"][0]["image"]) for pod in stay) == [
+        ("n1", "a:2"),
+        ("n2", "a:2"),
+    ]
+
+
+async def test_the_second_pod_is_waited_for_until_it_counts_as_available(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await nodes(cluster, "n1")
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    await cluster.post("daemonsets", daemon_set(updateStrategy=strategy, minReadySeconds=5), APPS)
+    await cluster.advance(10)
+    await cluster.patch("daemonsets/d", image("a:2"), APPS)
+    assert await placed(cluster) == [("n1", "a:1"), ("n1", "a:2")]
+    await cluster.advance(6)
+    assert await placed(cluster) == [("n1", "a:2")]
+
+
 async def test_pods_that_are_updated_when_they_are_deleted(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await nodes(cluster, "n1", "n2")

@@ -153,6 +153,40 @@ async def test_a_paused_deployment_is_scaled_but_not_rolled(cluster: Any) -> Non
     assert condition(found, "Progressing")[1] == "NewReplicaSetAvailable"
 
 
+async def test_the_set_of_a_paused_deployment_follows_its_annotations(cluster: Any) -> None:
+    await cluster.run(*CONTROLLERS)
+    await cluster.post("deployments", deployment(), APPS)
+    await cluster.patch("deployments/web", image("a:2"), APPS)
+    await cluster.patch("deployments/web", {"spec": {"paused": True}}, APPS)
+    back = image("a:1") | {"metadata": {"annotations": {"team": "y"}}}
+    await cluster.patch("deployments/web", back, APPS)
+    found = await get(cluster)
+    old = (await sets(cluster))["a:1"]
+    assert (old["metadata"]["annotations"]["team"], old["metadata"]["annotations"][REVISION]) == ("y", "3")
+    assert found["metadata"]["annotations"][REVISION] == "3"
+    assert old["spec"]["replicas"] == 0
+
+
+async def test_the_time_until_pods_count_as_available_is_handed_on(cluster: Any) -> None:
+    await cluster.run(*CONTROLLERS)
+    await cluster.post("deployments", deployment(minReadySeconds=5), APPS)
+    assert (await sets(cluster))["a:1"]["spec"]["minReadySeconds"] == 5
+    await cluster.patch("deployments/web", {"spec": {"minReadySeconds": 0}}, APPS)
+    await cluster.settle()
+    assert "minReadySeconds" not in (await sets(cluster))["a:1"]["spec"]
+
+
+async def test_a_set_that_is_refused(cluster: Any) -> None:
+    await cluster.run(*CONTROLLERS)
+    full = deployment()  # the annotations that the set gets as well are too many for it
+    full["metadata"]["annotations"] = {"team": "x" * (256 * 1024 - len("team"))}
+    await cluster.post("deployments", full, APPS)
+    found = await get(cluster)
+    assert condition(found, "Progressing")[:2] == ("False", "ReplicaSetCreateError")
+    told = [message for reason, message in await cluster.events() if reason == "ReplicaSetCreateError"]
+    assert told == [condition(found, "Progressing")[2]]
+
+
 async def test_old_sets_beyond_the_limit_are_deleted(cluster: Any) -> None:
     await cluster.run(*CONTROLLERS)
     await cluster.post("deployments", deployment(revisionHistoryLimit=1), APPS)

@@ -54,6 +54,16 @@ async def test_ready_pods_and_others(cluster: Any) -> None:
     }
 
 
+async def test_what_is_empty_is_left_out(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await cluster.post("services", service(ports=[{"port": 80}]))
+    await cluster.post("pods", web("a"))
+    [subset] = (await endpoints(cluster))["subsets"]
+    assert subset["ports"] == [{"port": 80, "protocol": "TCP"}]
+    await cluster.ok("DELETE", "/api/v1/namespaces/default/pods/a")
+    assert "subsets" not in await endpoints(cluster)
+
+
 async def test_ports_share_the_addresses_that_they_have_in_common(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("services", service(ports=PORTS))

@@ -134,3 +134,29 @@ async def test_services_without_pods_of_their_own_are_left_alone(cluster: Any, s
     await cluster.run(CONTROLLER)
     await cluster.post("services", service(**spec))
     assert await slices(cluster) == []
+
+
+@pytest.mark.parametrize(
+    ("distribution", "annotations", "hints"),
+    [
+        ("PreferClose", {}, {"forZones": [{"name": "east"}]}),
+        ("PreferSameZone", {}, {"forZones": [{"name": "east"}]}),
+        ("PreferSameNode", {}, {"forZones": [{"name": "east"}], "forNodes": [{"name": "n"}]}),
+        ("PreferSameNode", {"service.kubernetes.io/topology-mode": "Auto"}, None),
+        (None, {}, None),
+    ],
+)
+async def test_endpoints_that_are_ready_say_for_whom_they_are(
+    cluster: Any, distribution: str | None, annotations: Any, hints: Any
+) -> None:
+    await cluster.run(CONTROLLER)
+    zone = {"topology.kubernetes.io/zone": "east"}
+    await cluster.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n", "labels": zone}})
+    made = service(trafficDistribution=distribution)
+    await cluster.post("services", {**made, "metadata": {**made["metadata"], "annotations": annotations}})
+    await cluster.post("pods", web("a", nodeName="n"))
+    [one] = await slices(cluster)
+    assert one["endpoints"][0].get("hints") == hints
+    await cluster.kubelet.ready("a", "False")
+    [one] = await slices(cluster)
+    assert "hints" not in one["endpoints"][0]

@@ -134,10 +134,12 @@ async def test_failures_are_retried_after_longer_and_longer(cluster: Any) -> Non
 async def test_a_job_is_too_long_active(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("jobs", job(activeDeadlineSeconds=60), BATCH)
+    [name] = await running(cluster)
     await cluster.advance(50)
     assert conditions(await get(cluster)) == []
     await cluster.advance(11)
     found = await get(cluster)
+    assert ("SuccessfulDelete", f"Deleted pod: {name}") in await cluster.events("Job")
     assert conditions(found)[-1] == ("Failed", "True", "DeadlineExceeded")
     assert await cluster.pods() == [] and found["status"]["failed"] == 1
 
@@ -237,6 +239,18 @@ async def test_each_index_has_a_limit_of_its_own(cluster: Any) -> None:
     assert found["status"]["completedIndexes"] == "1" and found["status"]["failed"] == 2
 
 
+async def test_an_index_that_waits_for_its_next_pod_keeps_its_place(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    spec = {"completionMode": "Indexed", "completions": 2, "parallelism": 1, "backoffLimitPerIndex": 1}
+    await cluster.post("jobs", job(**spec), BATCH)
+    [name] = await running(cluster)
+    await cluster.kubelet.finish(name, 1)
+    assert await running(cluster) == []
+    await cluster.advance(11)
+    [again] = await running(cluster)
+    assert again.rpartition("-")[0] == name.rpartition("-")[0] and again != name
+
+
 async def test_rules_for_failures(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     rules = [
@@ -249,6 +263,8 @@ async def test_rules_for_failures(cluster: Any) -> None:
     await cluster.kubelet.finish(name, 1, conditions=[gone])
     found = await get(cluster)
     assert conditions(found) == [] and "failed" not in found["status"]
+    assert await running(cluster) == [], "the job waits all the same"
+    await cluster.advance(11)
     [name] = await running(cluster)
     await cluster.kubelet.finish(name, 42)
     found = await get(cluster)
@@ -273,14 +289,15 @@ async def test_rules_for_success(cluster: Any) -> None:
     assert found["status"]["completedIndexes"] == "0" and await running(cluster) == []
 
 
-async def test_restarts_in_place_are_failures(cluster: Any) -> None:
+@pytest.mark.parametrize("member", ["containerStatuses", "initContainerStatuses"])
+async def test_restarts_in_place_are_failures(cluster: Any, member: str) -> None:
     await cluster.run(CONTROLLER)
     await cluster.post("jobs", job({"restartPolicy": "OnFailure"}, backoffLimit=2), BATCH)
     [name] = await running(cluster)
     container = {"name": "c", "image": "i", "imageID": "", "ready": False}
-    await cluster.kubelet.status(name, containerStatuses=[{**container, "restartCount": 1}])
+    await cluster.kubelet.status(name, **{member: [{**container, "restartCount": 1}]})
     assert conditions(await get(cluster)) == []
-    await cluster.kubelet.status(name, containerStatuses=[{**container, "restartCount": 2}])
+    await cluster.kubelet.status(name, **{member: [{**container, "restartCount": 2}]})
     assert conditions(await get(cluster))[-1] == ("Failed", "True", "BackoffLimitExceeded")
 
 

@@ -30,6 +30,7 @@ async def test_pods_of_a_node_that_is_gone(cluster: Any) -> None:
     told = next(c for c in last["object"]["status"]["conditions"] if c["type"] == "DisruptionTarget")
     assert (last["type"], last["object"]["status"]["phase"]) == ("DELETED", "Failed")
     assert (told["reason"], told["message"]) == ("DeletionByPodGC", "PodGC: node no longer exists")
+    assert told["observedGeneration"] == 1
 
 
 async def test_a_node_that_comes_back_in_time(cluster: Any) -> None:

@@ -40,6 +40,7 @@ async def test_pods_leave_at_once_later_or_never(cluster: Any) -> None:
     gone = await cluster.get("pods/now")
     [told] = [c for c in gone["status"]["conditions"] if c["type"] == "DisruptionTarget"]
     assert (told["status"], told["reason"]) == ("True", "DeletionByTaintManager")
+    assert told["observedGeneration"] == 1
     assert ("TaintManagerEviction", "Marking for deletion Pod default/now") in await cluster.events("Pod")
     await cluster.advance(290)
     assert await names(cluster) == ["later", "never"]

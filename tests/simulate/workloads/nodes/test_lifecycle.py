@@ -92,6 +92,18 @@ async def test_nobody_is_evicted_when_no_node_is_ready(cluster: Any) -> None:
     assert await taints(cluster, "n1") == ["not-ready:NoExecute", "not-ready:NoSchedule"]
 
 
+async def test_when_most_nodes_of_a_zone_are_lost_no_further_one_loses_its_pods(cluster: Any) -> None:
+    await begin(cluster)
+    for name in ("n3", "n4"):
+        await node(cluster, name)
+    for name in ("n1", "n2", "n3"):
+        await say(cluster, name, "False")
+    held = [await taints(cluster, name) for name in ("n1", "n2", "n3")]
+    assert held == [["not-ready:NoExecute", "not-ready:NoSchedule"]] * 2 + [["not-ready:NoSchedule"]]
+    await say(cluster, "n1", "True")
+    assert await taints(cluster, "n3") == ["not-ready:NoExecute", "not-ready:NoSchedule"]
+
+
 async def test_a_node_that_is_heard_again_is_watched_again(cluster: Any) -> None:
     await begin(cluster)
     await cluster.advance(60)

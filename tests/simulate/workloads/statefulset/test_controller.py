@@ -80,7 +80,7 @@ async def test_pods_come_one_after_the_other(cluster: Any) -> None:
         "controller-revision-hash": revision,
     }
     assert (pod["spec"]["hostname"], pod["spec"]["subdomain"]) == ("db-1", "db")
-    note = "create Pod db-0 in StatefulSet db successful"
+    note = "Create Pod db-0 in StatefulSet db successful"
     assert ("SuccessfulCreate", note) in await cluster.events("StatefulSet")
     held = await cluster.get(f"controllerrevisions/{revision}", APPS)
     assert held["revision"] == 1 and held["data"]["spec"]["template"]["$patch"] == "replace"
@@ -204,11 +204,13 @@ async def test_pods_count_as_available_by_the_clock(cluster: Any) -> None:
 
 
 async def claims(cluster: Any) -> dict[str, list[str]]:
-    """The owners of each claim."""
+    """The owners of each claim, which control it."""
     await cluster.settle()
     items = (await cluster.get("persistentvolumeclaims"))["items"]
     return {
-        one["metadata"]["name"]: [o["kind"] for o in one["metadata"].get("ownerReferences") or ()]
+        one["metadata"]["name"]: [
+            o["kind"] for o in one["metadata"].get("ownerReferences") or () if o.get("controller")
+        ]
         for one in items
     }
 

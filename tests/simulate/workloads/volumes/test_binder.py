@@ -101,6 +101,21 @@ async def test_volumes_that_are_asked_for_or_reserved(cluster: Any) -> None:
     assert ("VolumeMismatch", note) in await cluster.events("PersistentVolumeClaim")
 
 
+async def test_a_volume_that_is_reserved_for_a_claim_and_too_small_for_it(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await volume(cluster, "v", "1Mi", claimRef={"namespace": "default", "name": "c"})
+    await cluster.post("persistentvolumeclaims", claim("c"))
+    assert (await get(cluster))["status"]["phase"] == "Pending"
+
+
+async def test_a_volume_with_fewer_access_modes_comes_first(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    await volume(cluster, "all", "1Gi", accessModes=["ReadWriteMany", "ReadWriteOnce"])
+    await volume(cluster, "once", "5Gi")
+    await cluster.post("persistentvolumeclaims", claim("c"))
+    assert (await get(cluster))["spec"]["volumeName"] == "once"
+
+
 async def test_a_class_makes_volumes_and_takes_them_back(cluster: Any) -> None:
     await cluster.run(CONTROLLER)
     await storage_class(cluster, "fast")

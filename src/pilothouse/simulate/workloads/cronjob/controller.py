@@ -18,6 +18,7 @@ from pilothouse.simulate.workloads.refusals import namespace_ends
 from pilothouse.storage._entry import Entry
 
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+NEVER = "time difference between two schedules is less than 1 second"
 LATE = 100
 """Missed times of which a warning tells."""
 
@@ -126,6 +127,8 @@ class CronJobs(Reconciler):
         missed = schedule.missed(self._earliest(obj, status, now), now)
         wait = missed.next - now if missed.next is not None else None
         if missed.last is None:
+            if wait is None:  # it never comes, such as on 31 February
+                self.events.warning(obj, "InvalidSchedule", f"invalid schedule: {spec['schedule']} : {NEVER}")
             return wait
         self._warn(obj, missed)
         name = f"{obj['metadata']['name']}-{int(missed.last) // 60}"

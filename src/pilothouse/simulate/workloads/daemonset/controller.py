@@ -131,9 +131,12 @@ class DaemonSets(PodOwner):
         if not surge:
             standing = [pod for pod in alive if not pod.deleting]
             return [pod for pod in alive if pod.deleting or pod is standing[0]]
-        new = [pod for pod in alive if pod.labels.get(LABEL) == look.revision.hash]
-        old = [pod for pod in alive if pod.labels.get(LABEL) != look.revision.hash]
-        return [*new[:1], *old[:1], *(pod for pod in alive if pod.deleting)]
+        standing = [pod for pod in alive if not pod.deleting]
+        new = [pod for pod in standing if pod.labels.get(LABEL) == look.revision.hash][:1]
+        old = [pod for pod in standing if pod.labels.get(LABEL) != look.revision.hash][:1]
+        if new and old and (not old[0].ready or self._available(look, new[0])):
+            old = []  # nothing is lost with it
+        return [*new, *old, *(pod for pod in alive if pod.deleting)]
 
     def _failed(self, look: _Look, node: str) -> float:
         """Seconds until a failed pod may be replaced; counts the replacement when it may be now."""
@@ -182,7 +185,8 @@ class DaemonSets(PodOwner):
         placed = [first[node] for node in look.should if node in first]
         nodes = {node["metadata"]["name"] for node in self.client.readers.list("nodes")}
         least = look.obj["spec"].get("minReadySeconds") or 0
-        number, later = available(placed, self.clock, least)
+        number, _ = available(placed, self.clock, least)
+        _, later = available((pod for pods in look.pods.values() for pod in pods), self.clock, least)
         desired = len(look.should)
         await self.write_status(
             look.obj,

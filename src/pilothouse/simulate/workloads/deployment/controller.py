@@ -14,6 +14,8 @@ from pilothouse.simulate.workloads.ownership import Claims
 from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
 
+CREATE_ERROR = "ReplicaSetCreateError"
+
 
 @dataclass(slots=True)
 class _Rollout:
@@ -69,7 +71,7 @@ class Deployments(Reconciler):
             await self._write(view, self._numbers(view))
             return None
         view.conditions = status.pause_or_resume(obj, view.conditions, self._now())
-        self._follow_revision(view)
+        await self._follow_new(view)
         if obj["spec"].get("paused") or rolling.was_scaled(obj, view.sets):
             await self._scale_all(view)
             if obj["spec"].get("paused"):
@@ -140,13 +142,26 @@ class Deployments(Reconciler):
         """Whether pods of old sets have not ended yet."""
         return any(not pod.ended for one in view.old for pod in self.pods.owned(one["metadata"]["uid"]))
 
-    def _follow_revision(self, view: _Rollout) -> None:
-        """Tell which revision the deployment has, when it has a set of its template."""
+    async def _follow_new(self, view: _Rollout) -> None:
+        """Bring the set of the deployment's template up to date, when there is one, and tell its revision."""
+        obj = view.deployment
         if view.new is None:
             return
         number = max(revisions.next_revision(view.old), revisions.revision(view.new))
+        annotations = revisions.annotations_of(obj, view.new, number)
+        least = obj["spec"].get("minReadySeconds") or 0
+        have = view.new["metadata"].get("annotations") or {}
+        if annotations != have or (view.new["spec"].get("minReadySeconds") or 0) != least:
+
+            def edit(live: Object) -> None:
+                live["metadata"]["annotations"] = annotations
+                live["spec"].pop("minReadySeconds", None)
+                if least:
+                    live["spec"]["minReadySeconds"] = least
+
+            await self._change_set(view.new, edit)
         view.revision = str(number)
-        if status.deadline(view.deployment) is not None:
+        if status.deadline(obj) is not None:
             self._found(view)
 
     def _found(self, view: _Rollout) -> None:
@@ -160,19 +175,8 @@ class Deployments(Reconciler):
     async def _new_set(self, view: _Rollout) -> Object | None:
         """The set of the deployment's template, made when there is none;
         None when it could not be made yet."""
-        obj, least = view.deployment, view.deployment["spec"].get("minReadySeconds") or 0
-        number = revisions.next_revision(view.old)
         if view.new is None:
-            return await self._create(view, number)
-        annotations = revisions.annotations_of(obj, view.new, max(number, revisions.revision(view.new)))
-        have = view.new["metadata"].get("annotations") or {}
-        if annotations != have or (view.new["spec"].get("minReadySeconds") or 0) != least:
-
-            def edit(live: Object) -> None:
-                live["metadata"]["annotations"] = annotations
-                live["spec"]["minReadySeconds"] = least
-
-            await self._change_set(view.new, edit)
+            return await self._create(view, revisions.next_revision(view.old))
         return view.new
 
     async def _create(self, view: _Rollout, number: int) -> Object | None:
@@ -188,10 +192,10 @@ class Deployments(Reconciler):
                 return None
         except errors.StatusError as err:
             note = f"Failed to create new replica set {quote(name)}: {err}"
-            view.conditions = status.progress(
-                view.conditions, "False", "ReplicaSetCreateError", note, self._now()
-            )
-            await self._write(view, self._numbers(view))
+            if status.deadline(obj) is not None:
+                view.conditions = status.progress(view.conditions, "False", CREATE_ERROR, note, self._now())
+                await self._write(view, self._numbers(view))
+            self.events.warning(obj, CREATE_ERROR, note)
             raise
         if replicas:
             self._told(obj, "up", name, 0, replicas)

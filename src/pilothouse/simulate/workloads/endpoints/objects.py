@@ -44,7 +44,8 @@ class EndpointsObjects(ServiceFollower):
             about = {"name": metadata["name"], "namespace": metadata["namespace"], "labels": labels}
             if cut:
                 about["annotations"] = {OVER_CAPACITY: "truncated"}
-            made, _ = self.endpoints.decode_value({"metadata": about, "subsets": subsets})
+            named = {"subsets": subsets} if subsets else {}
+            made, _ = self.endpoints.decode_value({"metadata": about, **named})
             await self.client.create(self.endpoints, made)
             return
         noted = OVER_CAPACITY in (have["metadata"].get("annotations") or {})
@@ -53,7 +54,10 @@ class EndpointsObjects(ServiceFollower):
             return
 
         def edit(live: Object) -> None:
-            live["subsets"], live["metadata"]["labels"] = subsets, labels
+            live["metadata"]["labels"] = labels
+            live.pop("subsets", None)
+            if subsets:
+                live["subsets"] = subsets
             annotations = live["metadata"].setdefault("annotations", {})
             annotations.pop(OVER_CAPACITY, None)
             if cut:
@@ -69,7 +73,7 @@ class EndpointsObjects(ServiceFollower):
         chosen = [pod for pod in self.members(service) if public or not pod.deleting]
         chosen.sort(key=lambda pod: not (public or pod.ready))
         for pod in chosen[:MOST]:
-            ip, listed = address(pod, version), ports(service, pod)
+            ip, listed = address(pod, version), [_plain(port) for port in ports(service, pod)]
             kind = "addresses" if public or pod.ready else "notReadyAddresses"
             alone: list[list[Object]] = [[port] for port in listed]
             if not service["spec"].get("ports"):
@@ -78,6 +82,11 @@ class EndpointsObjects(ServiceFollower):
                 _, addresses = by_port.setdefault(orjson.dumps(one), (one, {}))
                 addresses.setdefault(kind, []).append(_address(service, pod, ip))
         return _packed(by_port.values()), len(chosen) > MOST
+
+
+def _plain(port: Object) -> Object:
+    """A port without an empty name."""
+    return {member: value for member, value in port.items() if value != ""}
 
 
 def _packed(found: Iterable[tuple[list[Object], Object]]) -> list[Object]:

@@ -19,6 +19,11 @@ from pilothouse.simulate.workloads.reconciler import Parts
 
 MANAGER = "endpointslice-controller.k8s.io"
 ZONE = "topology.kubernetes.io/zone"
+CLOSE = ("PreferClose", "PreferSameZone", "PreferSameNode")
+"""Distributions of traffic for which endpoints have hints."""
+TOPOLOGY = "service.kubernetes.io/topology-mode"
+"""The annotation that replaces a traffic distribution when it is `Auto`."""
+OLD_TOPOLOGY = "service.kubernetes.io/topology-aware-hints"
 FAMILIES = {"IPv4": 4, "IPv6": 6}
 
 
@@ -75,4 +80,22 @@ class EndpointSlices(ServiceFollower):
                 made["zone"] = zone
         if name := hostname(service, pod):
             made["hostname"] = name
+        if made["conditions"]["ready"] and (hints := _hints(service, made)):
+            made["hints"] = hints
         return made
+
+
+def _hints(service: Object, endpoint: Object) -> Object:
+    """For whom a ready endpoint is by the service's traffic distribution:
+    its zone, and its node if that comes first."""
+    wanted = service["spec"].get("trafficDistribution")
+    annotations = service["metadata"].get("annotations") or {}
+    by_annotation = annotations.get(OLD_TOPOLOGY, annotations.get(TOPOLOGY)) in ("Auto", "auto")
+    if wanted not in CLOSE or by_annotation:
+        return {}
+    hints: Object = {}
+    if endpoint.get("zone"):
+        hints["forZones"] = [{"name": endpoint["zone"]}]
+    if wanted == "PreferSameNode" and endpoint.get("nodeName"):
+        hints["forNodes"] = [{"name": endpoint["nodeName"]}]
+    return hints

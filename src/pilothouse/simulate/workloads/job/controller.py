@@ -143,9 +143,8 @@ class Jobs(PodOwner):
 
     async def _end(self, look: _Look, announced: Object) -> None:
         """Delete the pods that are still at work; when all have ended the job has, too."""
-        for pod in self._owned(look.job):
-            if pod.active:
-                await self.control.delete(pod)
+        deleted = await self.control.delete_some([p for p in self._owned(look.job) if p.active], look.job)
+        look.failed = deleted if deleted.error is not None else look.failed
         if any(not pod.ended for pod in self._owned(look.job)):
             return
         last, now = outcome.LAST[announced["type"]], self.clock.stamp()
@@ -201,7 +200,7 @@ class Jobs(PodOwner):
             return
         ended = tally.completed | tally.lost
         working = [pod for pod in pods if pod.active or (pod.deleting and replaces_failed_only(obj))]
-        free = making.free_indexes(obj, working, tally.completions, ended)
+        free = making.free_indexes(obj, working, missing, ended)
         failures: dict[int, backoff.IndexFailures] = {}
         if per_index(obj) is not None:
             failures = backoff.by_index(tally, pods, self._ignores(obj), self.clock)
@@ -211,7 +210,6 @@ class Jobs(PodOwner):
         elif (wait := self._backoff(obj).remaining(self.clock)) > 0:
             look.later = wait
             return
-        free = free[:missing]
 
         def make(number: int) -> Object:
             known = failures.get(free[number])

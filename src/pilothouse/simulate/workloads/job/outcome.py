@@ -82,5 +82,5 @@ def _restarted_too_often(job: Object, pods: Sequence[IndexedPod]) -> bool:
     if (job["spec"]["template"].get("spec") or {}).get("restartPolicy") != "OnFailure":
         return False
     limit = job["spec"].get("backoffLimit", 6)
-    restarts = sum(pod.restarts for pod in pods if pod.phase in ("Running", "Pending"))
+    restarts = sum(pod.all_restarts for pod in pods if pod.phase in ("Running", "Pending"))
     return restarts > 0 if limit == 0 else restarts >= limit

@@ -118,9 +118,10 @@ class Tally:
             elif kept:
                 return
         self.released.append(pod)
-        if action != "Ignore" and (index is not None or not is_indexed(self.job)):
-            self.counting["failed"].append(pod.uid)
-            self.failures.append(pod)
+        if index is not None or not is_indexed(self.job):
+            self.failures.append(pod)  # the job waits after failures that do not count, too
+            if action != "Ignore":
+                self.counting["failed"].append(pod.uid)
 
     def give_up(self, pods: Iterable[IndexedPod]) -> None:
         """Count as failed every pod that has not ended: the job has failed."""

@@ -79,6 +79,7 @@ class PodCollection(Reconciler):
 
         def edit(live: Object) -> None:
             status = live.setdefault("status", {})
+            told["observedGeneration"] = live["metadata"].get("generation") or 0
             status["conditions"] = with_condition(status.get("conditions"), told)
             status["phase"] = "Failed"
 

@@ -74,6 +74,7 @@ class TaintEviction(Reconciler):
 
         def edit(live: Object) -> None:
             status = live.setdefault("status", {})
+            told["observedGeneration"] = live["metadata"].get("generation") or 0
             status["conditions"] = with_condition(status.get("conditions"), told)
 
         metadata = obj["metadata"]

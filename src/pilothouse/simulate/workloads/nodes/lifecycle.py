@@ -1,14 +1,16 @@
 """Finds nodes whose kubelets are silent, and taints those that are not ready
 (pkg/controller/nodelifecycle)."""
 
+from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.store import decode
 from pilothouse.simulate.workloads.conditions import condition, found, with_condition
 from pilothouse.simulate.workloads.index import follow
-from pilothouse.simulate.workloads.nodes.taints import settled, wanted
+from pilothouse.simulate.workloads.nodes.taints import NOT_READY, UNREACHABLE, settled, wanted
 from pilothouse.simulate.workloads.pods import IndexedPod, condition_of
 from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
 from pilothouse.storage._entry import Entry
@@ -19,6 +21,17 @@ GRACE = 50.0
 KINDS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 STOPPED = "NodeStatusUnknown", "Kubelet stopped posting node status."
 NEVER = "NodeStatusNeverUpdated", "Kubelet never posted node status."
+SMALL, FEW, SHARE = 50, 2, 0.55
+"""In a zone of at most so many nodes evictions stop when more than FEW of them, and this share, are lost
+(--large-cluster-size-threshold, --unhealthy-zone-threshold)."""
+REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
+
+
+class _Known(NamedTuple):
+    """Where a node is, and whether it is ready."""
+
+    zone: tuple[str, str]
+    ready: bool
 
 
 class NodeLifecycle(Reconciler):
@@ -26,6 +39,7 @@ class NodeLifecycle(Reconciler):
 
     A kubelet counts as silent by when it was last heard here, whatever time it says.
     When no node at all is ready, the fault is more likely on this side: then nobody is evicted.
+    When most nodes of a small zone are not, no further node loses its pods.
     """
 
     def __init__(self, parts: Parts, grace: float = GRACE) -> None:
@@ -33,7 +47,8 @@ class NodeLifecycle(Reconciler):
         self.grace = grace
         self.leases = self.client.resource("coordination.k8s.io", "v1", "leases")
         self._heard: dict[str, float] = {}
-        self._ready: dict[str, bool] = {}
+        self._known: dict[str, _Known] = {}
+        self._numbers: Counter[_Known] = Counter()
 
     def follows(self) -> list[Callable[[], None]]:
         return [self.pods.follow(), follow(self.client, self.leases, self._lease_changed)]
@@ -53,7 +68,7 @@ class NodeLifecycle(Reconciler):
 
     async def removed(self, namespace: str, name: str) -> None:
         self._heard.pop(name, None)
-        self._note(name, ready=None)
+        self._note(name, None)
 
     async def reconcile(self, obj: Object) -> float | None:
         await self.clock.caught_up()  # kubelets that were due to speak have spoken
@@ -64,26 +79,42 @@ class NodeLifecycle(Reconciler):
             await self._silent(obj)
             obj = self.read("", name) or obj
         ready = condition_of(obj, "Ready").get("status") == "True"
-        self._note(name, ready=ready)
+        self._note(name, _Known(_zone(obj), ready))
         await self._taint(obj)
         if not ready:
             await self._unready_pods(obj)
         return left if left > 0 else None
 
-    def _note(self, name: str, *, ready: bool | None) -> None:
-        """Note whether a node is ready; when the last one fails or the first one recovers, look at all."""
-        before = self._any_ready()
-        if ready is None:
-            self._ready.pop(name, None)
-        else:
-            self._ready[name] = ready
-        if before != self._any_ready():
-            for other in self._ready:
+    def _note(self, name: str, known: _Known | None) -> None:
+        """Note whether a node is ready; when that changes who is evicted, look at all nodes."""
+        before = self._state()
+        old = self._known.pop(name, None)
+        if old is not None:
+            self._numbers[old] -= 1
+        if known is not None:
+            self._known[name] = known
+            self._numbers[known] += 1
+        if before != self._state():
+            for other in self._known:
                 if other != name:
                     self.enqueue("", other)
 
-    def _any_ready(self) -> bool:
-        return any(self._ready.values())
+    def _state(self) -> tuple[bool, set[tuple[str, str]]]:
+        """Whether any node is ready, and the zones in which evictions stand still."""
+        halted = {one.zone for one in self._numbers if _halts(*self._counts(one.zone))}
+        return any(number for one, number in self._numbers.items() if one.ready), halted
+
+    def _counts(self, zone: tuple[str, str]) -> tuple[int, int]:
+        """How many nodes of a zone are ready, and how many are not."""
+        return self._numbers[_Known(zone, ready=True)], self._numbers[_Known(zone, ready=False)]
+
+    def _evicts(self, obj: Object) -> bool:
+        """Whether a node that is not ready loses its pods."""
+        some_ready, halted = self._state()
+        if not some_ready or _zone(obj) not in halted:
+            return some_ready
+        taints = (obj.get("spec") or {}).get("taints") or ()
+        return any(one["key"] in (NOT_READY, UNREACHABLE) and one["effect"] == "NoExecute" for one in taints)
 
     async def _silent(self, obj: Object) -> None:
         """Say of a node that nothing is known of it."""
@@ -103,7 +134,7 @@ class NodeLifecycle(Reconciler):
 
     async def _taint(self, obj: Object) -> None:
         have = (obj.get("spec") or {}).get("taints") or []
-        needed = wanted(obj, evicts=self._any_ready())
+        needed = wanted(obj, evicts=self._evicts(obj))
 
         def edit(live: Object) -> None:
             spec = live.setdefault("spec", {})
@@ -138,6 +169,17 @@ class NodeLifecycle(Reconciler):
             await self.client.change(resource, pod.namespace, pod.name, edit, "status", pod.uid)
         except (errors.NotFound, errors.Conflict):
             return
+
+
+def _zone(node: Object) -> tuple[str, str]:
+    """The region and the zone of a node."""
+    labels = node["metadata"].get("labels") or {}
+    return labels.get(REGION, ""), labels.get(ZONE, "")
+
+
+def _halts(ready: int, lost: int) -> bool:
+    """Whether evictions stand still in a zone: most of its nodes are lost, and it is small."""
+    return 0 < ready <= SMALL - lost and lost > FEW and lost >= SHARE * (ready + lost)
 
 
 def _heartbeats(node: Object) -> list[str]:

@@ -4,7 +4,7 @@ from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.client import Client
 from pilothouse.simulate.workloads.events import EventQueue
-from pilothouse.simulate.workloads.ownership import plain_reference
+from pilothouse.simulate.workloads.ownership import reference
 from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.statefulset.identity import claim_names, claims_for
 
@@ -27,7 +27,7 @@ class PodClaims:
             made, _ = self.resource.decode_value(claim)
             if await self.client.create(self.resource, made):
                 pod = f"{set_name}-{ordinal}"
-                note = f"create Claim {name} Pod {pod} in StatefulSet {set_name} success"
+                note = f"Create Claim {name} Pod {pod} in StatefulSet {set_name} success"
                 self.events.normal(obj, "SuccessfulCreate", note)
 
     async def settle(self, obj: Object, ordinal: int, pod: IndexedPod | None, *, surplus: bool) -> None:
@@ -35,9 +35,10 @@ class PodClaims:
         policy = obj["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
         owner: Object | None = None
         if surplus and pod is not None and policy.get("whenScaled") == "Delete":
-            owner = {"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid}
+            about = {"name": pod.name, "uid": pod.uid}
+            owner = reference({"apiVersion": "v1", "kind": "Pod", "metadata": about})
         elif policy.get("whenDeleted") == "Delete" and not (surplus and policy.get("whenScaled") == "Delete"):
-            owner = plain_reference(obj)
+            owner = reference(obj)
         for name in claim_names(obj, ordinal).values():
             await self._own(obj, name, owner)
 

@@ -143,17 +143,17 @@ class StatefulSets(PodOwner):
         about = f"Pod {pod['metadata']['name']} in StatefulSet {name}"
         try:
             if await self.control.create(pod, obj):
-                self.events.normal(obj, "SuccessfulCreate", f"create {about} successful")
+                self.events.normal(obj, "SuccessfulCreate", f"Create {about} successful")
         except FAILED as err:
             if namespace_ends(err):
                 return
-            self.events.warning(obj, "FailedCreate", f"create {about} failed error: {err}")
+            self.events.warning(obj, "FailedCreate", f"Create {about} failed error: {err}")
             raise
 
     async def _delete(self, plan: _Plan, pod: IndexedPod) -> None:
         if await self.control.delete(pod):
             name = plan.obj["metadata"]["name"]
-            note = f"delete Pod {pod.name} in StatefulSet {name} successful"
+            note = f"Delete Pod {pod.name} in StatefulSet {name} successful"
             self.events.normal(plan.obj, "SuccessfulDelete", note)
 
     async def _condemn(self, plan: _Plan, ordinal: int, pods: dict[int, IndexedPod]) -> None:

@@ -1,6 +1,7 @@
 """Which volume a claim gets. Nothing here reads or writes."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
@@ -34,12 +35,12 @@ def is_reserved(volume: Object, claim: Object) -> bool:
     return same and wanted.get("uid") in (None, "", metadata["uid"])
 
 
-def mismatch(volume: Object, claim: Object) -> str:
+def mismatch(volume: Object, claim: Object, *, by_class: bool = True) -> str:
     """Why a volume cannot serve a claim, "" when it can."""
     spec, asked = volume["spec"], claim["spec"]
     if storage(spec.get("capacity")) < storage((asked.get("resources") or {}).get("requests")):
         return "requested PV is too small"
-    if class_of(volume) != class_of(claim):
+    if by_class and class_of(volume) != class_of(claim):
         return "storageClassName does not match"
     if (spec.get("volumeMode") or "Filesystem") != (asked.get("volumeMode") or "Filesystem"):
         return "incompatible volumeMode"
@@ -49,15 +50,17 @@ def mismatch(volume: Object, claim: Object) -> str:
 
 
 def best(claim: Object, volumes: Iterable[Object]) -> Object | None:
-    """The volume that is reserved for a claim, else the smallest free one that can serve it."""
+    """The volume that serves a claim: of those with the fewest access modes the one that is reserved for it,
+    else the smallest free one."""
     selector = claim["spec"].get("selector")
     chosen = from_label_selector(selector) if selector is not None else None
-    fitting = []
+    fitting: list[Object] = []
     for volume in volumes:
         if volume["metadata"].get("deletionTimestamp"):
             continue
         if is_reserved(volume, claim):
-            return volume
+            fitting += [volume] if not mismatch(volume, claim, by_class=False) else []
+            continue
         free = (
             volume["spec"].get("claimRef") is None
             and (volume.get("status") or {}).get("phase") == "Available"
@@ -65,6 +68,10 @@ def best(claim: Object, volumes: Iterable[Object]) -> Object | None:
         labels = volume["metadata"].get("labels") or {}
         if free and not mismatch(volume, claim) and (chosen is None or chosen.matches_labels(labels)):
             fitting.append(volume)
-    return min(
-        fitting, key=lambda one: (storage(one["spec"].get("capacity")), one["metadata"]["name"]), default=None
-    )
+
+    def rank(volume: Object) -> tuple[Any, ...]:
+        spec = volume["spec"]
+        size = storage(spec.get("capacity"))
+        return len(spec["accessModes"]), not is_reserved(volume, claim), size, volume["metadata"]["name"]
+
+    return min(fitting, key=rank, default=None)
