@@ -44,15 +44,15 @@ class Recorder:
         await self._create(about, event | {"type": "Warning"})
 
     async def tell(
-        self, about: Object, kind: str, reason: str, note: str, *, whatever_note: bool = False
+        self, about: Object, kind: str, reason: str, note: str, *, any_note: bool = False
     ) -> None:
         """Record an event of a kind, Normal or Warning;
         one that repeats is counted by the first (tools/record).
 
-        `whatever_note`: it is counted by one with another note, too, which gets its note.
+        `any_note`: it is counted by one with another note, too, which gets its note.
         """
         note = note[:LONGEST]
-        same = "" if whatever_note else short(note)
+        same = "" if any_note else short(note)
         key = (about["metadata"].get("uid", ""), kind, reason, same)
         namespace = about["metadata"].get("namespace") or "default"
         if (name := self._told.get(key, "")) and await self._repeat(namespace, name, note):

@@ -104,7 +104,7 @@ class EventQueue:
         while self._waiting:
             about, kind, reason, note, combined = self._waiting.popleft()
             if not self._ends(about["metadata"].get("namespace", "")):
-                await self._recorder.tell(about, kind, reason, note, whatever_note=combined)
+                await self._recorder.tell(about, kind, reason, note, any_note=combined)
 
     def _ends(self, namespace: str) -> bool:
         """Whether a namespace takes no more events."""
