@@ -97,6 +97,16 @@ def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
         ("kubeconfig --usr=a", ["--user"]),
         ("blam", ["blame"]),
         ("restore --selectr=a", ["--selector"]),
+        ("cluster creat a", ["create"]),
+        ("cluster create a --objcts=1", ["--objects"]),
+        ("cluster kubeconfig a --merg", ["--merge"]),
+        ("envtest --kep -- true", ["--keep"]),
+        ("history --usr=a", ["--user"]),
+        ("history purge cm/a --feild=x", ["--field"]),
+        ("bench --kubecnfig=a", ["--kubeconfig"]),
+        ("console --prot=1", ["--port"]),
+        ("top --onec", ["--once"]),
+        ("completion bsh", ["bash"]),
     ],
 )
 def test_what_may_have_been_meant(words: str, said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +137,16 @@ def test_a_group_without_a_command_prints_its_help(group: str, capsys: pytest.Ca
     said = capsys.readouterr()
     assert cli.main([group, "--help"]) == 0
     assert said == capsys.readouterr() and f"pilothouse {group} " in said.out and said.err == ""
+
+
+def test_help_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["token"], ["token", "list"], ["serve"], ["version"]):
+        assert cli.main([words[0], "--help"]) == 0
+        said = capsys.readouterr().out
+        assert cli.main(["help", *words]) == 0
+        assert capsys.readouterr().out == said
+    assert cli.main(["help", "tokn"]) == 2
+    assert "Did you mean this?\n\ttoken\n" in capsys.readouterr().err
 
 
 def test_exit_statuses(tmp_path: pathlib.Path) -> None:

@@ -97,6 +97,8 @@ def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> in
 
 def _main(arguments: Sequence[str], run: "Run | None") -> int:
     command = arguments[0] if arguments else "help"
+    if command == "help" and len(arguments) > 1:  # `help token list` is `token --help`
+        return _main([arguments[1], "--help"], run)
     if command == "serve":
         return _serve(arguments[1:], "pilothouse serve", run, ours=True)
     if command in COMMANDS:

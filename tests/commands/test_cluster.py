@@ -57,12 +57,33 @@ def entered(server: InProcess, folder: pathlib.Path, name: str) -> Api:
     return Api(target)
 
 
+def document(said: tuple[int, str]) -> Any:
+    status, text = said
+    assert status == 0, text
+    return json.loads(text)
+
+
 def names(api: Api) -> list[str]:
     return [one["metadata"]["name"] for one in api.call("GET", CLUSTERS)["items"]]
 
 
 def get(api: Api, name: str) -> Any:
     return api.call("GET", f"{CLUSTERS}/{name}")
+
+
+def test_what_is_done_is_told_as_a_document(api: Api, run: Run, server: InProcess) -> None:
+    def told(*results: tuple[str, str]) -> Any:
+        return {"items": [{"name": name, "result": result} for name, result in results]}
+
+    assert document(run("create", "a", "b", "-o=json")) == told(("a", "created"), ("b", "created"))
+    assert document(run("copy", "a", "c", "-o=json")) == {"name": "c", "result": "created", "copyOf": "a"}
+    kept = document(run("snapshot", "a", "d", "-o=json"))
+    assert kept == {"name": "d", "result": "created", "copyOf": "a"}
+    assert document(run("suspend", "a", "-o=json")) == told(("a", "suspended"))
+    assert document(run("wake", "a", "-o=json")) == told(("a", "awake"))
+    status, text = run("delete", "a", "none", "b", "-o=json")
+    gone, _, error = text.partition("Error: ")
+    assert status == 1 and json.loads(gone) == told(("a", "deleted")) and '"none" not found' in error
 
 
 def test_create_waits_until_requests_are_answered(api: Api, run: Run) -> None:

@@ -123,6 +123,16 @@ def test_kubeconfig_is_for_one_cluster_only(user: User, server: InProcess, tmp_p
             assert caught.value.status == 401
 
 
+def test_a_kubeconfig_as_json(user: User) -> None:
+    status, said = user.run("kubeconfig", "one", "-o", "json")
+    assert status == 0 and json.loads(said)["current-context"] == "one"
+    assert user.run("kubeconfig", "one", "-o", "json", "--merge") == (
+        2,
+        "Error: --merge and --output=json exclude each other\n"
+        "Run 'pilothouse cluster --help' for usage.\n",
+    )
+
+
 def test_contexts_for_many_clusters_in_one_file(user: User, tmp_path: pathlib.Path) -> None:
     target = tmp_path / "fleet"
     assert user.run("kubeconfig", "two", f"--write-kubeconfig={target}") == (0, "")

@@ -4,6 +4,7 @@ import base64
 import json
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,18 @@ def test_without_yes_it_says_what_it_would_forget(
         "Nothing has been forgotten: repeat the command with --yes.\n"
     )
     assert kept(directory) == list(KEYS)
+
+
+def test_it_is_told_as_a_document(directory: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*words: str) -> Any:
+        assert purge(directory, "deploy/web", "-n", "shop", "-o", "json", *words) == 0
+        return json.loads(capsys.readouterr().out)
+
+    times = {"first": "1970-01-01T00:00:01.000Z", "last": "1970-01-01T00:00:03.000Z"}
+    items = [{"key": WEB, "changes": 2, **times}]
+    assert told("--field=.data.a") == {"items": items, "dryRun": True, "field": ".data.a", "changes": 0}
+    assert told() == {"items": items, "dryRun": True} and kept(directory) == list(KEYS)
+    assert told("--yes") == {"items": items, "dryRun": False} and WEB not in kept(directory)
 
 
 @pytest.mark.parametrize(

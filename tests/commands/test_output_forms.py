@@ -4,6 +4,7 @@ import asyncio
 import json
 import pathlib
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from pilothouse import cli
 from pilothouse.commands import output
+from pilothouse.commands.names import COMMANDS
 from pilothouse.process.version import GIT_VERSION
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.testing.ports import free_ports
@@ -93,6 +95,29 @@ def test_tokens(server: InProcess, capsys: pytest.CaptureFixture[str]) -> None:
     [found] = said(capsys, "token", "list", where)["items"]
     assert (found["id"], found["description"]) == (token[:6], "of a node")
     assert token[7:] not in json.dumps(found)
+    assert cli.main(["token", "delete", token[:6], token[:6], where, "-o", "json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"items": [{"id": token[:6], "result": "deleted"}]}
+    assert f'failed to delete bootstrap token "{token[:6]}"' in told.err
+
+
+def test_a_kubeconfig_as_json(data: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["kubeconfig", f"--data-dir={data}", "--token=abc", "--server=https://a:1"]
+    assert cli.main([*words, "--create"]) == 0
+    config = yaml.safe_load(capfd.readouterr().out)
+    assert cli.main([*words, "-o", "json"]) == 0
+    assert json.loads(capfd.readouterr().out) == config
+    assert config["users"][0]["user"] == {"token": "abc"}
+
+
+SILENT = {"completion", "console", "envtest"}
+"""Commands that print a script, an address or what another program prints."""
+
+
+def test_all_commands_have_the_flag() -> None:
+    modules = {name: import_module(f"pilothouse.commands.{name.replace('-', '_')}") for name in COMMANDS}
+    without = {name for name, one in modules.items() if all(flag.short != "o" for flag in one.FLAGS)}
+    assert without == SILENT
 
 
 def test_rows_become_objects() -> None:
@@ -108,8 +133,23 @@ def test_rows_become_objects() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("version",), ("doctor",), ("check-config",), ("store", "stat"), ("snapshot", "verify", "x")],
+    [
+        ("version",),
+        ("doctor",),
+        ("check-config",),
+        ("store", "stat"),
+        ("snapshot", "verify", "x"),
+        ("token", "delete", "aaaaaa"),
+        ("cluster", "create", "a"),
+        ("history", "purge", "cm/a"),
+    ],
 )
 def test_other_forms_are_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*words, "-o", "xml"]) == 2
     assert 'output format "xml", allowed formats are: json,table,wide,yaml' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("kubeconfig",), ("cluster", "kubeconfig", "a")])
+def test_a_kubeconfig_is_no_table(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*words, "-o", "wide"]) == 2
+    assert 'output format "wide", allowed formats are: json,yaml' in capsys.readouterr().err

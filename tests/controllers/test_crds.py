@@ -88,8 +88,11 @@ async def test_names_that_are_taken_wait(rig: Any, runner: Any, served: Any) -> 
         "kind": "", "listKind": "GadgetList", "plural": "gadgets", "singular": "gadget",
     }  # fmt: skip
     assert (await rig.call("GET", "/apis/example.com/v1/namespaces/default/gadgets")).status == 404
+    unserved = rig.store.metrics.unserved.values
+    assert unserved == {("gadgets.example.com", "KindConflict"): 1}
     await rig.ok("DELETE", f"{DEFINITIONS}/widgets.example.com")
     await rig.settle()
+    assert unserved == {}
     obj = await rig.ok("GET", f"{DEFINITIONS}/gadgets.example.com")
     assert conditions(obj)["Established"][0] == "True"
     await rig.ok("GET", "/apis/example.com/v1/namespaces/default/gadgets")

@@ -46,6 +46,28 @@ def test_certificates_that_expire_soon_and_a_full_store(console: Consoles) -> No
     assert page.evaluate(TAKEN, {"text": "\n".join([lines[0], "pilothouse_storage_full 0"])}) == []
 
 
+def test_a_definition_that_is_not_served(console: Consoles, api: Api) -> None:
+    """Its names are those of another one, until that is gone."""
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for plural in ("ones", "others"):
+        schema = {"openAPIV3Schema": {"type": "object"}}
+        version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+        names = {"plural": plural, "kind": "Same"}
+        spec = {"group": "same.example.com", "scope": "Namespaced", "names": names, "versions": [version]}
+        api.call("POST", definitions, {"metadata": {"name": f"{plural}.same.example.com"}, "spec": spec})
+    page = console("for-root")
+    health = page.locator(".health")
+    text = "definition others.same.example.com is not served as asked: ListKindConflict"
+    expect(health).to_contain_text(text)
+    expect(health).to_have_attribute("data-tone", "warn")
+    api.call("DELETE", f"{definitions}/ones.same.example.com")
+    expect(health).not_to_contain_text("definition")
+    found = page.evaluate(
+        TAKEN, {"text": 'pilothouse_unserved_definition{crd="",reason="NonStructuralSchema"} 2'}
+    )
+    assert found == ["definitions are not served as asked: NonStructuralSchema"]
+
+
 def test_a_namespace_that_does_not_end(console: Consoles, api: Api) -> None:
     """It is told a minute after its deletion, with what it waits for."""
     api.call("POST", NAMESPACES, {"metadata": {"name": "endless"}})

@@ -122,6 +122,84 @@ def test_pages_are_added_one_by_one(console: Consoles) -> None:
     expect(page.locator(".paging")).to_contain_text(re.compile(rf"1,000 of {ALL} are listed"))
 
 
+def names(page: Any) -> list[str]:
+    """The names of the first rows."""
+    return [str(text) for text in page.locator("tbody th").all_inner_texts()[:3]]
+
+
+def test_the_newest_objects_come_first(console: Consoles, api: Api) -> None:
+    """All pages are read for it, and the order is in the address; what is created then is on top at once."""
+    page = console("for-root", VIEW)
+    expect(page.locator("tbody tr")).to_have_count(500)
+    page.get_by_role("button", name="Age", exact=True).click()
+    paging = page.locator(".paging")
+    expect(paging).to_contain_text(re.compile(rf"The first 500 of {ALL} are shown"))
+    assert sorted(names(page)[:2]) == ["zz-needle-1", "zz-needle-2"]
+    expect(page).to_have_url(re.compile("sort=Age"))
+    expect(page.locator("tbody tr")).to_have_count(500)
+    api.call("POST", MAPS, {"metadata": {"name": "aa-new"}})
+    expect(row(page, "aa-new")).to_be_visible()
+    assert names(page)[0] == "aa-new"
+    expect(page.get_by_role("button", name="Show more")).to_be_visible()
+    api.call("DELETE", f"{MAPS}/aa-new")
+    expect(row(page, "aa-new")).to_have_count(0)
+    page.goto(page.url.partition("#")[0] + VIEW + "&sort=-Name&labels=sort%3Dneedle")
+    expect(row(page, "zz-needle-1")).to_be_visible()
+    assert names(page) == ["zz-needle-2", "zz-needle-1"]
+    page.goto(page.url.partition("#")[0] + VIEW + "&sort=Nothing")
+    expect(paging).to_contain_text(re.compile(rf"1,000 of {ALL} are listed"))
+
+
+KEPT = """async () => {
+    const { Live } = await import("/console/live.js");
+    const { Pages } = await import("/console/paging.js");
+    const row = (number) => ({ object: { metadata: { uid: String(number), name: String(number) } }, number });
+    const live = Object.assign(Object.create(Live.prototype), {
+        rows: new Map(), touched: new Set(), bound: null, wanted: 400, sort: "Name", order: null, filter: () => "", test: () => true, drawing: 1,
+        changes: { added: 0, changed: 0, deleted: 0 }, restarts: 0, restart() { this.restarts += 1; },
+        table: { comparing: () => (a, b) => a.number - b.number }, pages: { next: "", partial: false },
+    });
+    const from = (first, count) => Array.from({ length: count }, (_, at) => row(first + at));
+    const out = [];
+    const note = () => out.push([live.rows.size, live.bound && live.bound.number, live.pages.partial, live.restarts]);
+    live.add(from(1000, 900));
+    note();
+    live.add(from(3000, 300));
+    note();
+    live.add(from(0, 100));
+    note();
+    live.change("ADDED", row(1850));
+    note();
+    for (const { number } of from(0, 100)) live.change("MODIFIED", { ...row(number), number: number + 5000 });
+    note();
+    for (const gone of from(1000, 400)) live.change("DELETED", gone);
+    note();
+    live.change("DELETED", row(1400));
+    note();
+    Pages.prototype.further.call({ live, next: "" });
+    note();
+    out.push(live.wanted);
+    return out;
+}"""
+
+
+def test_a_sorted_list_keeps_the_first_rows(console: Consoles) -> None:
+    """What comes after the last row that is kept is not known, so such rows are let go; when too few are
+    left, the list is read again."""
+    page = console("for-root", "#/store")
+    assert page.evaluate(KEPT) == [
+        [900, None, False, 0],
+        [900, 1899, True, 0],
+        [900, 1799, True, 0],
+        [900, 1799, True, 0],
+        [800, 1799, True, 0],
+        [400, 1799, True, 0],
+        [399, 1799, True, 1],
+        [399, 1799, True, 2],
+        900,
+    ]
+
+
 def test_the_server_filters_by_labels_and_fields(console: Consoles) -> None:
     page = console("for-root", VIEW + "&labels=sort%3Dneedle")
     expect(page.locator("tbody tr")).to_have_count(2)

@@ -7,6 +7,7 @@ import sys
 import tarfile
 
 import pytest
+from packaging.metadata import Metadata
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +117,27 @@ def test_an_sdist_knows_its_version_without_git(archive: pathlib.Path, tmp_path:
     setup("build_py", f"--build-lib={library}", folder=source)
     assert setup("--version", folder=source).strip() == version
     assert (library / "pilothouse/version.txt").read_text().strip() == version
+
+
+def test_the_metadata_is_complete(archive: pathlib.Path) -> None:
+    """Of a distribution, but for addresses: RELEASING.md names them as a step of the first release."""
+    with tarfile.open(archive) as tar:
+        folder = archive.name.removesuffix(".tar.gz")
+        told = tar.extractfile(f"{folder}/PKG-INFO")
+        assert told is not None
+        found = Metadata.from_email(told.read(), validate=True)
+        licenses = [f"{folder}/{name}" for name in found.license_files or ()]
+        assert licenses and set(licenses) <= set(tar.getnames())
+    assert found.license_expression == "Apache-2.0" and found.summary and found.keywords
+    assert found.description == (ROOT / "README.md").read_text()
+    assert found.description_content_type == "text/markdown"
+    assert str(found.requires_python) == ">=3.11"
+    assert {one.partition(" ::")[0] for one in found.classifiers or ()} == {
+        *("Development Status", "Environment", "Framework", "Intended Audience", "Operating System"),
+        *("Programming Language", "Topic", "Typing"),
+    }
+    assert set(found.provides_extra or ()) >= {"cli", "etcd", "kms", "secretbox", "tracing"}
+    assert bool(found.project_urls) == ("[project.urls]" in (ROOT / "pyproject.toml").read_text())
 
 
 FOLDERS = (

@@ -113,6 +113,9 @@ def test_a_tag_is_released_once_the_tree_is_prepared(tmp_path: pathlib.Path) -> 
     command = ["make", "release", "READY=", f"BIN={pathlib.Path(sys.executable).parent}", "VERSION=7.8.9"]
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     subprocess.run(command, cwd=tmp_path, env=outside, check=True)
+    with (tmp_path / "pyproject.toml").open("a") as file:
+        assert prepared("v7.8.9") == ("[project.urls]" in (ROOT / "pyproject.toml").read_text())
+        file.write("[project.urls]\n")  # RELEASING.md: before the first release
     assert prepared("v7.8.9") and not prepared("v7.8.8")
     fixed = (tmp_path / "CHANGELOG.md").read_text().partition("### Fixed\n")[2].partition("\n##")[0]
     assert "\n- A mistake.\n" in f"{fixed}\n"

@@ -392,6 +392,24 @@ async def ask_for_a_conversion(run: Running) -> AsyncIterator[None]:
     yield
 
 
+@moves("pilothouse_unserved_definition")
+async def define_a_kind_twice(run: Running) -> AsyncIterator[None]:
+    for plural in ("one", "other"):
+        made = definition()
+        made["spec"]["group"] = "twice.example.com"
+        made["metadata"]["name"] = f"{plural}.twice.example.com"
+        made["spec"]["names"] = {"plural": plural, "kind": "Twice"}
+        await run.ok("POST", DEFINITIONS, made)
+    readers = run.server.cluster.registry.readers
+
+    def refused() -> bool:
+        found = readers.get("customresourcedefinitions.apiextensions.k8s.io", "", "other.twice.example.com")
+        return "KindConflict" in json.dumps(found)
+
+    await aeventually(refused, "its condition")
+    yield
+
+
 @moves("aggregator_unavailable_apiservice")
 async def register_a_server(run: Running) -> AsyncIterator[None]:
     service = {"namespace": "default", "name": "away"}

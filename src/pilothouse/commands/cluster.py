@@ -54,7 +54,7 @@ FLAGS = (
 USAGE = """Look after logical clusters: API servers of their own within one server (serve --clusters).
 
 Usage:
-  pilothouse cluster list [flags]               List them (-o wide|json|yaml).
+  pilothouse cluster list [flags]               List them.
   pilothouse cluster create NAME... [flags]     Create some, within --objects and --bytes.
   pilothouse cluster copy SOURCE NAME [flags]   Create one that begins with the objects of another.
   pilothouse cluster snapshot NAME [COPY]       Keep one as it is now: make a copy that is suspended. `copy COPY NEW` brings it back.
@@ -68,6 +68,8 @@ Usage:
                                                 Write a snapshot from which a server of its own starts, after
                                                 `pilothouse snapshot restore FILE --data-dir NEW`. The server may run meanwhile.
 
+All take -o json|yaml, and list takes -o wide.
+
 kubeconfig and use sign a client certificate with the CA in --data-dir. Without it they take the kubeconfig that the server keeps in
 a Secret (--kubeconfig-secret of create).
 """  # noqa: E501
@@ -80,13 +82,13 @@ ATTEMPTS = 5
 """Tries to change an object that others change, too."""
 _KNOWN: Mapping[str, Sequence[Flag]] = {
     "list": (KUBECONFIG, output.FLAG),
-    "create": (KUBECONFIG, *MAKING),
-    "copy": (KUBECONFIG, *MAKING),
-    "snapshot": (KUBECONFIG, WAIT),
-    "suspend": (KUBECONFIG,),
-    "wake": (KUBECONFIG,),
-    "delete": (KUBECONFIG, WAIT),
-    "kubeconfig": (KUBECONFIG, *cluster_access.KUBECONFIG_FLAGS),
+    "create": (KUBECONFIG, output.FLAG, *MAKING),
+    "copy": (KUBECONFIG, output.FLAG, *MAKING),
+    "snapshot": (KUBECONFIG, output.FLAG, WAIT),
+    "suspend": (KUBECONFIG, output.FLAG),
+    "wake": (KUBECONFIG, output.FLAG),
+    "delete": (KUBECONFIG, output.FLAG, WAIT),
+    "kubeconfig": (KUBECONFIG, output.FILE_FLAG, *cluster_access.KUBECONFIG_FLAGS),
     "use": (KUBECONFIG, *cluster_access.USE_FLAGS, output.FLAG),
     "export": (KUBECONFIG, TOKEN_KEY, output.FLAG),
 }
@@ -98,7 +100,7 @@ def run(arguments: Sequence[str]) -> None:
     if command not in _KNOWN:
         raise FlagError(f'unknown command "{command}" for "pilothouse cluster"', nearest(command, _KNOWN))
     config, values, rest = options.parse_command(arguments[1:], _KNOWN[command])
-    output.chosen(values.get("output", output.TABLE))
+    output.chosen(values["output"], output.DOCUMENTS if command == "kubeconfig" else output.FORMATS)
     whole = {"export": _export, "use": cluster_access.use, "kubeconfig": cluster_access.kubeconfig}
     if command in whole:
         whole[command](config, values, rest)
@@ -143,9 +145,11 @@ def _cell(value: Any) -> str:
 
 def _create(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
     spec = _spec(values)
-    for name in _names("create", rest):
-        _make(api, name, spec, values)
-        print(f'cluster "{name}" created')
+    names = _names("create", rest)
+    with output.Results(values["output"]) as results:
+        for name in names:
+            _make(api, name, spec, values)
+            results.add(f'cluster "{name}" created', name=name, result="created")
 
 
 def _copy(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
@@ -154,7 +158,8 @@ def _copy(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
     source, name = rest
     call(api, "GET", source)
     _make(api, name, {**_spec(values), "copyOf": source}, values)
-    print(f'cluster "{name}" created as a copy of "{source}"')
+    told = [f'cluster "{name}" created as a copy of "{source}"']
+    output.tell({"name": name, "result": "created", "copyOf": source}, values["output"], told)
 
 
 def _snapshot(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
@@ -164,7 +169,8 @@ def _snapshot(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
     name = rest[1] if len(rest) == 2 else f"{source}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     call(api, "GET", source)
     _make(api, name, {"copyOf": source, "suspend": True}, values, {SNAPSHOT_OF: source})
-    print(f'cluster "{source}" is kept as "{name}"')
+    told = [f'cluster "{source}" is kept as "{name}"']
+    output.tell({"name": name, "result": "created", "copyOf": source}, values["output"], told)
 
 
 def _spec(values: Mapping[str, Any]) -> Object:
@@ -200,12 +206,14 @@ def _is_ready(obj: Object) -> bool:
 
 
 def _delete(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
-    for name in _names("delete", rest):
-        uid = call(api, "GET", name)["metadata"]["uid"]
-        call(api, "DELETE", name, {"preconditions": {"uid": uid}})
-        if values["wait"]:
-            _until(partial(_is_gone, api, name, uid), f'cluster "{name}" is not gone')
-        print(f'cluster "{name}" deleted')
+    names = _names("delete", rest)
+    with output.Results(values["output"]) as results:
+        for name in names:
+            uid = call(api, "GET", name)["metadata"]["uid"]
+            call(api, "DELETE", name, {"preconditions": {"uid": uid}})
+            if values["wait"]:
+                _until(partial(_is_gone, api, name, uid), f'cluster "{name}" is not gone')
+            results.add(f'cluster "{name}" deleted', name=name, result="deleted")
 
 
 def _is_gone(api: Api, name: str, uid: str) -> bool:
@@ -218,15 +226,20 @@ def _is_gone(api: Api, name: str, uid: str) -> bool:
 
 
 def _suspend(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
-    for name in _names("suspend", rest):
-        set_suspended(api, name, suspend=True)
-        print(f'cluster "{name}" suspended: it leaves memory when no request is open')
+    names = _names("suspend", rest)
+    with output.Results(values["output"]) as results:
+        for name in names:
+            set_suspended(api, name, suspend=True)
+            line = f'cluster "{name}" suspended: it leaves memory when no request is open'
+            results.add(line, name=name, result="suspended")
 
 
 def _wake(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
-    for name in _names("wake", rest):
-        set_suspended(api, name, suspend=False)
-        print(f'cluster "{name}" is not suspended any more')
+    names = _names("wake", rest)
+    with output.Results(values["output"]) as results:
+        for name in names:
+            set_suspended(api, name, suspend=False)
+            results.add(f'cluster "{name}" is not suspended any more', name=name, result="awake")
 
 
 def set_suspended(api: Api, name: str, *, suspend: bool) -> None:

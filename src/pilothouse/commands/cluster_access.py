@@ -57,6 +57,8 @@ def kubeconfig(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -
         raise FlagError('"pilothouse cluster kubeconfig" takes the names of clusters, or --all')
     if values["context"] and len(rest) != 1:
         raise FlagError("--context is for one cluster")
+    if values["merge"] and values["output"] != output.FILE_FLAG.default:
+        raise FlagError(f"--merge and --output={values['output']} exclude each other")
     source = ClusterContexts.read(kubeconfig_of(config.data, values["kubeconfig"]))
     target = ClusterContexts(Path())
     if values["merge"]:
@@ -67,7 +69,7 @@ def kubeconfig(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -
         for name in names:
             target.put(values["context"] or name, Origin(name, source.root), *doors.access(name))
     if not values["merge"]:
-        put(config.data, target.text())
+        put(config.data, target.text(), values["output"])
         return
     target.save()
     print(f"{target.path} has contexts for {', '.join(names)}")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pilothouse.commands.names import COMMANDS
 from pilothouse.configuration.config import all_flags
 from pilothouse.configuration.flags import KINDS, Flag, FlagError
+from pilothouse.configuration.suggestions import nearest
 
 FLAGS: tuple[Flag, ...] = ()
 SERVER_FLAGS = ("help",)
@@ -31,7 +32,12 @@ class Words(NamedTuple):
 
 def run(arguments: Sequence[str]) -> None:
     """Print the script for a shell; raises FlagError."""
-    if len(arguments) != 1 or arguments[0] not in SCRIPTS:
+    if len(arguments) == 1 and arguments[0] not in SCRIPTS:
+        raise FlagError(
+            f'unknown shell "{arguments[0]}" for "pilothouse completion": it has {", ".join(SCRIPTS)}',
+            nearest(arguments[0], SCRIPTS),
+        )
+    if len(arguments) != 1:
         raise FlagError(f'"pilothouse completion" takes the name of a shell: {", ".join(SCRIPTS)}')
     print(SCRIPTS[arguments[0]](_table()), end="")
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pilothouse.commands import output
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import FlagError
 from pilothouse.configuration.sections.store import StoreOptions
@@ -55,32 +56,43 @@ def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None
         kept = [one for one in kept if one.changes]
         if not kept:
             raise ValueError(f"{path} has no change of {' or '.join(keys)}")
-        for one in kept:
-            times = f"from {timestamp(one.first)} to {timestamp(one.last)}"
-            print(f"{one.key}: {one.changes} {_changes(one.changes)}, {times}")
+        plain = values["output"] not in output.DOCUMENTS
+        if plain:
+            print("\n".join(_line(one) for one in kept))
         dry = not values["yes"]
-        if dry and not fields:
-            print(NOTHING)
-            return
-        ciphers = _ciphers(config.store) if fields else None
-        seals = (ciphers.encrypt, ciphers.decrypt) if ciphers is not None else (None, None)
-        file = HistoryFile(config.data.directory, *seals)
-        file.open()
-        try:
-            if fields:
-                count = asyncio.run(_forget(file, ciphers, [one.key for one in kept], fields, dry=dry))
-            else:
-                count = file.purge([one.key for one in kept])
-        finally:
-            file.close()
+        count = _purge(config, [one.key for one in kept], fields, dry=dry) if fields or not dry else 0
     except (sqlite3.Error, HistoryError, Unavailable) as error:
         raise ValueError(str(error)) from None
-    if not fields:
-        print(f"{count} {_changes(count)} forgotten. {LAST_MINUTES}")
+    if not plain:
+        found = [
+            {"key": one.key, "changes": one.changes, "first": timestamp(one.first), "last": timestamp(one.last)}
+            for one in kept
+        ]
+        told = {"items": found, "dryRun": dry, **({"field": field, "changes": count} if fields else {})}
+        print(output.document(told, values["output"]))
+    elif not fields:
+        print(NOTHING if dry else f"{count} {_changes(count)} forgotten. {LAST_MINUTES}")
     elif dry:
         print(f"{count} {_changes(count)} with a value of {field}. {NOTHING}")
     else:
         print(f"{field} forgotten in {count} {_changes(count)}. {LAST_MINUTES}")
+
+
+def _line(one: _Kept) -> str:
+    times = f"from {timestamp(one.first)} to {timestamp(one.last)}"
+    return f"{one.key}: {one.changes} {_changes(one.changes)}, {times}"
+
+
+def _purge(config: Config, keys: Sequence[str], fields: Sequence[forgetting.Field], *, dry: bool) -> int:
+    """Forget all changes of some keys, or some fields in them; how many changes that concerns."""
+    ciphers = _ciphers(config.store) if fields else None
+    seals = (ciphers.encrypt, ciphers.decrypt) if ciphers is not None else (None, None)
+    file = HistoryFile(config.data.directory, *seals)
+    file.open()
+    try:
+        return asyncio.run(_forget(file, ciphers, keys, fields, dry=dry)) if fields else file.purge(keys)
+    finally:
+        file.close()
 
 
 def _ciphers(options: StoreOptions) -> Encryption | None:

@@ -1,11 +1,15 @@
 """`pilothouse kubeconfig`: credentials out of the data directory, without a server that runs."""
 
+import json
 import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
+import yaml
+
 from pilothouse import pki
+from pilothouse.commands import output
 from pilothouse.configuration import options
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.configuration.config import Config
@@ -22,6 +26,7 @@ SERVER = Flag(
     " --secure-port.",
 )
 FLAGS = (
+    output.FILE_FLAG,
     Flag("user", "string", "", "command", "Issue a client certificate for this user."),
     Flag("group", "strings", (), "command", "Groups of that user; repeatable."),
     Flag("duration", "duration", pki.LEAF_DAYS * 86400.0, "command", "How long the certificate is good."),
@@ -46,7 +51,7 @@ SERVER_FLAGS = (
 USAGE = """Print the administrator's kubeconfig, or one for another user.
 
 Usage:
-  pilothouse kubeconfig [flags]
+  pilothouse kubeconfig [flags]                                                   -o json: as JSON, which kubectl reads as well.
   pilothouse kubeconfig --user NAME [--group GROUP]... [--duration 24h] [flags]   Issue a client certificate for a user.
   pilothouse kubeconfig --token TOKEN [flags]                                     Put a token into it.
   pilothouse kubeconfig --create --data-dir DIR [flags]                           Make the CA and the keys of a new server.
@@ -63,7 +68,8 @@ def run(arguments: Sequence[str]) -> None:
     config, values, rest = options.parse_command(arguments, FLAGS)
     if rest:
         raise FlagError(f'"pilothouse kubeconfig" does not take any arguments, got {rest}')
-    put(config.data, _content(config, values))
+    form = output.chosen(str(values["output"]), output.DOCUMENTS)
+    put(config.data, _content(config, values), form)
 
 
 def _content(config: Config, values: dict[str, object]) -> bytes:
@@ -91,9 +97,11 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
     return pki.admin_kubeconfig(config.serving, files, server=server)
 
 
-def put(data: DataOptions, text: bytes) -> None:
-    """Write a file that only its owner can read, as a whole or not at all;
-    without --write-kubeconfig print the text."""
+def put(data: DataOptions, text: bytes, form: str = "yaml") -> None:
+    """Write a kubeconfig to a file that only its owner can read, as a whole or not at all;
+    without --write-kubeconfig print it."""
+    if form == "json":
+        text = json.dumps(yaml.safe_load(text), indent=2).encode() + b"\n"
     if data.write_kubeconfig:
         write_file(pathlib.Path(data.write_kubeconfig), text)
     else:

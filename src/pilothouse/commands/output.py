@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TextIO
+from typing import Self, TextIO
 
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.flags import Flag, FlagError
@@ -14,16 +14,18 @@ FORMATS = ("json", "table", "wide", "yaml")
 DOCUMENTS = ("json", "yaml")
 FLAG = Flag("output", "string", TABLE, "command",
             "json or yaml: all that is known; table; wide: with more columns.", short="o")  # fmt: skip
+FILE_FLAG = Flag("output", "string", "yaml", "command", "yaml or json: the form of the kubeconfig.", short="o")
+"""Of commands that print a file."""
 
 RED, GREEN, YELLOW, CYAN, DIM, BOLD = "31", "32", "33", "36", "2", "1"
 
 
-def chosen(form: str) -> str:
+def chosen(form: str, allowed: Sequence[str] = FORMATS) -> str:
     """A format of --output; FlagError as kubectl words it."""
-    if form not in FORMATS:
+    if form not in allowed:
         raise FlagError(
             f'unable to match a printer suitable for the output format "{form}", '
-            f"allowed formats are: {','.join(FORMATS)}"
+            f"allowed formats are: {','.join(allowed)}"
         )
     return form
 
@@ -40,6 +42,28 @@ def document(found: Object, form: str) -> str:
 def tell(found: Object, form: str, lines: Iterable[str]) -> None:
     """Print an object as a document, or the lines that say the same."""
     print(document(found, form) if form in DOCUMENTS else "\n".join(lines))
+
+
+class Results:
+    """Tells what was done with each of several objects: by a line at once, or by one document at the end, also
+    when the command fails on its way."""
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+        self._items: list[Object] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._form in DOCUMENTS:
+            print(document({"items": self._items}, self._form))
+
+    def add(self, line: str, **members: object) -> None:
+        """Tell of one object."""
+        self._items.append(members)
+        if self._form not in DOCUMENTS:
+            print(line)
 
 
 def items(rows: Sequence[Sequence[object]]) -> Object:

@@ -54,8 +54,10 @@ USAGE = """Look after the bootstrap tokens with which nodes join.
 Usage:
   pilothouse token create [TOKEN] [flags]   Create a token and print it; --write-kubeconfig also writes a kubeconfig with it,
                                             for kubelet's --bootstrap-kubeconfig.
-  pilothouse token list [flags]             List the tokens by their IDs, without their secrets (-o json|yaml).
+  pilothouse token list [flags]             List the tokens by their IDs, without their secrets.
   pilothouse token delete ID... [flags]     Delete tokens by their first six characters.
+
+All take -o json|yaml.
 
 The server must run with --enable-bootstrap-token-auth, which is the default of `pilothouse serve`.
 """  # noqa: E501
@@ -73,8 +75,9 @@ def run(arguments: Sequence[str]) -> None:
     commands = {"create": _create, "list": _list, "delete": _delete}
     if command not in commands:
         raise FlagError(f'unknown command "{command}" for "pilothouse token"', nearest(command, commands))
-    known = {"create": FLAGS, "list": (KUBECONFIG, output.FLAG), "delete": (KUBECONFIG,)}
+    known = {"create": FLAGS, "list": (KUBECONFIG, output.FLAG), "delete": (KUBECONFIG, output.FLAG)}
     config, values, rest = options.parse_command(arguments[1:], known[command])
+    output.chosen(values["output"])
     path = Path(values["kubeconfig"] or config.data.directory / "admin.kubeconfig")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: start the server, or say --kubeconfig or --data-dir")
@@ -82,7 +85,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str]) -> None:
-    token, form = _checked(values, rest), output.chosen(values["output"])
+    token = _checked(values, rest)
     token_id, _, token_secret = token.partition(".")
     data = {
         "token-id": token_id,
@@ -108,7 +111,7 @@ def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str
     api.call("POST", _SECRETS, {"metadata": metadata, "type": TYPE, "data": encoded})
     if config.data.write_kubeconfig:
         put(config.data, pki.kubeconfig(server, api.config.trust.ca, token=token, user=TOKEN_USER))
-    output.tell({"token": token}, form, [token])
+    output.tell({"token": token}, values["output"], [token])
 
 
 def _checked(values: dict[str, Any], rest: Sequence[str]) -> str:
@@ -201,7 +204,7 @@ def _list(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str])
     found = api.call("GET", f"{_SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token")
     rows: list[tuple[str, ...]] = [("ID", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")]
     rows += [_row(secret) for secret in found["items"]]
-    output.tell(output.items(rows), output.chosen(values["output"]), output.columns(rows, "   "))
+    output.tell(output.items(rows), values["output"], output.columns(rows, "   "))
 
 
 def _row(secret: Object) -> tuple[str, ...]:
@@ -230,11 +233,15 @@ def _delete(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str
     if not rest:
         raise FlagError('"pilothouse token delete" needs the ids of tokens')
     for text in rest:
-        token_id = text.partition(".")[0]
         if not (_ID.fullmatch(text) or _TOKEN.fullmatch(text)):
-            raise FlagError(f'given token "{token_id}" is neither a token nor the id of one')
-        try:
-            api.call("DELETE", f"{_SECRETS}/{PREFIX}{token_id}")
-        except ApiError as error:
-            raise ApiError(f'failed to delete bootstrap token "{token_id}": {error}', error.status) from None
-        print(f'bootstrap token "{token_id}" deleted')
+            raise FlagError(f'given token "{text.partition(".")[0]}" is neither a token nor the id of one')
+    with output.Results(values["output"]) as results:
+        for text in rest:
+            token_id = text.partition(".")[0]
+            try:
+                api.call("DELETE", f"{_SECRETS}/{PREFIX}{token_id}")
+            except ApiError as error:
+                raise ApiError(
+                    f'failed to delete bootstrap token "{token_id}": {error}', error.status
+                ) from None
+            results.add(f'bootstrap token "{token_id}" deleted', id=token_id, result="deleted")

@@ -121,6 +121,7 @@ class CustomResourceDefinitions(Background):
         accepted = (obj.get("status") or {}).get("acceptedNames") or {}
         before = self._accepted[group].put(name, accepted)
         self.definitions.apply(raw, obj)
+        self.client.store.metrics.served(name, _trouble(obj))
         if len(raw) > LARGE:
             self._compiling.add(name)
         if before is not None and before != accepted:
@@ -137,6 +138,7 @@ class CustomResourceDefinitions(Background):
         self._accepted[group].put(name, None)
         self._refused[group].discard(name)
         self.definitions.remove(name)
+        self.client.store.metrics.served(name)
         self._retry(group)
         if not self._accepted[group].names:
             for index in (self._accepted, self._waiting, self._refused):
@@ -314,6 +316,17 @@ def _copy_name(out: Object, member: str, asked: Object) -> None:
         out.pop(member, None)
     else:
         out[member] = asked[member]
+
+
+def _trouble(obj: Object) -> str:
+    """The reason why a definition is not served as it says, "" while its conditions tell none."""
+    if is_true(obj, FAULT):
+        return FAULT
+    found = {one["type"]: one for one in (obj.get("status") or {}).get("conditions") or ()}
+    for kind in ("NamesAccepted", "Established"):
+        if kind in found and not is_true(obj, kind):
+            return str(found[kind].get("reason") or kind)
+    return ""
 
 
 def _unfinished(obj: Object, fault: str) -> bool:

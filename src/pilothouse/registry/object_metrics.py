@@ -1,7 +1,7 @@
 """Metrics of the writes of objects, and of the definitions of custom resources (apiserver endpoints/metrics,
 apiextensions-apiserver validation, cel and openapi, registry/certificates)."""
 
-from pilothouse.metrics.instruments import Counter, Group, Histogram
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram
 
 COMPARISON_SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 5)
 RATCHETING_SECONDS = tuple(0.00001 * 4**n for n in range(10))
@@ -67,6 +67,15 @@ class ObjectMetrics(Group):
             "[ALPHA] Changes of the OpenAPI documents of version 3 by definitions.",
             ("crd", "group", "reason", "version"),
         )
+        self.unserved = Gauge(
+            "pilothouse_unserved_definition",
+            "[ALPHA] 1 for each definition that is not served as it says, with the reason of the condition"
+            " that tells so.",
+            ("crd", "reason"),
+            joined=max,
+        )
+        self._reasons: dict[str, str] = {}
+        """The reasons that are shown, by the name of the definition."""
 
     def published(self, name: str, reason: str, versions: set[tuple[str, str]]) -> None:
         """The documents of these groups and versions have changed with a definition:
@@ -75,3 +84,12 @@ class ObjectMetrics(Group):
             self.v2.inc(name, reason)
         for group, version in sorted(versions):
             self.v3.inc(name, group, reason, version)
+
+    def served(self, name: str, reason: str = "") -> None:
+        """A definition is served, is gone, or is not served as it says for a reason."""
+        before = self._reasons.pop(name, "")
+        if before:
+            del self.unserved.values[name, before]
+        if reason:
+            self._reasons[name] = reason
+            self.unserved.set(1, name, reason)

@@ -1,5 +1,5 @@
-// What needs attention although the server is ready. Out of its metrics: APIServices that are unavailable, webhooks that cannot be
-// called, a full store, certificates that expire soon. Out of its objects: namespaces that do not end.
+// What needs attention although the server is ready. Out of its metrics: APIServices that are unavailable, definitions that are not
+// served, webhooks that cannot be called, a full store, certificates that expire soon. Out of its objects: namespaces that do not end.
 
 import { getJSON, Refusal, token } from "./api.js";
 import { by, total } from "./exposition.js";
@@ -8,12 +8,14 @@ import { age } from "./format.js";
 const CALLS = "apiserver_admission_webhook_request_total";
 const FAILURES = ["apiserver_admission_webhook_rejection_count", "apiserver_admission_webhook_fail_open_count"];
 const FAILED = "calling_webhook_error";
+const UNSERVED = "pilothouse_unserved_definition";
 const EXPIRY = "pilothouse_certificate_expiry_timestamp_seconds";
 
 // Seconds: what is left of a certificate when it is told, as `pilothouse doctor` does; how long a namespace may take to end.
 const SOON = 30 * 24 * 3600, LONG = 60;
 
 const named = (row) => row.name;
+const unserved = (row) => `${row.crd ? `definition ${row.crd} is` : "definitions are"} not served as asked: ${row.reason}`;
 const failing = (row) => (row.error_type === undefined || row.error_type === FAILED ? row.name : undefined);
 
 export class Attention {
@@ -41,6 +43,7 @@ export class Attention {
     const away = by(families, "aggregator_unavailable_apiservice", named);
     return [
       ...[...away].filter(([, count]) => count).map(([name]) => ({ text: `APIService ${name} is unavailable` })),
+      ...[...by(families, UNSERVED, unserved).keys()].map((text) => ({ text })),
       ...[...this.dead].map((name) => ({ webhook: name, text: `webhook ${name} could not be called` })),
       ...(total(families, "pilothouse_storage_full") ? [{ text: "the store is full" }] : []),
       ...expiring(families),

@@ -1,5 +1,6 @@
 // A table of objects that follows them: a list, then a watch from its resourceVersion on, and again when that has expired.
-// The rest of a long list comes page by page (paging.js), beside the watch.
+// The rest of a long list comes page by page (paging.js), beside the watch. The server has no order but that of the names: of a list
+// that is sorted all pages are read, and the rows that come first are kept.
 
 import { getTable, pathOf, Refusal } from "./api.js";
 import { since } from "./format.js";
@@ -21,14 +22,16 @@ const uid = (row) => row.object.metadata.uid || row.object.metadata.name;
 
 // columns: what is different of a column, by its title.
 // kind: as api.kinds() has it. place: where the table goes. say(state, text) tells how it goes, refuse(error or null) what
-// was refused, announce(text) what has changed. open(metadata) opens an object. order(rows) sorts them.
+// was refused, announce(text) what has changed. open(metadata) opens an object. sort: the title of the column that rows are sorted by,
+// as Table has it; sorted(sort): it was changed. order(a, b): compares rows while no column is chosen.
 // filter(): a text that is looked for, "" for all rows; test(row, text): whether it is in a row. wanted: rows that are listed
 // before more are asked for. exact(text): the field selector of the object that is called so.
 export class Live {
   constructor(settings) {
-    Object.assign(this, { filter: () => "", test: () => true, columns: {}, wanted: PAGE }, settings);
+    Object.assign(this, { filter: () => "", test: () => true, columns: {}, wanted: PAGE, sort: "", sorted: () => {}, order: null }, settings);
     this.rows = new Map();
     this.touched = new Set();
+    this.bound = null;  // the last row of a sorted list that is kept: it is not known what comes after it
     this.changes = { added: 0, changed: 0, deleted: 0 };
     this.stopped = false;
     this.pages = new Pages(this);
@@ -57,6 +60,37 @@ export class Live {
     clearTimeout(this.searching);
     this.draw();
     if (this.pages.partial) this.searching = setTimeout(() => this.restart(), TYPING);
+  }
+
+  // Whether rows are to be in another order than the server's.
+  sorting() {
+    return Boolean(this.sort || this.order);
+  }
+
+  comparing() {
+    return this.table.comparing() || this.order;
+  }
+
+  sortBy(sort) {
+    this.sort = sort;
+    this.sorted(sort);
+    if (this.pages.partial) this.restart();
+    else this.draw();
+  }
+
+  // Keeps the rows of a sorted list that come first, and some for those of them that go.
+  keep() {
+    const compare = this.comparing();
+    if (!compare || this.rows.size <= this.wanted + PAGE) return;
+    const rows = [...this.rows].sort(([, a], [, b]) => compare(a, b)).slice(0, this.wanted + PAGE);
+    this.rows = new Map(rows);
+    this.bound = rows.at(-1)[1];
+    this.pages.partial = true;
+  }
+
+  // Whether a row is looked for, and does not come after those that are kept.
+  holds(row, text) {
+    return this.test(row, text) && !(this.bound && this.comparing()(row, this.bound) > 0);
   }
 
   async run() {
@@ -97,6 +131,7 @@ export class Live {
     const table = await getTable(this.path({ limit: this.pages.size() }), { signal: this.abort.signal });
     this.rows.clear();
     this.touched.clear();
+    this.bound = null;
     this.define(table.columnDefinitions);
     this.pages.begin(table);
     if (!this.kind.watchable) {
@@ -114,9 +149,10 @@ export class Live {
     for (const row of rows) {
       const key = uid(row);
       if (this.touched.has(key)) continue;
-      if (this.test(row, text)) this.rows.set(key, row);
+      if (this.holds(row, text)) this.rows.set(key, row);
       else whole = false;
     }
+    this.keep();
     return whole;
   }
 
@@ -144,13 +180,15 @@ export class Live {
     if (this.pages.next) this.touched.add(key);  // for the pages that are to come
     if (type === "DELETED") {
       if (this.rows.delete(key)) this.changes.deleted += 1;
-    } else if (this.test(row, this.filter())) {
+    } else if (this.holds(row, this.filter())) {
       this.changes[this.rows.has(key) ? "changed" : "added"] += 1;
       this.rows.set(key, row);
     } else {
       this.rows.delete(key);
       this.pages.partial = true;
     }
+    this.keep();
+    if (this.bound && !this.pages.next && this.rows.size < this.wanted) this.restart();  // what comes next is not known
     this.drawing ||= setTimeout(() => this.draw(), 100);
   }
 
@@ -176,7 +214,9 @@ export class Live {
     const titles = columns.map((column) => column.title).join();
     if (titles === this.titles) return;
     this.titles = titles;
-    this.table = new Table({ label: this.label, columns, key: uid, empty: this.empty });
+    const onsort = (sort) => this.sortBy(sort);
+    this.table = new Table({ label: this.label, columns, key: uid, empty: this.empty, sort: this.sort, onsort });
+    if (!this.table.sorted) this.sort = "";
     this.place.replaceChildren(this.table.root, this.pages.root);
   }
 
@@ -187,7 +227,9 @@ export class Live {
     const text = this.filter();
     const rows = [...this.rows.values()].filter((row) => this.test(row, text));
     this.table.most = Math.max(this.table.most, this.wanted);
-    this.table.update(this.order ? this.order(rows) : rows);
+    const compare = this.comparing();
+    if (compare) rows.sort(compare);
+    this.table.update(this.sorting() ? rows.slice(0, this.wanted) : rows);
     this.table.flash = true;
     this.pages.draw();
   }

@@ -1,4 +1,5 @@
-// The pages of a long list, which the server gives by continue tokens: as many as it takes to find what is looked for.
+// The pages of a long list, which the server gives by continue tokens: as many as it takes to find what is looked for, and all of
+// them where the list is sorted.
 
 import { getTable, Refusal } from "./api.js";
 import { h } from "./dom.js";
@@ -15,14 +16,14 @@ export class Pages {
     this.partial = false;  // whether there is more than the rows that are kept
     this.walking = null;
     this.text = h("span", { role: "status" });
-    this.more = h("button", { type: "button", hidden: true, onclick: () => this.go(PAGE) }, "Show more");
+    this.more = h("button", { type: "button", hidden: true, onclick: () => this.further() }, "Show more");
     this.stop = h("button", { type: "button", hidden: true, onclick: () => this.cancel() }, "Stop");
     this.root = h("p", { class: "soft paging" }, this.text, this.more, this.stop);
   }
 
   // Objects in a page.
   size() {
-    return this.live.filter() ? SEARCHED : PAGE;
+    return this.live.filter() || this.live.sorting() ? SEARCHED : PAGE;
   }
 
   begin(table) {
@@ -47,6 +48,15 @@ export class Pages {
     if (!this.live.add(rows) || this.next) this.partial = true;
   }
 
+  // Shows more rows. Those that a sorted list has let go are read again.
+  further() {
+    const { live } = this;
+    if (!live.sorting() || this.next) return this.go(PAGE);
+    live.wanted += PAGE;
+    if (live.bound) live.restart();
+    else live.draw();
+  }
+
   // Goes on until so many more rows are there, or all objects have been looked at.
   async go(more) {
     this.live.wanted += more;
@@ -55,8 +65,9 @@ export class Pages {
     const { live } = this, { signal } = walking;
     try {
       if (this.next && live.filter() && live.exact) await this.exact(signal);
-      while (this.next && live.rows.size < live.wanted) {
-        live.draw();
+      while (this.next && (live.sorting() || live.rows.size < live.wanted)) {
+        if (live.sorting() && this.looked > SEARCHED) this.draw();  // other rows would come with each page
+        else live.draw();
         const table = await getTable(live.path({ limit: this.size(), continue: this.next }), { signal });
         if (signal.aborted) return;
         this.take(table);
@@ -87,11 +98,14 @@ export class Pages {
   draw() {
     const { live, looked, all, next } = this;
     const of = Number.isFinite(all) ? ` of ${number(all)}` : "";
+    const rest = live.sorting() && live.rows.size > live.wanted;  // rows that are known and not shown
     this.text.textContent = live.filter()
-      ? (this.walking || next ? `Searched ${number(looked)}${of}: ${number(live.rows.size)} found${this.walking ? " …" : "."}` : "")
-      : next ? `${number(looked)}${of} are listed. Changes to the others show, too.` : "";
-    this.more.textContent = live.filter() ? "Search on" : "Show more";
-    this.more.hidden = !next || Boolean(this.walking);
+      ? (this.walking || next ? `Searched ${number(looked)}${of}: ${number(live.rows.size)} ${live.bound ? "or more " : ""}found${this.walking ? " …" : "."}` : "")
+      : live.sorting()
+        ? (next ? `Sorted ${number(looked)}${of}${this.walking ? " …" : "."}` : rest ? `The first ${number(live.wanted)}${of} are shown.` : "")
+        : next ? `${number(looked)}${of} are listed. Changes to the others show, too.` : "";
+    this.more.textContent = !next ? "Show more" : live.filter() ? "Search on" : live.sorting() ? "Sort on" : "Show more";
+    this.more.hidden = !(next || rest) || Boolean(this.walking);
     this.stop.hidden = !this.walking || !next;
   }
 }

@@ -9,9 +9,6 @@ export const title = "Events";
 
 const EVENTS = { group: "", version: "v1", resource: "events", kind: "Event", namespaced: true, watchable: true };
 
-// Events that are listed, to find the latest ones among them: the server has them in the order of their names.
-const MOST = 5000;
-
 // The server prints how long ago an event was; the table goes on showing that.
 const last = ({ object }) => Date.parse(seen(object));
 const lastSeen = { show: (row) => age((Date.now() - last(row)) / 1000), of: (row) => -last(row), quiet: true };
@@ -46,9 +43,8 @@ export function show(root, context, settings) {
         state.dataset.state = tone;
         state.textContent = text;
       },
-      order: (rows) => rows.sort((a, b) => last(b) - last(a) || Number(b.object.metadata.resourceVersion) - Number(a.object.metadata.resourceVersion)),
+      order: (a, b) => last(b) - last(a) || Number(b.object.metadata.resourceVersion) - Number(a.object.metadata.resourceVersion),
       columns: { "Last Seen": lastSeen, Message: { wide: true }, Type: { tone: (row) => (row.object.type === "Warning" ? "warn" : "") } },
-      wanted: MOST,
       filter: () => filter.value.trim().toLowerCase(),
       test: (row, text) => row.cells.join(" ").toLowerCase().includes(text),
     });

@@ -111,10 +111,10 @@ function showKind(root, refuse, context, kind, all, settings) {
   const state = h("span", { class: "state" });
   const place = h("div");
   const label = groupResource(kind);
-  let live = null;
+  let live = null, sort = settings.get("sort") || "";
 
   const chosen = () => ({
-    kind: keyOf(kind), namespace: namespace.value.trim(), labels: labels.value.trim(), fields: fields.value.trim(), name: filter.value.trim(),
+    kind: keyOf(kind), namespace: namespace.value.trim(), labels: labels.value.trim(), fields: fields.value.trim(), name: filter.value.trim(), sort,
   });
   const start = () => {
     if (live) live.stop();
@@ -127,6 +127,11 @@ function showKind(root, refuse, context, kind, all, settings) {
         ...(wanted.labels && { labelSelector: wanted.labels }), ...(wanted.fields && { fieldSelector: wanted.fields }),
       },
       empty: "There is none.",
+      sort,
+      sorted: (by) => {
+        sort = by;
+        context.go("objects", chosen(), { quietly: true });
+      },
       paused: context.paused,
       announce: context.announce,
       say: (tone, text) => {
