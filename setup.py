@@ -36,6 +36,9 @@ DIRECTIVES = {
     "overflowcheck": DEBUG,
     "wraparound": False,  # when bounds are checked, an index below zero of bytes is an error then
     "embedsignature": True,
+    "embedsignature.format": "clinic",  # what inspect.signature() reads
+    "binding": False,  # methods as those of C types, which are cheaper to make and to call
+    "auto_pickle": False,  # nothing is pickled, and what pickles takes as long to compile as all else
     "linetrace": TRACE,
 }
 """Of all modules: a `# cython:` line at the head of a file would win over them and switch
