@@ -62,6 +62,18 @@ def test_the_server_of_the_flags_and_another_one(tmp_path: pathlib.Path) -> None
             assert text.startswith(f"another server serves at https://127.0.0.1:{server.port}{us()}, by a")
 
 
+def test_a_server_on_the_loopback_alone(tmp_path: pathlib.Path) -> None:
+    """The flags do not say so: they stand for all addresses."""
+    with InProcess() as server:
+        flags = [f"--data-dir={server.directory}", f"--secure-port={server.port}"]
+        (finding,) = port(options.parse(flags))
+        where = f"https://127.0.0.1:{server.port}{us()}"
+        assert (finding.level, finding.text) == (
+            Level.OK,
+            f"the server of these flags serves at {where}, and is ready",
+        )
+
+
 def cert_flags(directory: pathlib.Path, name: str) -> tuple[str, ...]:
     return (f"--tls-cert-file={directory / name}.crt", f"--tls-private-key-file={directory / name}.key")
 

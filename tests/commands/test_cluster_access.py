@@ -128,8 +128,7 @@ def test_a_kubeconfig_as_json(user: User) -> None:
     assert status == 0 and json.loads(said)["current-context"] == "one"
     assert user.run("kubeconfig", "one", "-o", "json", "--merge") == (
         2,
-        "Error: --merge and --output=json exclude each other\n"
-        "Run 'pilothouse cluster --help' for usage.\n",
+        "Error: --merge and --output=json exclude each other\nRun 'pilothouse cluster --help' for usage.\n",
     )
 
 

@@ -129,6 +129,14 @@ def test_a_watch_comes_as_it_goes_on(running: Proxy) -> None:
     connection.close()
 
 
+def test_a_port_that_is_taken(server: InProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["console", f"--kubeconfig={server.kubeconfig}", f"--port={server.port}", "--open=false"]
+    assert cli.main(words) == 1
+    assert capsys.readouterr().err == (
+        f"Error: 127.0.0.1:{server.port}: address already in use: choose another --port\n"
+    )
+
+
 def test_a_server_without_a_console(capsys: pytest.CaptureFixture[str]) -> None:
     with InProcess(["--console=false"]) as server:
         assert cli.main(["console", f"--kubeconfig={server.kubeconfig}", "--open=false"]) == 1

@@ -60,6 +60,9 @@ def test_the_exit_status_is_that_of_the_command(tmp_path: pathlib.Path) -> None:
     suite = started(tmp_path, sys.executable, "-c", "raise SystemExit(3)")
     suite.communicate(timeout=60)
     assert suite.returncode == 3
+    words = [sys.executable, "-m", "pilothouse", "envtest", f"--data-dir={tmp_path}", "--copy-of=none"]
+    done = subprocess.run([*words, "--", "true"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and '"none" not found' in done.stderr
     suite = started(tmp_path, sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     suite.communicate(timeout=60)
     assert suite.returncode == 137
@@ -72,6 +75,12 @@ def test_the_exit_status_is_that_of_the_command(tmp_path: pathlib.Path) -> None:
 def test_faults_are_told(arguments: list[str], why: str) -> None:
     with pytest.raises(FlagError, match=why):
         envtest.run(arguments)
+
+
+def test_a_folder_that_is_a_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=rf"Not a directory: '{tmp_path}/file'"):
+        envtest.run([f"--data-dir={tmp_path / 'file'}", "--", "true"])
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: pathlib.Path) -> None:

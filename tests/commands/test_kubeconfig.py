@@ -108,6 +108,8 @@ def test_a_directory_that_no_server_has(
         (["--user=a", "b"], "does not take any arguments"),
         (["--usr=a"], "unknown flag: --usr"),
         (["--secure-port=0"], "--secure-port 0 must be between"),
+        (["--server=lb"], "--server takes a URL such as https://192.0.2.1:6443, got 'lb'"),
+        (["--token=a", "--server=https://"], "--server takes a URL"),
     ],
 )
 def test_what_it_does_not_do(

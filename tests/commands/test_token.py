@@ -161,6 +161,16 @@ def test_what_it_does_not_do(
     assert problem in capsys.readouterr().err
 
 
+def test_the_kubeconfig_of_the_environment(
+    server: InProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """It counts where no flag names a server."""
+    monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert cli.main(["token", "list"]) == 0
+    assert cli.main(["token", "list", f"--data-dir={tmp_path}"]) == 1
+
+
 def test_without_a_server(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["token", "list", f"--data-dir={tmp_path}"]) == 1
     assert "start the server, or say --kubeconfig or --data-dir" in capsys.readouterr().err

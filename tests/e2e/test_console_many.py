@@ -155,13 +155,17 @@ KEPT = """async () => {
     const { Pages } = await import("/console/paging.js");
     const row = (number) => ({ object: { metadata: { uid: String(number), name: String(number) } }, number });
     const live = Object.assign(Object.create(Live.prototype), {
-        rows: new Map(), touched: new Set(), bound: null, wanted: 400, sort: "Name", order: null, filter: () => "", test: () => true, drawing: 1,
+        rows: new Map(), touched: new Set(), bound: null, wanted: 400, sort: "Name", order: null,
+        filter: () => "", test: () => true, drawing: 1,
         changes: { added: 0, changed: 0, deleted: 0 }, restarts: 0, restart() { this.restarts += 1; },
         table: { comparing: () => (a, b) => a.number - b.number }, pages: { next: "", partial: false },
     });
     const from = (first, count) => Array.from({ length: count }, (_, at) => row(first + at));
     const out = [];
-    const note = () => out.push([live.rows.size, live.bound && live.bound.number, live.pages.partial, live.restarts]);
+    const note = () => {
+        const { rows, bound, pages, restarts } = live;
+        out.push([rows.size, bound && bound.number, pages.partial, restarts]);
+    };
     live.add(from(1000, 900));
     note();
     live.add(from(3000, 300));

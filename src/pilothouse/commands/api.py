@@ -2,10 +2,12 @@
 
 import copy
 import dataclasses
+import datetime
 import http.client
 import json
 import os
 import socket
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from urllib.parse import urlsplit
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.outbound.http import ClientError
-from pilothouse.outbound.kubeconfig import Kubeconfig, read_kubeconfig
+from pilothouse.outbound.kubeconfig import Kubeconfig, plugin_of, read_kubeconfig
 
 SECONDS = 30.0
 JSON = "application/json, */*"
@@ -68,6 +70,12 @@ class Api:
             self.config, named = kubeconfig, ""
         else:
             self.config, named = read_kubeconfig(kubeconfig, context), f"{kubeconfig}: "
+            if plugin := plugin_of(kubeconfig, context):
+                raise ValueError(
+                    f"{named}the user gets credentials by a program ({plugin}), which only kubectl runs: take"
+                    " a kubeconfig with a token (kubectl create token) or a client certificate"
+                )
+        self._named = f" of {kubeconfig}" if named else ""
         self.warnings: list[str] = []
         """The texts of the Warning headers of the answers, each once."""
         self._holds = False
@@ -138,14 +146,35 @@ class Api:
             if self._holds and not answer.will_close:
                 self._connection = connection
         except (OSError, http.client.HTTPException, ClientError) as error:
-            raise ApiError(f"{method} {self.config.server}{path}: {error}") from None
+            raise ApiError(f"{method} {self.config.server}{path}: {_why(error)}") from None
         finally:
             if self._connection is None:
                 connection.close()
         if 200 <= answer.status < 300:
             return text
+        if answer.headers.get_content_type() == "text/html":
+            raise ApiError(f"{self.config.server} is no API server: it answers {answer.status} with a page")
         out = _object_in(text)
-        raise ApiError(str(out.get("message", answer.reason)), answer.status, out.get("details"))
+        said = str(out.get("message", answer.reason))
+        if answer.status == http.HTTPStatus.UNAUTHORIZED:
+            said = (
+                f"{said}: {self.config.server} does not accept the credentials{self._named}{self._expired()}"
+            )
+        raise ApiError(said, answer.status, out.get("details"))
+
+    def _expired(self) -> str:
+        """Why the client certificate is not accepted, where that can be seen."""
+        from cryptography import x509
+
+        trust = self.config.trust
+        try:
+            pem = trust.cert or (Path(trust.cert_file).read_bytes() if trust.cert_file else b"")
+            end = x509.load_pem_x509_certificate(pem).not_valid_after_utc
+        except (OSError, ValueError):
+            return ""
+        if end > datetime.datetime.now(datetime.UTC):
+            return ""
+        return f", its client certificate has expired on {end:%Y-%m-%d %H:%M} UTC"
 
     def _note(self, headers: Iterable[str]) -> None:
         """Note the texts of some Warning headers, as `299 - "text"`."""
@@ -161,6 +190,22 @@ class Api:
         except ApiError as error:
             if error.status != 409:
                 raise
+
+
+def _why(error: Exception) -> str:
+    """Why there is no answer, in the system's words and without those of Python."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = f"its certificate is not trusted ({error.verify_message})"
+        return f"{said}: the kubeconfig may be that of another server"
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        plain = reason in ("wrong version number", "http request", "unknown protocol", "record layer failure")
+        return "what listens there does not speak TLS: it is no API server" if plain else reason
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens there, does the server run?"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return str(error)
 
 
 def _object_in(answer: bytes) -> Object:

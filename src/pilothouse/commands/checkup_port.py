@@ -30,8 +30,8 @@ def port(config: Config) -> Iterator[Finding]:
     else:
         yield ok(f"port {number} is free")
         return
+    address, theirs = _found(address, number)
     where, holder = url(address, number), _process(number)
-    theirs = _certificate(address, number)
     said = None if theirs is None else _readyz(where)
     if said is None:
         yield error(f"{text}, and what listens there{holder} is no API server")
@@ -44,6 +44,14 @@ def port(config: Config) -> Iterator[Finding]:
         yield error(f"the server of these flags serves at {where}{holder}, and is not ready: {said}")
     else:
         yield ok(f"the server of these flags serves at {where}{holder}, and is ready")
+
+
+def _found(address: str, number: int) -> tuple[str, bytes | None]:
+    """The address at which somebody speaks TLS, the loopback's if need be, and the certificate."""
+    for one in dict.fromkeys((address, "127.0.0.1", "::1")):
+        if (certificate := _certificate(one, number)) is not None:
+            return one, certificate
+    return address, None
 
 
 def _certificate(address: str, number: int) -> bytes | None:

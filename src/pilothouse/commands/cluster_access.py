@@ -17,7 +17,7 @@ from pilothouse.authn.x509 import scope_unit
 from pilothouse.commands import cluster_objects, output
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.commands.cluster_contexts import ClusterContexts, Origin
-from pilothouse.commands.kubeconfig import put
+from pilothouse.commands.kubeconfig import put, server_of
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.outbound.http import Trust
@@ -146,6 +146,7 @@ class ClusterDoors:
         self._named = "data-dir" in config.given
         self._signs = (self._directory / "ca.key").exists()
         self._tried = False
+        self._server = server_of(values).rstrip("/")
 
     def close(self) -> None:
         """Close the connection."""
@@ -165,8 +166,8 @@ class ClusterDoors:
         trust = Trust(ca=known.ca, insecure=known.insecure, server_name=known.server_name)
         found = Kubeconfig(f"{self._api.config.server.rstrip('/')}{PREFIX}{name}", [], trust)
         credentials = self._credentials(found, obj)
-        if self._values["server"]:
-            found = found._replace(server=f"{self._values['server'].rstrip('/')}{PREFIX}{name}")
+        if self._server:
+            found = found._replace(server=f"{self._server}{PREFIX}{name}")
         return found, credentials
 
     def _credentials(self, found: Kubeconfig, obj: Object) -> Object:

@@ -1,6 +1,7 @@
 """`pilothouse console`: opens the console in a browser, with the rights of a kubeconfig."""
 
 import asyncio
+import errno
 import secrets
 import signal
 import webbrowser
@@ -43,7 +44,9 @@ def run(arguments: Sequence[str]) -> None:
     except ApiError as error:
         if error.status != 404:
             raise
-        raise ApiError(f"{api.config.server} has no console: it was started without --console=true") from None
+        raise ApiError(
+            f"{api.config.server} has no console: it was started without --console=true, or is no Pilothouse"
+        ) from None
     proxy = ConsoleProxy(api.config, secrets.token_urlsafe(16))
 
     def tell(address: str) -> None:
@@ -62,6 +65,11 @@ async def _serve(proxy: ConsoleProxy, port: int, tell: Callable[[str], None]) ->
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with proxy.serving(port) as address:
-        tell(address)
-        await ended.wait()
+    try:
+        async with proxy.serving(port) as address:
+            tell(address)
+            await ended.wait()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise OSError(f"127.0.0.1:{port}: address already in use: choose another --port") from None

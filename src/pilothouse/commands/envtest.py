@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import os
 import secrets
@@ -54,7 +55,10 @@ def run(arguments: Sequence[str]) -> int:
         raise FlagError('"pilothouse envtest" takes its command after --')
     named = config.data.data_dir
     folder = Path(named) if named else Path(tempfile.gettempdir()) / f"pilothouse-envtest-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     with SharedServer(folder, keep=values["keep"]).used() as api:
         return _run(api, folder, command, values["copy-of"], values["keep"])
 
@@ -64,6 +68,8 @@ def _run(api: Api, folder: Path, command: list[str], copy_of: str, keep: bool) -
     name = f"envtest-{secrets.token_hex(5)}"
     spec = {"copyOf": copy_of} if copy_of else {}
     metadata = {"name": name}
+    if copy_of:
+        cluster_objects.call(api, "GET", copy_of)
     body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": metadata, "spec": spec}
     uid = cluster_objects.call(api, "POST", body=body)["metadata"]["uid"]
     try:

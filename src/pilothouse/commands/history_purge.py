@@ -65,7 +65,12 @@ def run(config: Config, values: Mapping[str, Any], words: Sequence[str]) -> None
         raise ValueError(str(error)) from None
     if not plain:
         found = [
-            {"key": one.key, "changes": one.changes, "first": timestamp(one.first), "last": timestamp(one.last)}
+            {
+                "key": one.key,
+                "changes": one.changes,
+                "first": timestamp(one.first),
+                "last": timestamp(one.last),
+            }
             for one in kept
         ]
         told = {"items": found, "dryRun": dry, **({"field": field, "changes": count} if fields else {})}

@@ -3,8 +3,9 @@
 import json
 import os
 import pathlib
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import yaml
 
@@ -80,21 +81,30 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
         raise FlagError("--user and --token exclude each other")
     if groups and not user:
         raise FlagError("--group needs --user")
+    named = server_of(values)
     if seconds <= 0:
         raise FlagError("--duration must be longer than 0")
     if not values["create"]:
         pki.check_authority(config.data)
     files = pki.prepare(config, keep_authorities=True, serving=False)
     port = config.serving.secure_port if "secure-port" in config.given else pki.last_port(config)
-    if not user and not token and not values["server"]:
+    if not user and not token and not named:
         return pki.admin_kubeconfig(config.serving, files, port)
-    server = str(values["server"]) or url(reachable(config.serving), port)
+    server = named or url(reachable(config.serving), port)
     ca = pathlib.Path(files.ca_cert).read_bytes()
     if token:
         return pki.kubeconfig(server, ca, token=token, user=TOKEN_USER)
     if user:
         return pki.issued_kubeconfig(files, server, user, groups, seconds)
     return pki.admin_kubeconfig(config.serving, files, server=server)
+
+
+def server_of(values: Mapping[str, object]) -> str:
+    """The URL of --server, "" when it is not given; FlagError for what is none."""
+    found = str(values["server"])
+    if found and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", found):
+        raise FlagError(f"--server takes a URL such as https://192.0.2.1:6443, got {found!r}")
+    return found
 
 
 def put(data: DataOptions, text: bytes, form: str = "yaml") -> None:

@@ -14,7 +14,9 @@ FORMATS = ("json", "table", "wide", "yaml")
 DOCUMENTS = ("json", "yaml")
 FLAG = Flag("output", "string", TABLE, "command",
             "json or yaml: all that is known; table; wide: with more columns.", short="o")  # fmt: skip
-FILE_FLAG = Flag("output", "string", "yaml", "command", "yaml or json: the form of the kubeconfig.", short="o")
+FILE_FLAG = Flag(
+    "output", "string", "yaml", "command", "yaml or json: the form of the kubeconfig.", short="o"
+)
 """Of commands that print a file."""
 
 RED, GREEN, YELLOW, CYAN, DIM, BOLD = "31", "32", "33", "36", "2", "1"
@@ -45,8 +47,8 @@ def tell(found: Object, form: str, lines: Iterable[str]) -> None:
 
 
 class Results:
-    """Tells what was done with each of several objects: by a line at once, or by one document at the end, also
-    when the command fails on its way."""
+    """Tells what was done with each of several objects: by a line at once, or by one document at the end,
+    also when the command fails on its way."""
 
     def __init__(self, form: str) -> None:
         self._form = form

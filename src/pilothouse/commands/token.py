@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from pilothouse import pki
 from pilothouse.api.values.fields import Object
 from pilothouse.commands import output
-from pilothouse.commands.api import Api, ApiError
-from pilothouse.commands.kubeconfig import SERVER, TOKEN_USER, put
+from pilothouse.commands.api import Api, ApiError, kubeconfig_of
+from pilothouse.commands.kubeconfig import SERVER, TOKEN_USER, put, server_of
 from pilothouse.configuration import options
 from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
@@ -37,7 +37,8 @@ KUBECONFIG = Flag(
     "file",
     "",
     "command",
-    "Credentials of an administrator. Default: admin.kubeconfig in --data-dir.",
+    "Credentials of an administrator. Default: admin.kubeconfig in --data-dir; without that flag"
+    " $KUBECONFIG first.",
 )
 FLAGS = (
     KUBECONFIG,
@@ -79,6 +80,8 @@ def run(arguments: Sequence[str]) -> None:
     config, values, rest = options.parse_command(arguments[1:], known[command])
     output.chosen(values["output"])
     path = Path(values["kubeconfig"] or config.data.directory / "admin.kubeconfig")
+    if not values["kubeconfig"] and not (config.data.data_dir or config.data.cert_dir):
+        path = kubeconfig_of(config.data, "")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: start the server, or say --kubeconfig or --data-dir")
     commands[command](Api(path), config, values, rest)
@@ -99,7 +102,7 @@ def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str
     if values["ttl"]:
         end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=values["ttl"])
         data["expiration"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
-    server = values["server"] or _server(api, config.serving)
+    server = server_of(values) or _server(api, config.serving)
     if NODES in values["groups"]:
         for collection, obj in _rules():
             api.ensure(collection, obj)

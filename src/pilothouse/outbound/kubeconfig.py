@@ -64,6 +64,18 @@ def namespace_of(path: Path) -> str:
         raise ValueError(f"invalid configuration: {path}: {_why(error)}") from None
 
 
+def plugin_of(path: Path, context: str = "") -> str:
+    """How the user of the current context, or of another one, gets credentials that no file holds: `exec` or
+    `auth-provider`, "" when a file does; ValueError and OSError as read_kubeconfig()."""
+    try:
+        config = _object(yaml.parse(path.read_bytes()).value)
+        chosen = _chosen(config, "context", context or config.get("current-context"))
+        user = _chosen(config, "user", chosen["user"]) if chosen.get("user") else {}
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"invalid configuration: {path}: {_why(error)}") from None
+    return next((kind for kind in ("exec", "auth-provider") if user.get(kind)), "")
+
+
 def files_of(path: str) -> list[str]:
     """A kubeconfig and the files that its current context names,
     or the kubeconfig alone when it names none."""
