@@ -58,7 +58,7 @@ def test_servers_that_are_not_trusted(server: InProcess, tmp_path: pathlib.Path)
 
 
 class Page(http.server.BaseHTTPRequestHandler):
-    """What another program says to a request for a path."""
+    """Another program, which answers each request with a page of HTML."""
 
     def do_GET(self) -> None:
         self.send_error(404)

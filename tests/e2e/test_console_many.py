@@ -188,8 +188,8 @@ KEPT = """async () => {
 
 
 def test_a_sorted_list_keeps_the_first_rows(console: Consoles) -> None:
-    """What comes after the last row that is kept is not known, so such rows are let go; when too few are
-    left, the list is read again."""
+    """Rows after the last one that is kept are let go, for others between them are not known; when too few
+    are left, the list is read again."""
     page = console("for-root", "#/store")
     assert page.evaluate(KEPT) == [
         [900, None, False, 0],

@@ -68,8 +68,8 @@ def test_make_ha_takes_the_build_of_make_run(tmp_path: pathlib.Path) -> None:
 
 
 def test_compiled_classes_are_as_lean_as_those_of_c() -> None:
-    """What pickles, and a Python function for each method, took a third of the time to compile. A copy would
-    lack what C knows, so it is refused."""
+    """Methods for pickling, and a Python function for each method, took a third of the time to compile. A
+    copy would lack the members of C, so it is refused."""
     assert isinstance(Entry.fields, types.MethodDescriptorType)
     assert list(inspect.signature(Entry.fields).parameters) == ["self", "extract"]
     assert not hasattr(Frame, "__reduce_cython__")

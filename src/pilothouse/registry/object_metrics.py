@@ -56,6 +56,9 @@ class ObjectMetrics(Group):
             "[ALPHA] Certificates that are valid for as long as was requested.",
             ("signerName",),
         )
+        self._count_definitions()
+
+    def _count_definitions(self) -> None:
         documents = "apiextensions_openapi_{}_regeneration_count"
         self.v2 = Counter(
             documents.format("v2"),
