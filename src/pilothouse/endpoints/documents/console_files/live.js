@@ -1,6 +1,6 @@
 // A table of objects that follows them: a list, then a watch from its resourceVersion on, and again when that has expired.
-// The rest of a long list comes page by page (paging.js), beside the watch. The server has no order but that of the names: of a list
-// that is sorted all pages are read, and the rows that come first are kept.
+// The rest of a long list comes page by page (paging.js), beside the watch. Of a sorted list all pages
+// are read, and the first rows are kept.
 
 import { getTable, pathOf, Refusal } from "./api.js";
 import { since } from "./format.js";
@@ -22,8 +22,8 @@ const uid = (row) => row.object.metadata.uid || row.object.metadata.name;
 
 // columns: what is different of a column, by its title.
 // kind: as api.kinds() has it. place: where the table goes. say(state, text) tells how it goes, refuse(error or null) what
-// was refused, announce(text) what has changed. open(metadata) opens an object. sort: the title of the column that rows are sorted by,
-// as Table has it; sorted(sort): it was changed. order(a, b): compares rows while no column is chosen.
+// was refused, announce(text) what has changed. open(metadata) opens an object. sort: as of Table;
+// sorted(sort): it was changed. order(a, b): compares rows while no column is chosen.
 // filter(): a text that is looked for, "" for all rows; test(row, text): whether it is in a row. wanted: rows that are listed
 // before more are asked for. exact(text): the field selector of the object that is called so.
 export class Live {
@@ -31,7 +31,7 @@ export class Live {
     Object.assign(this, { filter: () => "", test: () => true, columns: {}, wanted: PAGE, sort: "", sorted: () => {}, order: null }, settings);
     this.rows = new Map();
     this.touched = new Set();
-    this.bound = null;  // the last row of a sorted list that is kept: it is not known what comes after it
+    this.bound = null;  // the last row that is kept
     this.changes = { added: 0, changed: 0, deleted: 0 };
     this.stopped = false;
     this.pages = new Pages(this);
@@ -62,7 +62,6 @@ export class Live {
     if (this.pages.partial) this.searching = setTimeout(() => this.restart(), TYPING);
   }
 
-  // Whether rows are to be in another order than the server's.
   sorting() {
     return Boolean(this.sort || this.order);
   }
@@ -78,7 +77,7 @@ export class Live {
     else this.draw();
   }
 
-  // Keeps the rows of a sorted list that come first, and some for those of them that go.
+  // Keeps the first rows, and some in reserve.
   keep() {
     const compare = this.comparing();
     if (!compare || this.rows.size <= this.wanted + PAGE) return;
@@ -88,7 +87,6 @@ export class Live {
     this.pages.partial = true;
   }
 
-  // Whether a row is looked for, and does not come after those that are kept.
   holds(row, text) {
     return this.test(row, text) && !(this.bound && this.comparing()(row, this.bound) > 0);
   }
@@ -188,7 +186,7 @@ export class Live {
       this.pages.partial = true;
     }
     this.keep();
-    if (this.bound && !this.pages.next && this.rows.size < this.wanted) this.restart();  // what comes next is not known
+    if (this.bound && !this.pages.next && this.rows.size < this.wanted) this.restart();
     this.drawing ||= setTimeout(() => this.draw(), 100);
   }
 

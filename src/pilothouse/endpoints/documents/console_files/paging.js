@@ -1,5 +1,4 @@
-// The pages of a long list, which the server gives by continue tokens: as many as it takes to find what is looked for, and all of
-// them where the list is sorted.
+// The pages of a long list, which the server gives by continue tokens: as many as it takes to find what is looked for, or to sort.
 
 import { getTable, Refusal } from "./api.js";
 import { h } from "./dom.js";
@@ -48,7 +47,6 @@ export class Pages {
     if (!this.live.add(rows) || this.next) this.partial = true;
   }
 
-  // Shows more rows. Those that a sorted list has let go are read again.
   further() {
     const { live } = this;
     if (!live.sorting() || this.next) return this.go(PAGE);
@@ -66,7 +64,7 @@ export class Pages {
     try {
       if (this.next && live.filter() && live.exact) await this.exact(signal);
       while (this.next && (live.sorting() || live.rows.size < live.wanted)) {
-        if (live.sorting() && this.looked > SEARCHED) this.draw();  // other rows would come with each page
+        if (live.sorting() && this.looked > SEARCHED) this.draw();
         else live.draw();
         const table = await getTable(live.path({ limit: this.size(), continue: this.next }), { signal });
         if (signal.aborted) return;
@@ -98,7 +96,7 @@ export class Pages {
   draw() {
     const { live, looked, all, next } = this;
     const of = Number.isFinite(all) ? ` of ${number(all)}` : "";
-    const rest = live.sorting() && live.rows.size > live.wanted;  // rows that are known and not shown
+    const rest = live.sorting() && live.rows.size > live.wanted;
     this.text.textContent = live.filter()
       ? (this.walking || next ? `Searched ${number(looked)}${of}: ${number(live.rows.size)} ${live.bound ? "or more " : ""}found${this.walking ? " …" : "."}` : "")
       : live.sorting()
