@@ -161,6 +161,12 @@ def test_what_it_does_not_do(
     assert problem in capsys.readouterr().err
 
 
+def test_a_token_that_nobody_is_told_is_not_left(server: InProcess, tmp_path: pathlib.Path) -> None:
+    assert run(server, "create", f"--write-kubeconfig={tmp_path}") == 1
+    path = "/api/v1/namespaces/kube-system/secrets?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
+    assert read(server, path)["items"] == []
+
+
 def test_the_kubeconfig_of_the_environment(
     server: InProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

@@ -113,7 +113,11 @@ def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str
     metadata = {"name": PREFIX + token_id, "namespace": "kube-system"}
     api.call("POST", _SECRETS, {"metadata": metadata, "type": TYPE, "data": encoded})
     if config.data.write_kubeconfig:
-        put(config.data, pki.kubeconfig(server, api.config.trust.ca, token=token, user=TOKEN_USER))
+        try:
+            put(config.data, pki.kubeconfig(server, api.config.trust.ca, token=token, user=TOKEN_USER))
+        except OSError:  # nobody has been told the token
+            api.call("DELETE", f"{_SECRETS}/{PREFIX}{token_id}")
+            raise
     output.tell({"token": token}, values["output"], [token])
 
 
