@@ -153,12 +153,19 @@ def test_a_server_without_a_history_says_so(kept: "Kept") -> None:
         (["a", "b", "c"], "takes KIND/NAME or KIND NAME"),
         (["cm/a", "b"], "takes KIND/NAME or KIND NAME"),
         (["--usr=a"], "\t--user\n"),
+        (["purg", "cm/a"], "Did you mean this?\n\tpurge\n"),
         (["cm/a", "-o=name"], "allowed formats are: json,table,wide,yaml"),
     ],
 )
 def test_command_lines_that_cannot_be_read(kept: "Kept", words: list[str], said: str) -> None:
     status, text = kept.run("history", *words)
     assert status == 2 and said in text
+
+
+def test_a_time_that_cannot_be_read_is_named_by_its_flag(kept: "Kept") -> None:
+    for flag in ("since", "until"):
+        status, text = kept.run("history", f"--{flag}=soon")
+        assert status == 1 and text.startswith(f'Error: {flag}: Invalid value: "soon": must be a time')
 
 
 def test_the_namespace_of_the_context(kept: "Kept") -> None:

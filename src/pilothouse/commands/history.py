@@ -13,6 +13,7 @@ from pilothouse.commands.past import Past
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.suggestions import nearest
 from pilothouse.registry.printers.common import human_duration
 
 SERVER_FLAGS = (*past.SERVER_FLAGS, "encryption-provider-config", "etcd-prefix")
@@ -58,6 +59,8 @@ def run(arguments: Sequence[str]) -> None:
     if rest and rest[0] == "purge":
         history_purge.run(config, values, rest[1:])
         return
+    if len(rest) == 2 and "/" in rest[1] and (near := nearest(rest[0], ("purge",))):
+        raise FlagError(f'unknown command "{rest[0]}" for "pilothouse history"', near)
     if values["limit"] < 1:
         raise FlagError("--limit must be positive")
     everywhere = values["all-namespaces"]

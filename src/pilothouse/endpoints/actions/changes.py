@@ -110,8 +110,8 @@ class Choice:
                 raise errors.BadRequest(f"field label not supported: {label}: supported are {known}")
         now = time.time()
         since, until = first(query, "since"), first(query, "until")
-        self._since = milliseconds(since, now) if since else 0
-        self._until = milliseconds(until, now) if until else 1 << 62
+        self._since = milliseconds(since, now, "since") if since else 0
+        self._until = milliseconds(until, now, "until") if until else 1 << 62
 
     @property
     def times(self) -> tuple[int, int]:

@@ -17,8 +17,8 @@ from pilothouse.storage import interface
 TOO_OLD = "The provided resource version or time is too old: the history of the object begins later."
 
 
-def milliseconds(text: str, clock: float) -> int:
-    """The time that `at` names, in milliseconds since 1970: RFC 3339, or how long ago as `1h30m`.
+def milliseconds(text: str, clock: float, name: str = "at") -> int:
+    """The time that a parameter names, in milliseconds since 1970: RFC 3339, or how long ago as `1h30m`.
 
     clock: now, in seconds since 1970. BadRequest for other texts, and for the future.
     """
@@ -32,10 +32,10 @@ def milliseconds(text: str, clock: float) -> int:
             at = -1.0
     if at < 0:
         raise errors.BadRequest(
-            f'at: Invalid value: "{text}": must be a time as in RFC 3339, or how long ago as a duration'
+            f'{name}: Invalid value: "{text}": must be a time as in RFC 3339, or how long ago as a duration'
         )
     if at > clock:
-        raise errors.BadRequest(f'at: Invalid value: "{text}": must not be in the future')
+        raise errors.BadRequest(f'{name}: Invalid value: "{text}": must not be in the future')
     return int(at * 1000)
 
 
