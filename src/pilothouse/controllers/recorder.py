@@ -43,9 +43,7 @@ class Recorder:
         self._remember(key, "")
         await self._create(about, event | {"type": "Warning"})
 
-    async def tell(
-        self, about: Object, kind: str, reason: str, note: str, *, any_note: bool = False
-    ) -> None:
+    async def tell(self, about: Object, kind: str, reason: str, note: str, *, any_note: bool = False) -> None:
         """Record an event of a kind, Normal or Warning;
         one that repeats is counted by the first (tools/record).
 
