@@ -37,7 +37,7 @@ cdef enum:
 cdef bytes words = DICTIONARY
 cdef const uint8_t* WORDS = <const uint8_t*>PyBytes_AS_STRING(words)
 cdef Py_ssize_t KNOWN = PyBytes_GET_SIZE(words)
-cdef uint32_t[1 << BITS] PLACES       # by the hash of four bytes, the offset behind their last place in the words
+cdef uint32_t[1 << BITS] PLACES  # by the hash of four bytes: the offset behind their last place in the words
 
 
 @cython.overflowcheck(False)          # bits are shifted out
@@ -193,7 +193,9 @@ cdef Py_ssize_t unpacked_size(const uint8_t* packed, Py_ssize_t size) noexcept n
     return -1
 
 
-cdef inline bint read_more(const uint8_t* packed, Py_ssize_t* at, Py_ssize_t end, Py_ssize_t* size) noexcept nogil:
+cdef inline bint read_more(
+    const uint8_t* packed, Py_ssize_t* at, Py_ssize_t end, Py_ssize_t* size
+) noexcept nogil:
     """Add to a half of a token that is 15 what follows; False where it does not end."""
     cdef uint8_t more = 255
     while more == 255:

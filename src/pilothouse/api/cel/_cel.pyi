@@ -8,6 +8,9 @@ TIME_MIN: int
 TIME_MAX: int
 NONE: Optional
 
+class Frame:
+    cost: int
+
 class EvaluationError(Exception):
     cost: int
 
