@@ -92,7 +92,9 @@ cdef inline uint64_t next_marks(Marks* walk) noexcept nogil:
     return marks & ~inside
 
 
-cdef Py_ssize_t after_brackets(const char* text, Py_ssize_t at, Py_ssize_t end, Py_ssize_t depth) noexcept nogil:
+cdef Py_ssize_t after_brackets(
+    const char* text, Py_ssize_t at, Py_ssize_t end, Py_ssize_t depth
+) noexcept nogil:
     """The offset behind the bracket that closes `depth` ones that are open, -1 when there is none."""
     cdef Marks walk = Marks(text, at, end, 0, False)
     cdef uint64_t marks
