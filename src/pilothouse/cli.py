@@ -33,6 +33,10 @@ Usage:
                                  Look after the logical clusters of a server (serve --clusters), and switch between them.
   pilothouse envtest -- COMMAND  Run a test suite with a logical cluster of its own (KUBECONFIG, USE_EXISTING_CLUSTER), in a
                                  server that suites share.
+  pilothouse fork save | show FILE
+                                 Save the state of a server in a file from which others start (serve --from-state FILE).
+  pilothouse clock [advance DURATION | freeze | thaw]
+                                 Tell or move the clock of a server for tests (serve --test-api, --simulate).
   pilothouse why [AUDIT-ID] [flags]
                                  Say why a request was answered as it was; its ID is in the header Audit-Id of the answer.
                                  Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,

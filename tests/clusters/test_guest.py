@@ -9,6 +9,7 @@ import pytest
 from clusters.rig import MAPS, ClusterRig, identity_of, running
 
 from pilothouse import pki
+from pilothouse.api.values.clock import SYSTEM
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.guest import guest, guest_config
 from pilothouse.configuration import options
@@ -96,7 +97,7 @@ def test_authorizers_with_files_are_the_servers_own(modes: str, expected: tuple[
 
 async def test_parts_of_a_guest(rig: ClusterRig) -> None:
     host, storage = rig.server.host, MemoryStorage()
-    made = guest(host, guest_config(host.config, "https://issuer"), "a", storage, b"key")
+    made = guest(host, guest_config(host.config, "https://issuer"), "a", storage, b"key", SYSTEM)
     assert made.authorities.scope == "a"
     assert made.authorities.proxies == b""
     assert host.authorities.scope == ""

@@ -142,6 +142,7 @@ def test_a_failure_is_tried_again_after_ever_longer(caplog: pytest.LogCaptureFix
         waits = []
         for _ in range(2):
             (timer,) = work._timers.values()
+            assert isinstance(timer, asyncio.TimerHandle)
             waits.append(timer.when() - asyncio.get_running_loop().time())
             work.add("a")
             await turns()
@@ -259,5 +260,29 @@ def test_what_a_queue_does_is_counted() -> None:
         assert found['workqueue_queue_duration_seconds_sum{name="q"}'] == "3"
         assert found['workqueue_work_duration_seconds_sum{name="q"}'] == "3"
         assert found['workqueue_retries_total{name="q"}'] == "1"
+
+    asyncio.run(main())
+
+
+def test_a_key_waits_by_the_time_of_its_queue() -> None:
+    """A clock that moves may call for it at once."""
+
+    async def main() -> None:
+        record = Recorder([3600.0, None])
+        later: list[tuple[float, Any]] = []
+
+        def call_later(seconds: float, callback: Any) -> Any:
+            later.append((seconds, callback))
+            return asyncio.get_running_loop().call_later(seconds, callback)
+
+        work = WorkQueue("q", record, call_later=call_later)
+        work.add("a")
+        await turns()
+        (seconds, callback) = later.pop()
+        assert seconds == 3600.0
+        callback()
+        await turns()
+        assert record.done == ["a", "a"]
+        await work.close()
 
     asyncio.run(main())

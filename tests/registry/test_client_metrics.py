@@ -5,6 +5,8 @@ from typing import Any
 from harness import Rig, config_map
 from metric_samples import samples
 
+from pilothouse.registry.client_metrics import ClientMetrics
+
 
 async def test_requests_of_a_client_are_counted(rig: Rig) -> None:
     client = rig.client()
@@ -23,3 +25,25 @@ async def test_requests_of_a_client_are_counted(rig: Rig) -> None:
     for verb in ("POST", "PUT", "APPLY", "GET", "DELETE"):
         name = f'apiserver_selfrequest_total{{group="",resource="configmaps",subresource="",verb="{verb}"}}'
         assert int(found[name]) == int(before.get(name, 0)) + 1, verb
+
+
+def test_a_queue_is_busy_while_a_key_is_young_or_comes_soon() -> None:
+    now = [100.0]
+    metrics = ClientMetrics(lambda: now[0])
+    counts = metrics.queue("q")
+    assert not metrics.is_busy(1.0, 0.5)
+    counts.added("a")
+    assert metrics.is_busy(1.0, 0.5)
+    counts.begun("a")
+    assert metrics.is_busy(1.0, 0.5)
+    now[0] += 2
+    assert not metrics.is_busy(1.0, 0.5), "it waits for something else"
+    counts.ended("a")
+    counts.retried("a", 10)
+    assert not metrics.is_busy(1.0, 0.5)
+    now[0] += 9.8
+    assert metrics.is_busy(1.0, 0.5)
+    counts.added("a")
+    counts.begun("a")
+    counts.ended("a")
+    assert not metrics.is_busy(1.0, 0.5)

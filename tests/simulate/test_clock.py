@@ -110,3 +110,68 @@ async def test_time_does_not_go_back(clock: Clock) -> None:
 def test_without_a_wall_it_is_the_real_time() -> None:
     first = Clock().time()
     assert first > 1_700_000_000 and Clock().stamp(0) == "1970-01-01T00:00:00Z"
+
+
+async def test_time_passes_from_one_timer_to_the_next(clock: Clock) -> None:
+    """What a timer has begun is waited for before the next one, and may begin others."""
+    start, told = clock.time(), []
+
+    async def settled() -> None:
+        told.append(round(clock.time() - start))
+        await clock.caught_up()
+
+    async def again() -> None:
+        await asyncio.sleep(0)
+        if clock.time() - start < 250:
+            clock.call_later(100, again)
+
+    clock.call_later(100, again)
+    clock.call_later(100.5, lambda: None)
+    moved: list[float] = []
+    clock.moved.append(lambda: moved.append(clock.time() - start))
+    await clock.pass_time(1000, settled)
+    assert told == [0, 101, 202, 303, 1000], "timers within a second are taken together"
+    assert moved[-1] == 1000 == clock.time() - start
+
+
+async def test_a_short_time_passes_in_small_steps(clock: Clock) -> None:
+    start, ran = clock.time(), []
+    for seconds in (0.2, 0.4):
+        clock.call_later(seconds, lambda: ran.append(clock.time() - start))
+
+    async def settled() -> None: ...
+
+    await clock.pass_time(1, settled)
+    assert ran == [pytest.approx(0.2), pytest.approx(0.4)]
+    with pytest.raises(ValueError, match="cannot go back"):
+        await clock.pass_time(-1, settled)
+
+
+async def test_a_frozen_clock_stands_still(clock: Clock, virtual: VirtualLoop) -> None:
+    ran: list[str] = []
+    clock.call_later(5, lambda: ran.append("later"))
+    clock.freeze()
+    first = clock.time()
+    clock.call_later(0, lambda: ran.append("now"))
+    await virtual.advance(10)
+    assert clock.time() == first and ran == ["now"] and clock.frozen
+    clock.advance(2)
+    clock.thaw()
+    assert clock.time() == first + 2 and not clock.frozen
+    await virtual.advance(3)
+    assert ran == ["now", "later"]
+
+
+async def test_sleep_is_of_this_clock(clock: Clock) -> None:
+    sleeping = asyncio.create_task(clock.sleep(3600))
+    await asyncio.sleep(0)
+    clock.advance(3599)
+    await asyncio.sleep(0)
+    assert not sleeping.done()
+    clock.advance(1)
+    await sleeping
+    cancelled = asyncio.create_task(clock.sleep(10))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    assert not any(timer.pending for _, _, timer in clock._timers)

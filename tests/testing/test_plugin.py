@@ -246,3 +246,20 @@ def test_faults_end_with_their_test(where: str, tmp_path: pathlib.Path) -> None:
     printed = run(tmp_path, FAULTY, f"--kube-apiserver={where}")
     assert "1 failed, 1 passed" in printed, printed
     assert "  missed never struck" in printed and "stays" not in printed.partition("What happened")[2]
+
+
+MOVED = """
+def test_time_and_states(kube):
+    before = kube.clock.now()
+    assert (kube.clock.advance(hours=1) - before).total_seconds() >= 3600
+    kube.restore(kube.checkpoint())
+    kube.save_state("state")
+"""
+
+
+@pytest.mark.slow
+def test_tests_move_the_time_and_start_from_a_state(tmp_path: pathlib.Path) -> None:
+    assert "1 passed" in (printed := run(tmp_path, MOVED)), printed
+    assert "1 passed" in (printed := run(tmp_path, MOVED, "--kube-apiserver-state=state")), printed
+    refused = run(tmp_path, MOVED, "--kube-apiserver-state=state", "--kube-apiserver=cluster")
+    assert "--kube-apiserver-state goes with --kube-apiserver=thread and process" in refused, refused

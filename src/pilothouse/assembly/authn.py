@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pilothouse.api.values.clock import SYSTEM, ServerClock
 from pilothouse.api.values.fields import Object
 from pilothouse.assembly.certificates import Authorities
 from pilothouse.authn import keys
@@ -90,6 +91,7 @@ def token_issuer(
     readers: Readers,
     signer: ExternalSigner | None = None,
     own: bytes = b"",
+    clock: ServerClock = SYSTEM,
 ) -> TokenIssuer:
     """Signs the tokens of service accounts, with the private key `own` in PEM where there is one."""
     longest, extended = int(options.service_accounts.service_account_max_token_expiration), EXTENDED_LIFETIME
@@ -107,6 +109,7 @@ def token_issuer(
         max_expiration=longest,
         extend_expiration=options.service_accounts.service_account_extend_token_expiration,
         extended_lifetime=extended,
+        clock=clock.time,
     )
 
 
@@ -148,9 +151,10 @@ def authenticator(
     certificates: CertificateMetrics | None = None,
     used: Callable[[Object], None] = lambda _: None,
     caches: CacheBudget | None = None,
+    clock: ServerClock = SYSTEM,
 ) -> UnionAuthenticator:
     """All the ways in which a request may say who sends it, in upstream's order;
-    or, if `anonymous`, not say it."""
+    or, if `anonymous`, not say it. `clock` says which tokens of this cluster have expired."""
     methods: list[Method] = []
     if authorities.proxies:
         methods.append(_front_proxy(options.request_header, authorities.proxies, caches))
@@ -170,12 +174,13 @@ def authenticator(
             audiences,
             readers,
             lookup=options.service_accounts.service_account_lookup,
+            clock=clock.time,
             metrics=metrics,
             used=used,
         )
     )
     if options.enable_bootstrap_token_auth:
-        tokens.append(BootstrapTokens(readers, audiences))
+        tokens.append(BootstrapTokens(readers, audiences, clock.time))
     if jwt is not None:
         tokens.append(jwt)
     if options.authentication_token_webhook_config_file:

@@ -37,6 +37,7 @@ from pilothouse.authn.metrics import (
     SignerMetrics,
     TokenCacheMetrics,
 )
+from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
@@ -52,6 +53,7 @@ from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
 if TYPE_CHECKING:
     from pilothouse.assembly.simulation import SimulatedCluster
+    from pilothouse.registry.checkpoints import Checkpoints
 
 
 @dataclass(slots=True, frozen=True)
@@ -97,6 +99,8 @@ class Cluster:
     handlers: Handlers
     simulated: "SimulatedCluster | None" = None
     """The parts that simulate, once the controllers have started."""
+    checkpoints: "Checkpoints | None" = None
+    """The states that tests put back; None where they may not."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -158,7 +162,15 @@ class Cluster:
         if host.config.simulation.on:
             from pilothouse.assembly.simulation import open_simulation
 
-            self.simulated = open_simulation(host.config, writers.client, handlers.streams, opened)
+            self.simulated = open_simulation(
+                host.config, writers.client, host.clock, handlers.streams, opened
+            )
+        if host.config.simulation.movable:
+            from pilothouse.assembly.testing import open_testing
+
+            self.checkpoints = open_testing(host, self.registry, self.access.authenticator, handlers)
+            if self.simulated is not None:
+                self.checkpoints.restored.append(self.simulated.resume)
 
 
 async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry, ExternalSigner | None]:
@@ -175,6 +187,7 @@ async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry,
         metrics=host.metrics,
         reloads=host.reloads,
         intervals=host.given.intervals,
+        clock=host.clock,
     )
     await registry.start(opened)
     signer, accounts = None, config.authentication.service_accounts
@@ -218,7 +231,7 @@ def _wired(
             slis=host.slis,
             authorization=named.authorization,
             caches=host.caches,
-            issuer=token_issuer(config.authentication, host.files, registry.readers, signer, host.token_key),
+            issuer=_issuer(host, registry, signer),
             documents=IssuerDocuments(config.authentication.service_accounts, config.serving, access.public),
             audit=auditor(
                 config.audit, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads
@@ -244,6 +257,11 @@ def _wired(
         resolver=resolver,
         handlers=handlers,
     )
+
+
+def _issuer(host: Host, registry: Registry, signer: ExternalSigner | None) -> TokenIssuer:
+    options = host.config.authentication
+    return token_issuer(options, host.files, registry.readers, signer, host.token_key, host.clock)
 
 
 def _admission(
@@ -329,7 +347,7 @@ def _authenticator(
         proxied=bool(host.config.outbound.egress_selector_config_file),
         metrics=metrics.add(named.authentication),
     )
-    used = LastUsed(client_for(registry, services, SERVER))
+    used = LastUsed(client_for(registry, services, SERVER), host.clock.time)
     opened.on_close("last uses of tokens", used.close)
     union = authenticator(
         options,
@@ -344,6 +362,7 @@ def _authenticator(
         used=used,
         anonymous=configured.anonymous,
         caches=host.caches,
+        clock=host.clock,
     )
     if jwt is not None:
         opened.start(jwt)

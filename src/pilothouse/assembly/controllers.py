@@ -129,7 +129,7 @@ class Writers:
             secure_port=self.port,
             service_cidrs=tuple(str(network) for network in config.objects.service_networks),
             hostname=self._hostname(),
-            now=meta.now(),
+            now=meta.now(self.registry.clock.time()),
             kubelet_group=ADMINS if self.files.kubelet_cert else "",
             client_ca=self.authorities.clients.decode(errors="replace"),
             proxy_ca=self.authorities.proxies.decode(errors="replace"),
@@ -152,7 +152,7 @@ class Writers:
             planned = [one for one in planned if one.plural not in ("endpoints", "endpointslices")]
         registry = self.registry
         given = registry.store, registry.catalog, registry.readers, self.services
-        writer = BootstrapWriter(*given, registry.client_metrics)
+        writer = BootstrapWriter(*given, registry.client_metrics, registry.clock)
         waiting = await bootstrap.ensure(writer, planned)
         return [bootstrap.BootstrapRetry(writer, waiting, self.pause)] if waiting else []
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from pilothouse.admission.chain import Chain
+from pilothouse.api import meta
+from pilothouse.api.values.clock import SYSTEM
 from pilothouse.assembly import faults
 from pilothouse.assembly.memory import memory_of, size_of
 from pilothouse.assembly.services import ServerServices
@@ -121,7 +123,9 @@ class Handlers:
         self.relay = _relay(config.authentication.request_header, given.outbound)
         self.via = new_via()
         self.remote_documents = RemoteDocuments()
-        self.responder = Responder(given.offload, given.caches, LeftOut(given.metrics.add(LeftOutMetrics())))
+        clock = registry.clock
+        left_out = LeftOut(given.metrics.add(LeftOutMetrics()))
+        self.responder = Responder(given.offload, given.caches, left_out, clock.time)
         self.discovery = Discovery(
             catalog, f"{advertised(serving)}:{serving.secure_port}", given.metrics.add(DiscoveryMetrics())
         )
@@ -136,7 +140,9 @@ class Handlers:
         """Follows open requests, once it is started; None where no option asks for it."""
         self.verbs = self._verbs(given)
         self.streams = self._streams(given)
-        self.actions = Actions(self.verbs, Judges(given.authorizer, given.authenticator), given.outbound)
+        self.actions = Actions(
+            self.verbs, Judges(given.authorizer, given.authenticator, self.verbs.now), given.outbound
+        )
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         explained = config.diagnostics.explained_requests
         self.journal = Journal(explained) if explained else None
@@ -213,6 +219,7 @@ class Handlers:
             most_unpaged=size_of(requests.max_unpaged_list_bytes),
             sandboxes=bool(diagnostics.console),
             history=given.history,
+            now=meta.now if registry.clock is SYSTEM else lambda: meta.now(registry.clock.time()),
         )
 
     def _streams(self, given: Inputs) -> Streams:

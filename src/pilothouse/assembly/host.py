@@ -5,8 +5,10 @@ import asyncio
 import pathlib
 import socket
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from pilothouse import pki
+from pilothouse.api.values.clock import SYSTEM, ServerClock
 from pilothouse.assembly.certificates import Authorities, follow_certificates
 from pilothouse.assembly.egress import Ways
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
@@ -37,7 +39,11 @@ from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.server.request import RequestHandler
 from pilothouse.storage.backends import open_storage, upkeep
 from pilothouse.storage.interface import Storage
+from pilothouse.storage.memory import MemoryStorage
 from pilothouse.workers.metrics import WorkerMetrics, Workers
+
+if TYPE_CHECKING:
+    from pilothouse.assembly.state_file import StateFile
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -58,7 +64,8 @@ class Host:
     """The parts that do not depend on what is served.
 
     config: with the files that were found or made. storage: not started. slis: the metrics of health checks.
-    token_key: the private key of service account tokens in PEM, instead of that of the files.
+    token_key: the private key of service account tokens in PEM, instead of that of the files. clock: the time
+    of objects.
     """
 
     given: Given
@@ -78,6 +85,7 @@ class Host:
     storage: Storage
     schemas: CompiledSchemas = field(default_factory=CompiledSchemas)
     token_key: bytes = b""
+    clock: ServerClock = SYSTEM
 
     @classmethod
     async def open(cls, given: Given, opened: Opened) -> "Host":
@@ -89,6 +97,8 @@ class Host:
         reloads = metrics.add(Reloads(given.intervals.files))
         loop_lag = metrics.add(LoopLag())
         caches = metrics.add(CacheBudget(given.config.process.cache_memory_mb << 20))
+        clock = _clock(given.config, opened)
+        state = await _state(given.config, clock)
         files = await asyncio.to_thread(pki.prepare, given.config)
         metrics.add(UpkeepMetrics(given.config.data.directory, files))
         config = pki.completed(given.config, files)
@@ -118,7 +128,8 @@ class Host:
             ways=ways,
             tracing=tracing,
             clients=clients,
-            storage=given.storage or open_storage(config.store, config.data.directory, routes),
+            storage=given.storage or await _storage(config, routes, clock, state),
+            clock=clock,
         )
 
     @property
@@ -168,6 +179,50 @@ class Host:
         listener = Listener(handler.handle, sockets, contexts, _limits(self.config), handler.admit)
         self.metrics.add(ConnectionMetrics(listener))
         return listener
+
+
+def _clock(config: Config, opened: Opened) -> ServerClock:
+    """The clock of the server: one that moves where tests may move it."""
+    if not config.simulation.movable:
+        return SYSTEM
+    from pilothouse.simulate import clock
+
+    made = clock.Clock()
+    opened.on_close("the clock", made.close)
+    return made
+
+
+async def _state(config: Config, clock: ServerClock) -> "StateFile | None":
+    """The state to begin with, whose keys are put into the data directory; None where no flag names one.
+    A clock that moves begins where that of the state was, if that is later."""
+    if not config.data.from_state:
+        return None
+    from pilothouse.assembly.state_file import StateFile
+    from pilothouse.simulate import clock as movable
+
+    def read() -> StateFile:
+        found = StateFile.read(pathlib.Path(config.data.from_state))
+        pki.make_private(config.data.directory)
+        found.put_keys(config.data.directory)
+        return found
+
+    state = await asyncio.to_thread(read)
+    if isinstance(clock, movable.Clock):
+        clock.advance(max(state.time - clock.time(), 0.0))
+    return state
+
+
+async def _storage(
+    config: Config, routes: dict[str, str] | None, clock: ServerClock, state: "StateFile | None"
+) -> Storage:
+    """The store that the flags ask for, not started, with the objects of a state."""
+    directory = config.data.directory
+    if state is not None and config.store.backend != "memory":
+        await asyncio.to_thread(state.restore, directory)
+    storage = open_storage(config.store, directory, routes, clock)
+    if state is not None and isinstance(storage, MemoryStorage):
+        state.load(storage)
+    return storage
 
 
 def _metrics(given: Given, opened: Opened) -> tuple[MetricsRegistry, MetricsRegistry]:

@@ -70,4 +70,5 @@ def client_for(
         manager=manager,
         admission=admission,
         metrics=registry.client_metrics,
+        clock=registry.clock,
     )

@@ -3,9 +3,10 @@
 It is imported when --simulate is given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pilothouse.api.configfile import ConfigurationError
+from pilothouse.api.values.clock import ServerClock
 from pilothouse.configuration.config import Config
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.gotext import quote
@@ -35,6 +36,7 @@ class SimulatedCluster:
         self._streams = streams
         self._simulation = config.simulation.read()
         self._machines = Machines(make_client("kubelet"))
+        self._pods: SimulatedKubelet | None = None
 
     def complete(self) -> bool:
         """Whether the nodes that the simulation begins with are there and ready."""
@@ -46,13 +48,18 @@ class SimulatedCluster:
         wanted = [f"{group.name}-{i}" for group in self._simulation.groups for i in range(group.count)]
         return all(name in leases and name in nodes and is_welcome(nodes[name]) for name in wanted)
 
+    def resume(self, keys: Sequence[str]) -> None:
+        """Go on from a state that was put back; `keys` are those of the store that have changed."""
+        if self._pods is not None:
+            self._pods.resume(keys)
+
     def _nodes(self) -> Background:
         version = self._config.api.reported_version
         return SimulatedNodes(self._client("kubelet"), self.clock, self._simulation, self._machines, version)
 
     def _kubelet(self) -> Background:
         stages = self._simulation.stages
-        kubelet = SimulatedKubelet(self._client("kubelet"), self.clock, stages, self._machines)
+        kubelet = self._pods = SimulatedKubelet(self._client("kubelet"), self.clock, stages, self._machines)
         self._streams.local = SimulatedStreams(kubelet, self._machines)
         return kubelet
 
@@ -82,11 +89,10 @@ def _refuse_unknown(asked: tuple[str, ...], known: set[str]) -> None:
 
 
 def open_simulation(
-    config: Config, make_client: MakeClient, streams: Streams, opened: Opened
+    config: Config, make_client: MakeClient, clock: ServerClock, streams: Streams, opened: Opened
 ) -> SimulatedCluster:
-    """Start what simulates."""
-    clock = Clock()
-    opened.on_close("the clock of the simulation", clock.close)
+    """Start what simulates; `clock` is one that moves."""
+    assert isinstance(clock, Clock)
     cluster = SimulatedCluster(config, make_client, clock, streams)
     for part in cluster.parts():
         opened.start(part)

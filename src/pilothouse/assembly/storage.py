@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pilothouse.api.values.clock import SYSTEM, ServerClock
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.configuration.sections.store import OBJECT_LIMIT, StoreOptions
 from pilothouse.endpoints.documents.health import Health
@@ -41,6 +42,7 @@ class Registry:
     `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `plain` is its, too: it
     says which values need no `transform`. So is `retry`. `stale` is the store's. `ciphers` encrypt at rest,
     None where nothing is encrypted. `base` is the state that the storage has in common with others.
+    `clock` is the time of what is written.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Registry:
         ciphers: Encryption | None = None,
         base: BaseState = EMPTY,
         plain: bool = False,
+        clock: ServerClock = SYSTEM,
     ) -> None:
+        self.clock = clock
         self.ciphers = ciphers
         self.to_json = transform or _as_stored
         self.storage = storage
@@ -103,6 +107,7 @@ def registry_over(
     metrics: MetricsRegistry,
     reloads: Reloads,
     intervals: Intervals = DEFAULT_INTERVALS,
+    clock: ServerClock = SYSTEM,
 ) -> Registry:
     """The registry. The storage is put behind encryption where that is configured."""
     base = getattr(storage, "base", EMPTY)
@@ -121,7 +126,7 @@ def registry_over(
         if options.encryption_provider_config_automatic_reload or ciphers.remotes:
             health.add_check("kms-providers", ciphers.check, endpoints=("healthz", "readyz"))
             metrics.add(envelope)
-        registry = _encrypted(storage, catalog, options, ciphers, intervals, base)
+        registry = _encrypted(storage, catalog, options, ciphers, intervals, base=base, clock=clock)
     else:
         registry = Registry(
             storage,
@@ -130,6 +135,7 @@ def registry_over(
             object_limit=options.max_object_bytes,
             base=base,
             plain=True,
+            clock=clock,
         )
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
     metrics.add(registry.client_metrics)
@@ -182,7 +188,9 @@ def _encrypted(
     options: StoreOptions,
     encryption: Encryption,
     intervals: Intervals,
+    *,
     base: BaseState,
+    clock: ServerClock,
 ) -> Registry:
     read = encoding.reader(catalog)
 
@@ -200,4 +208,5 @@ def _encrypted(
         stale=encrypted.stale,
         ciphers=encryption,
         base=base,
+        clock=clock,
     )

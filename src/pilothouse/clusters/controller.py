@@ -189,8 +189,9 @@ class ClusterController(Background):
         metadata, known = obj["metadata"], obj.get("status") or {}
         before = {one["type"]: one for one in known.get("conditions") or ()}
         content: Object = {"url": self._directory.url_of(metadata["name"]), **members}
+        generation, now = metadata.get("generation", 1), self._client.now()
         content["conditions"] = [
-            settled(one, before.get(one["type"], {}), metadata.get("generation", 1)) for one in conditions
+            settled(one, before.get(one["type"], {}), generation, now) for one in conditions
         ]
         if all(known.get(member) == value for member, value in content.items()):
             return

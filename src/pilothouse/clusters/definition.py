@@ -1,6 +1,5 @@
 """The definition of the resource `clusters.pilothouse.dev`, which the server brings to its own cluster."""
 
-from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
 
 GROUP, VERSION, PLURAL, KIND = "pilothouse.dev", "v1alpha1", "clusters", "Cluster"
@@ -134,9 +133,10 @@ def condition(kind: str, status: str, reason: str, message: str) -> Object:
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
 
-def settled(told: Object, before: Object, generation: int) -> Object:
-    """A condition as it is written: its time is that of the last change of its status."""
-    since = before["lastTransitionTime"] if before.get("status") == told["status"] else meta.now()
+def settled(told: Object, before: Object, generation: int, now: str) -> Object:
+    """A condition as it is written: its time is that of the last change of its status.
+    `now` is the time."""
+    since = before["lastTransitionTime"] if before.get("status") == told["status"] else now
     return {**told, "observedGeneration": generation, "lastTransitionTime": since}
 
 

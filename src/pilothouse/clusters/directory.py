@@ -11,11 +11,13 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.api import meta
+from pilothouse.api.values.clock import ServerClock
 from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.host import Host
 from pilothouse.assembly.storage import Registry
 from pilothouse.authn.keys import new_private
 from pilothouse.clusters import fresh
+from pilothouse.clusters.clocks import Clocks
 from pilothouse.clusters.definition import GROUP, PLURAL
 from pilothouse.clusters.guest import GuestHost, guest, guest_config
 from pilothouse.clusters.logical import LogicalCluster
@@ -72,6 +74,7 @@ class Directory:
         self.journal = journal
         self.records = Records(journal)
         self._host = host
+        self._clocks = Clocks(host.clock)
         self._url, self._port = "", 0
         self._waking: dict[str, asyncio.Task[LogicalCluster]] = {}
         self._closing: dict[str, asyncio.Task[None]] = {}
@@ -163,10 +166,13 @@ class Directory:
     async def _opened(self, name: str, place: ClusterPlace) -> LogicalCluster:
         record = await self._recorded(name, place)
         base = await self.records.base(record.base)
-        storage = KeyspaceStorage(self.journal, place.uid, base, place.limits)
-        host = self._guest(name, place.uid, storage, record.key)
         filled = record.filled == self._digest
         async with Opened() as opened:
+            clock = self._clocks.open(place.uid, opened)
+            storage = KeyspaceStorage(
+                self.journal, place.uid, base, place.limits, clock.time, clock.call_later
+            )
+            host = self._guest(name, place.uid, storage, record.key, clock)
             cluster = await Cluster.open(host, opened)
             if IDENTITY in base.current:
                 await _give_identity(cluster.registry, base.current[IDENTITY].mod)
@@ -189,8 +195,11 @@ class Directory:
         if idle:
             await self.suspend(min(idle, key=lambda one: one.used).name)
 
-    def _guest(self, name: str, uid: str, storage: KeyspaceStorage, key: bytes) -> GuestHost:
-        return guest(self._host, guest_config(self._host.config, self.url_of(name)), uid, storage, key)
+    def _guest(
+        self, name: str, uid: str, storage: KeyspaceStorage, key: bytes, clock: ServerClock
+    ) -> GuestHost:
+        config = guest_config(self._host.config, self.url_of(name))
+        return guest(self._host, config, uid, storage, key, clock)
 
     def _trust(self) -> None:
         """Have all clusters know clients by the CAs that are in force."""
@@ -220,6 +229,7 @@ class Directory:
         if record is None:
             if place.copy_of:
                 base, filled, state = await self._copied(place.copy_of)
+                self._clocks.copy(place.uid, self._place(place.copy_of).uid)
             else:
                 base, filled, state = await self._fresh_base()
             record = ClusterRecord(base=base, filled=filled, key=new_private())
@@ -230,6 +240,7 @@ class Directory:
     async def remove(self, uid: str) -> None:
         """Remove all that a cluster holds. Its object is deleted, and it is served no more."""
         async with self._alone(uid):
+            self._clocks.forget(uid)
             if await self.records.read(uid) is not None:
                 await self.records.remove(uid)
 
@@ -246,7 +257,9 @@ class Directory:
         if known is not None:
             return known[0], self._digest, known[1]
         begun, storage = time.monotonic(), fresh.empty_storage()
-        pairs, revision = await fresh.made(self._guest("", "", storage, new_private()), storage, self._port)
+        async with Opened() as opened:
+            host = self._guest("", "", storage, new_private(), self._clocks.open("", opened))
+            pairs, revision = await fresh.made(host, storage, self._port)
         name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
         log.info(
             "The objects of a fresh cluster were made", objects=len(pairs), seconds=time.monotonic() - begun

@@ -7,6 +7,7 @@ users choose the addresses that are called, and could choose this server's own.
 import copy
 from dataclasses import fields, replace
 
+from pilothouse.api.values.clock import ServerClock
 from pilothouse.assembly.certificates import Authorities
 from pilothouse.assembly.host import Host
 from pilothouse.assembly.metrics import limits_of
@@ -115,7 +116,9 @@ class GuestHealth(Health):
         return self._whole.handle(path, query)
 
 
-def guest(host: Host, config: Config, uid: str, storage: Storage, token_key: bytes) -> GuestHost:
+def guest(
+    host: Host, config: Config, uid: str, storage: Storage, token_key: bytes, clock: ServerClock
+) -> GuestHost:
     """The host of the cluster with a UID; `config` is made by `guest_config`."""
     parts = {one.name: getattr(host, one.name) for one in fields(host)}
     limits = limits_of(config.metrics)
@@ -130,6 +133,7 @@ def guest(host: Host, config: Config, uid: str, storage: Storage, token_key: byt
         "offload": Share(host.offload, uid),
         "storage": storage,
         "token_key": token_key,
+        "clock": clock,
     }
     made = GuestHost(**parts)
     made._flow_control = made._repair = None
@@ -178,7 +182,7 @@ def guest_config(config: Config, issuer: str) -> Config:
         flow_control=_share_of(config.flow_control),
         admission=replace(config.admission, admission_control_config_file=""),
         outbound=OutboundOptions(),
-        simulation=SimulationOptions(),
+        simulation=SimulationOptions(test_api=config.simulation.movable),
         diagnostics=_diagnostics_of(config.diagnostics),
     )
 

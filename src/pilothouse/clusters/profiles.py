@@ -94,7 +94,8 @@ class ClusterProfiles:
         known = found.get("status") or {}
         before: Object = next((one for one in known.get("conditions") or () if one["type"] == HEALTHY), {})
         healthy = {**ready, "type": HEALTHY}
-        content = {**status, "conditions": [settled(healthy, before, found["metadata"].get("generation", 1))]}
+        generation, now = found["metadata"].get("generation", 1), self._client.now()
+        content = {**status, "conditions": [settled(healthy, before, generation, now)]}
         if all(known.get(member) == value for member, value in content.items()):
             return
 

@@ -128,6 +128,10 @@ class Api:
         """The answer to a GET, as text."""
         return self._send("GET", path, None, seconds, accept).decode("utf-8", "replace")
 
+    def data(self, path: str, *, seconds: float = SECONDS) -> bytes:
+        """The answer to a GET, as it is."""
+        return self._send("GET", path, None, seconds, "*/*")
+
     def _send(self, method: str, path: str, body: Object | None, seconds: float, accept: str = JSON) -> bytes:
         headers = dict(self.config.headers) | {"Accept": accept}
         if body is not None:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ from pilothouse.storage.keyspaces import rows
 from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite import snapshot
-from pilothouse.storage.sqlite.advance import advance
-from pilothouse.storage.sqlite.file import BITS, LAST, RANGE, DataDirectory, key_value, read_key
+from pilothouse.storage.sqlite.file import LAST, RANGE, DataDirectory, key_value, read_key
+from pilothouse.storage.sqlite.pairs import fill
 from pilothouse.storage.sqlite.snapshot import SnapshotSummary
 
 
@@ -64,7 +64,7 @@ def export(directory: Path, name: str, uid: str, target: Path) -> tuple[Snapshot
     """
     record, pairs, revision = asyncio.run(_state(_journal(DataDirectory(directory / FOLDER), uid), uid, name))
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        _fill(DataDirectory(folder), pairs, revision)
+        fill(DataDirectory(folder), pairs, revision)
         return snapshot.save(Path(folder), target), record
 
 
@@ -137,21 +137,3 @@ def _identified(kv: KeyValue) -> KeyValue:
     obj = orjson.loads(kv.value)
     obj["metadata"]["uid"] = meta.new_uid()
     return KeyValue(kv.key, orjson.dumps(obj), kv.mod, kv.create, kv.lease)
-
-
-def _fill(data: DataDirectory, pairs: Iterable[KeyValue], revision: int) -> None:
-    """Make a store of pairs whose history begins behind a revision."""
-    with contextlib.closing(data.open()) as db:
-        db.execute("BEGIN")
-        before, place = 0, 0
-        for kv in sorted(pairs, key=lambda kv: kv.mod):
-            place = place + 1 if kv.mod == before else 0
-            before = kv.mod
-            replaced = kv.create << BITS if kv.create != kv.mod else None
-            row = ((kv.mod << BITS) + place, kv.key, kv.create, replaced, kv.lease, kv.value)
-            db.execute(
-                "INSERT INTO history (id, key, created, prev, expires, value) VALUES (?, ?, ?, ?, ?, ?)", row
-            )
-        db.execute("UPDATE meta SET number = ? WHERE name = 'cleaned'", ((revision + 1) << BITS,))
-        db.execute("COMMIT")
-        advance(db, revision + 1)

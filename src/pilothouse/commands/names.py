@@ -5,6 +5,8 @@ COMMANDS = (
     "token",
     "cluster",
     "envtest",
+    "fork",
+    "clock",
     "why",
     "report",
     "history",
@@ -25,5 +27,5 @@ COMMANDS = (
 """Each is a module of this package (with _ for -) that has USAGE, FLAGS, SERVER_FLAGS and run(arguments),
 which may return an exit status. FAILED: that of a failure, where it is not 1."""
 
-GROUPS = ("token", "cluster", "etcd", "snapshot", "store", "completion")
+GROUPS = ("token", "cluster", "fork", "etcd", "snapshot", "store", "completion")
 """Commands that consist of other commands: without arguments they print their help."""

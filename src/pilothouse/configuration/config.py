@@ -73,6 +73,10 @@ class Config(Section):
             yield f"--workers={workers} needs --etcd-servers: the {store.backend} store is for one process"
         elif workers > 1 and store.keeps_history:
             yield f"--workers={workers} conflicts with --history: its file is for one process"
+        if self.data.from_state and store.others_write:
+            yield "--from-state conflicts with --etcd-servers: it begins an embedded store"
+        if workers > 1 and self.simulation.test_api:
+            yield f"--workers={workers} conflicts with --test-api: each would have a clock of its own"
         if workers > 1 and self.simulation.on:
             yield f"--workers={workers} conflicts with --simulate: one process simulates"
         if workers > 1 and self.diagnostics.faults_:

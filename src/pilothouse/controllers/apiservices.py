@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pilothouse import errors
-from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.controllers.queue import WorkQueue
@@ -164,7 +163,7 @@ class APIServices(Background):
         if obj is None:
             return None
         if obj["spec"].get("service") is None:
-            await self._set_condition(name, obj, local_condition(meta.now()))
+            await self._set_condition(name, obj, local_condition(self.client.now()))
             return None
         return await self._check(name, obj)
 
@@ -195,7 +194,7 @@ class APIServices(Background):
         condition = {
             "type": "Available",
             "status": "False" if reason else "True",
-            "lastTransitionTime": meta.now(),
+            "lastTransitionTime": self.client.now(),
             "reason": reason or "Passed",
             "message": message or "all checks passed",
         }

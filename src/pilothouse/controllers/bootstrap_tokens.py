@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 import re
-import time
 from collections.abc import Callable
 
 from pilothouse import errors
@@ -49,14 +48,16 @@ def expires_at(secret: Object) -> float | None:
 
 
 class _Tokens(Background):
-    """Follows the secrets of bootstrap tokens. `clock` gives Unix seconds."""
+    """Follows the secrets of bootstrap tokens. `clock` gives Unix seconds, by default those of the client."""
 
-    def __init__(self, client: Client, name: str, clock: Callable[[], float]) -> None:
+    def __init__(self, client: Client, name: str, clock: Callable[[], float] | None) -> None:
         self._client = client
-        self._clock = clock
+        self._clock = clock or client.clock.time
         self._secrets = client.resource("", "v1", "secrets")
         self._prefix = self._secrets.key("kube-system", PREFIX)
-        self._queue = WorkQueue(name, self._handle, metrics=client.metrics)
+        self._queue = WorkQueue(
+            name, self._handle, metrics=client.metrics, call_later=client.clock.call_later
+        )
         self._closing: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -90,7 +91,7 @@ class _Tokens(Background):
 class TokenCleaner(_Tokens):
     """Deletes tokens when they expire (the controller tokencleaner)."""
 
-    def __init__(self, client: Client, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: Client, clock: Callable[[], float] | None = None) -> None:
         super().__init__(client, "token-cleaner", clock)
 
     def _token_changed(self, name: str, entry: Entry | None) -> None:
@@ -118,7 +119,7 @@ class BootstrapSigner(_Tokens):
     Who knows a token can so tell that the CA in it is the cluster's, before they trust the server.
     """
 
-    def __init__(self, client: Client, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: Client, clock: Callable[[], float] | None = None) -> None:
         super().__init__(client, "bootstrap-signer", clock)
         self._maps = client.resource("", "v1", "configmaps")
         self._key = self._maps.key("kube-public", CLUSTER_INFO)

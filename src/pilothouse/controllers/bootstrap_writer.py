@@ -7,6 +7,7 @@ from pilothouse.api import codec, meta
 from pilothouse.api.changes import apply, managed
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.types import schema
+from pilothouse.api.values.clock import SYSTEM, ServerClock
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.registry.catalog import Catalog
@@ -30,7 +31,9 @@ class BootstrapWriter:
         readers: Readers,
         services: HookServices,
         metrics: ClientMetrics | None = None,
+        clock: ServerClock = SYSTEM,
     ) -> None:
+        self.clock = clock
         self.store = store
         self.catalog = catalog
         self.readers = readers
@@ -43,7 +46,7 @@ class BootstrapWriter:
 
     def _client(self, planned: BootstrapObject) -> Client:
         given = self.store, self.catalog, self.readers, self.services, planned.manager
-        return Client(*given, metrics=self.metrics)
+        return Client(*given, metrics=self.metrics, clock=self.clock)
 
     def get(self, planned: BootstrapObject) -> Object | None:
         resource = self._resource(planned)
@@ -78,7 +81,7 @@ class BootstrapWriter:
             resource=resource,
             namespace=planned.namespace,
             name=planned.name,
-            now=meta.now(),
+            now=meta.now(self.clock.time()),
             readers=self.readers,
             services=self.services,
         )

@@ -201,18 +201,18 @@ class CertificateSigner(_Requests):
 class CertificateCleaning(BackgroundTask):
     """Deletes requests that nobody needs any more (the controller csrcleaner): an hour after the
     decision, a day after a request that nobody decided, or when the certificate has expired. `now` gives
-    the time.
+    the time, by default that of the client.
     """
 
     def __init__(
         self,
         client: Client,
         interval: float = CLEAN_SECONDS,
-        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        now: Callable[[], datetime.datetime] | None = None,
     ) -> None:
         self._client = client
         self._interval = interval
-        self._now = now
+        self._now = now or (lambda: datetime.datetime.fromtimestamp(client.clock.time(), datetime.UTC))
 
     async def _run(self) -> None:
         resource = self._client.resource("certificates.k8s.io", "v1", "certificatesigningrequests")
@@ -226,7 +226,7 @@ class CertificateCleaning(BackgroundTask):
                         await self._client.delete(resource, "", metadata["name"], options)
                     except (errors.StatusError, StorageError) as error:
                         log.warning("A signing request was not deleted", name=metadata["name"], err=error)
-            await asyncio.sleep(self._interval)
+            await self._client.clock.sleep(self._interval)
 
 
 def is_past(request: Object, now: datetime.datetime) -> bool:

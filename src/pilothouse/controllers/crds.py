@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import meta
 from pilothouse.api.validate import pem
 from pilothouse.api.validate.common import is_true
 from pilothouse.api.validate.crd import approval
@@ -175,7 +174,7 @@ class CustomResourceDefinitions(Background):
         obj = self.client.get(self.resource, "", name)
         if obj is None:
             return
-        now = meta.now()
+        now = self.client.now()
         status = self._status(group, obj, now)
         if not is_true({"status": status}, "NamesAccepted"):
             self._refused[group].add(name)
@@ -272,7 +271,7 @@ class CustomResourceDefinitions(Background):
             outcome = ("InstanceDeletionCompleted", "removed all instances")
 
         def finish(live: Object) -> None:
-            set_condition(live, "Terminating", "False", *outcome, meta.now())
+            set_condition(live, "Terminating", "False", *outcome, self.client.now())
             left = [f for f in live["metadata"].get("finalizers") or () if f != CLEANUP]
             live["metadata"]["finalizers"] = left
             if not left:
@@ -302,7 +301,9 @@ class CustomResourceDefinitions(Background):
     async def _report(self, name: str, uid: str) -> None:
         def edit(live: Object) -> None:
             message = "CustomResource deletion is in progress"
-            set_condition(live, "Terminating", "True", "InstanceDeletionInProgress", message, meta.now())
+            set_condition(
+                live, "Terminating", "True", "InstanceDeletionInProgress", message, self.client.now()
+            )
 
         try:
             await self.client.change(self.resource, "", name, edit, "status", uid)

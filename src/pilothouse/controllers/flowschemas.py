@@ -1,7 +1,6 @@
 """Sets the condition Dangling of flow schemas: whether their priority level exists."""
 
 from pilothouse import errors
-from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -51,7 +50,7 @@ class FlowSchemaStatus(Background):
         if old.get("status") == condition["status"]:
             condition["lastTransitionTime"] = old.get("lastTransitionTime")
         else:
-            condition["lastTransitionTime"] = meta.now()
+            condition["lastTransitionTime"] = self.client.now()
         config = {"metadata": {"name": name}, "status": {"conditions": [condition]}}
         try:
             await self.client.apply(

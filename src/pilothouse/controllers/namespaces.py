@@ -5,7 +5,6 @@ import asyncio
 from collections import Counter
 
 from pilothouse import errors
-from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -40,7 +39,9 @@ class NamespaceDeletion(Background):
     def __init__(self, client: Client) -> None:
         self.client = client
         self.namespaces = client.resource("", "v1", "namespaces")
-        self.queue = WorkQueue("namespace-deletion", self._empty, metrics=client.metrics)
+        self.queue = WorkQueue(
+            "namespace-deletion", self._empty, metrics=client.metrics, call_later=client.clock.call_later
+        )
 
     def start(self) -> None:
         self.client.readers.subscribe("namespaces", self._changed)
@@ -137,7 +138,7 @@ class NamespaceDeletion(Background):
         held = ", ".join(
             f"{finalizer} in {n} resource instances" for finalizer, n in sorted(finalizers.items())
         )
-        now = meta.now()
+        now = self.client.now()
         found = {
             REMAINING: ("SomeResourcesRemain", f"Some resources are remaining: {left}"),
             HELD: ("SomeFinalizersRemain", f"Some content in the namespace has finalizers remaining: {held}"),

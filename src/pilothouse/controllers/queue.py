@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
+from pilothouse.api.values.clock import Alarm, CallLater, on_loop
 from pilothouse.logs import Logger
 from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.storage.interface import StorageError
@@ -16,7 +17,7 @@ FIRST_DELAY, LAST_DELAY = 0.05, 30.0
 
 class WorkQueue:
     """Runs `handle(key)`, which returns None,
-    or the number of seconds after which to handle the key again."""
+    or the number of seconds after which to handle the key again; they are those of `call_later`."""
 
     def __init__(
         self,
@@ -25,8 +26,10 @@ class WorkQueue:
         workers: int = 8,
         *,
         metrics: ClientMetrics | None = None,
+        call_later: CallLater = on_loop,
     ) -> None:
         self.name = name
+        self._call_later = call_later
         self._counts = (metrics or ClientMetrics()).queue(name)
         self._handle = handle
         self._limit = workers
@@ -34,7 +37,7 @@ class WorkQueue:
         self._again: set[str] = set()
         self._waiting: dict[str, None] = {}
         self._failures: dict[str, int] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, Alarm] = {}
         self._closed = False
 
     def add(self, key: str) -> None:
@@ -59,8 +62,8 @@ class WorkQueue:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
-        self._counts.retried()
-        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
+        self._counts.retried(key, seconds)
+        self._timers[key] = self._call_later(seconds, lambda: self.add(key))
 
     def _start(self, key: str) -> None:
         self._counts.begun(key)

@@ -39,7 +39,8 @@ class Recorder:
         if key in self._told:
             return
         log.warning("An event is recorded", kind=about["kind"], name=metadata["name"], note=note)
-        event = {"eventTime": meta.now_micro(), "action": action, "reason": reason, "message": note}
+        now = meta.now_micro(self._client.clock.time())
+        event = {"eventTime": now, "action": action, "reason": reason, "message": note}
         self._remember(key, "")
         await self._create(about, event | {"type": "Warning"})
 
@@ -55,7 +56,7 @@ class Recorder:
         namespace = about["metadata"].get("namespace") or "default"
         if (name := self._told.get(key, "")) and await self._repeat(namespace, name, note):
             return
-        now = meta.now()
+        now = self._client.now()
         event = {"type": kind, "reason": reason, "message": note, "count": 1}
         event |= {"firstTimestamp": now, "lastTimestamp": now, "source": {"component": self._controller}}
         self._remember(key, await self._create(about, event))
@@ -66,7 +67,7 @@ class Recorder:
         def edit(event: Object) -> None:
             event["message"] = note
             event["count"] = (event.get("count") or 0) + 1
-            event["lastTimestamp"] = meta.now()
+            event["lastTimestamp"] = self._client.now()
 
         try:
             await self._client.change(self._client.resource("", "v1", "events"), namespace, name, edit)

@@ -6,7 +6,6 @@ unused at several comparisons.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from pilothouse import errors
@@ -50,18 +49,18 @@ _FAULTS = {
 
 class ServiceRepair(BackgroundTask):
     """The loop of one server, over the cluster IPs and the node ports that it allocates.
-    `clock` is the Unix time."""
+    `clock` is the Unix time, by default that of the client."""
 
     def __init__(
         self,
         client: Client,
         addresses: ClusterIPAllocator,
         node_ports: NodePortAllocator,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         metrics: RepairMetrics | None = None,
     ) -> None:
         self.metrics = metrics or RepairMetrics()
-        self._clock = clock
+        self._clock = clock or client.clock.time
         self._client = client
         self._addresses = addresses
         self._node_ports = node_ports

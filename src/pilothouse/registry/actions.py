@@ -55,7 +55,7 @@ async def evict(write: Write, catalog: Catalog, eviction: Object) -> None:
     for _ in range(EVICTION_ATTEMPTS):
         pod = orjson.loads(write.store.find(resource, namespace, name).value)
         attempt = dict(options)
-        budget = rules.evict(context.readers, namespace, pod, attempt)
+        budget = rules.evict(context.readers, namespace, pod, attempt, context.now)
         if budget is not None and not context.dry_run and not await _charge(write, catalog, budget):
             charged = budget["metadata"]["name"]
             continue

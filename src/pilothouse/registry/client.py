@@ -8,6 +8,7 @@ from pilothouse.api._json import text
 from pilothouse.api.changes import apply
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.defaults import kinds as defaults
+from pilothouse.api.values.clock import SYSTEM, ServerClock
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
 from pilothouse.registry import actions, deletion
@@ -30,7 +31,7 @@ class Client:
     """Creates, changes and deletes objects for one controller; `manager` is its name in managed fields.
 
     `admission` is the chain that its writes pass, as those of upstream's loopback client do; None = they pass
-    none. `metrics` count its requests, and the work queue of its controller.
+    none. `metrics` count its requests, and the work queue of its controller. `clock` stamps what it writes.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Client:
         manager: str,
         admission: Admission | None = None,
         metrics: ClientMetrics | None = None,
+        clock: ServerClock = SYSTEM,
     ) -> None:
+        self.clock = clock
         self.metrics = metrics or ClientMetrics()
         self.store = store
         self.catalog = catalog
@@ -50,6 +53,10 @@ class Client:
         self.services = services
         self.manager = manager
         self.admission = admission
+
+    def now(self) -> str:
+        """The time, as objects have it."""
+        return meta.now(self.clock.time())
 
     def resource(self, group: str, version: str, plural: str) -> Resource:
         """A resource that must be there."""
@@ -75,7 +82,7 @@ class Client:
             namespace=namespace if resource.namespaced else "",
             name=name,
             subresource=subresource,
-            now=meta.now(),
+            now=self.now(),
             readers=self.readers,
             services=self.services,
         )

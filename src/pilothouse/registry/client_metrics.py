@@ -23,9 +23,12 @@ class QueueCounts:
         """Key -> when it was added; the keys that wait to be handled."""
         self.running: dict[str, float] = {}
         """Key -> when it began; the keys that are being handled."""
+        self.later: dict[str, float] = {}
+        """Key -> when it is to be added again."""
 
     def added(self, key: str) -> None:
         """A key waits to be handled."""
+        self.later.pop(key, None)
         if key not in self.waiting:
             self.waiting[key] = self._clock()
             self._adds.inc(*self._labels)
@@ -40,8 +43,9 @@ class QueueCounts:
         now = self._clock()
         self._worked.observe(now - self.running.pop(key, now))
 
-    def retried(self) -> None:
+    def retried(self, key: str, seconds: float) -> None:
         """A key will be added again after a time."""
+        self.later[key] = self._clock() + seconds
         self._retries.inc(*self._labels)
 
     def ages(self) -> list[float]:
@@ -98,6 +102,16 @@ class ClientMetrics(Group):
         """The counts of the work queue of that name."""
         counts = self._queues[name] = QueueCounts(name, self, self._clock)
         return counts
+
+    def is_busy(self, patience: float, soon: float) -> bool:
+        """Whether a key is being handled or waits, for less than `patience` seconds, or will be added in less
+        than `soon` seconds."""
+        now = self._clock()
+        return any(
+            any(now - since < patience for since in (*queue.running.values(), *queue.waiting.values()))
+            or any(abs(due - now) < soon for due in queue.later.values())
+            for queue in self._queues.values()
+        )
 
     def _each(self, value: Callable[[QueueCounts], float]) -> dict[Labels, float]:
         return {(name,): value(queue) for name, queue in self._queues.items()}

@@ -15,16 +15,25 @@ log = Logger(__name__)
 
 Callback = Callable[[], Awaitable[Any] | None]
 
+TOGETHER = 1.0
+"""Seconds within which timers are taken together, when much time passes."""
+
 FEW = 64
 """Cancelled timers that are kept in any case until they are due."""
 
 
+def _still() -> float:
+    return 0.0
+
+
 class Timer:
-    """A callback that is due at a time; `cancel` calls it off."""
+    """A callback that is due at a time; `cancel` calls it off.
+    A quiet one may be late when much time passes."""
 
-    __slots__ = ("_callback", "_clock", "due")
+    __slots__ = ("_callback", "_clock", "due", "quiet")
 
-    def __init__(self, clock: "Clock", due: float, callback: Callback) -> None:
+    def __init__(self, clock: "Clock", due: float, callback: Callback, *, quiet: bool) -> None:
+        self.quiet = quiet
         self._clock = clock
         self._callback: Callback | None = callback
         self.due = due
@@ -53,11 +62,13 @@ class Clock:
     so far: a controller that concludes something from what others have not written for some time waits for
     them first, because `advance` makes much time pass at once.
 
-    `wall` is the time that goes on by itself, in Unix seconds.
+    `wall` is the time that goes on by itself, in Unix seconds. `moved` are called after each move.
     """
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
-        self._wall = wall
+        self._real = self._wall = wall
+        self._passing = asyncio.Lock()
+        self.moved: list[Callable[[], None]] = []
         self._offset = 0.0
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
@@ -83,9 +94,9 @@ class Clock:
         """The time as leases have it: RFC 3339 with six decimals."""
         return meta.now_micro(self.time())
 
-    def call_later(self, seconds: float, callback: Callback) -> Timer:
+    def call_later(self, seconds: float, callback: Callback, *, quiet: bool = False) -> Timer:
         """Call back after this many seconds of this clock."""
-        timer = Timer(self, self.time() + max(seconds, 0.0), callback)
+        timer = Timer(self, self.time() + max(seconds, 0.0), callback, quiet=quiet)
         if not self._closed:
             self._count += 1
             heapq.heappush(self._timers, (timer.due, self._count, timer))
@@ -108,6 +119,56 @@ class Clock:
         finally:
             self._advancing = False
             self._set_alarm()
+        for listener in self.moved:
+            listener()
+
+    async def pass_time(self, seconds: float, settled: Callable[[], Awaitable[None]]) -> None:
+        """Move the time forward from one timer to the next, and wait at each until all has settled that it
+        has begun.
+
+        Timers that are due within a hundredth of the time, or within a second, are taken together. Quiet ones
+        wait for another one.
+        """
+        if seconds < 0:
+            raise ValueError("a clock cannot go back")
+        async with self._passing:
+            await settled()
+            target, together = self.time() + seconds, min(seconds / 100, TOGETHER)
+            while (due := self._next()) is not None and due <= target:
+                self.advance(max(min(due + together, target) - self.time(), 0.0))
+                await settled()
+            self.advance(max(target - self.time(), 0.0))
+            await settled()
+
+    def _next(self) -> float | None:
+        """When the next timer is due that is not quiet."""
+        return min((due for due, _, one in self._timers if one.pending and not one.quiet), default=None)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the time moves by `advance` alone."""
+        return self._wall is not self._real
+
+    def freeze(self) -> None:
+        """Let the time stand still; it moves by `advance` alone."""
+        self._offset, self._wall = self.time(), _still
+        self._set_alarm()
+
+    def thaw(self) -> None:
+        """Let the time go on by itself again."""
+        now = self.time()
+        self._wall = self._real
+        self._offset = now - self._wall()
+        self._set_alarm()
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Wait for this many seconds of this clock."""
+        over = asyncio.get_running_loop().create_future()
+        timer = self.call_later(seconds, lambda: None if over.done() else over.set_result(None))
+        try:
+            await over
+        finally:
+            timer.cancel()
 
     async def caught_up(self) -> None:
         """Wait until the coroutines of the callbacks that were called so far have ended."""
@@ -146,6 +207,8 @@ class Clock:
             self._alarm = None
         if self._timers:
             seconds = max(self._timers[0][0] - self.time(), 0.0)
+            if seconds and self.frozen:
+                return
             self._alarm = asyncio.get_running_loop().call_later(seconds, self._ring)
 
     def _ring(self) -> None:

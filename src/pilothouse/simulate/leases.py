@@ -41,7 +41,7 @@ class NodeLeases(Background):
     def start(self) -> None:
         """Renew from now on; a new node gets its lease at once."""
         self._machines.follow(self._changed)
-        self._timer = self._clock.call_later(RENEW, self._renew)
+        self._timer = self._clock.call_later(RENEW, self._renew, quiet=True)
 
     async def close(self) -> None:
         for timer in (self._timer, self._soon):
@@ -60,7 +60,7 @@ class NodeLeases(Background):
         await self._write([one for one in self._machines.all() if self._have.get(one.name) != one.uid])
 
     async def _renew(self) -> None:
-        self._timer = self._clock.call_later(RENEW, self._renew)
+        self._timer = self._clock.call_later(RENEW, self._renew, quiet=True)
         await self._write(self._machines.all())
 
     async def _write(self, wanted: list[Machine]) -> None:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from pilothouse.api.values.clock import SYSTEM, ServerClock
 from pilothouse.configuration.backends import BACKENDS, StorageBackend
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.lifecycle import Background
@@ -25,17 +26,25 @@ class HealthChecks(Protocol):
 class Module(Protocol):
     """A kind of store."""
 
-    def open_storage(self, options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> Storage:
+    def open_storage(
+        self, options: StoreOptions, directory: Path, routes: Mapping[str, str], clock: ServerClock
+    ) -> Storage:
         """The store, not started. `directory` is the data directory.
-        `routes` are the Unix sockets that lead to its addresses, by URL."""
+        `routes` are the Unix sockets that lead to its addresses, by URL.
+        Embedded stores let keys expire by `clock`."""
 
     def upkeep(self, storage: Storage, options: StoreOptions, checks: HealthChecks) -> list[Background]:
         """The background work beside the store."""
 
 
-def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str] | None = None) -> Storage:
+def open_storage(
+    options: StoreOptions,
+    directory: Path,
+    routes: Mapping[str, str] | None = None,
+    clock: ServerClock = SYSTEM,
+) -> Storage:
     """The store that the flags ask for, not started; Unavailable when what it needs is not installed."""
-    return _module(BACKENDS[options.backend]).open_storage(options, directory, routes or {})
+    return _module(BACKENDS[options.backend]).open_storage(options, directory, routes or {}, clock)
 
 
 def upkeep(storage: Storage, options: StoreOptions, checks: HealthChecks) -> list[Background]:

@@ -5,6 +5,7 @@ import heapq
 import time
 from collections.abc import Callable
 
+from pilothouse.api.values.clock import Alarm, CallLater, on_loop
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import StorageError, StorageEvent, Subscription, Unavailable
 
@@ -115,13 +116,22 @@ class Feed:
 
 
 class Expiry:
-    """Calls `expire(key, mod)` when a key's deadline has passed: a heap and one timer."""
+    """Calls `expire(key, mod)` when a key's deadline has passed: a heap and one timer.
 
-    def __init__(self, expire: Callable[[str, int], None], clock: Callable[[], float] = time.time) -> None:
+    `clock` gives Unix seconds, `call_later` calls back after seconds of it.
+    """
+
+    def __init__(
+        self,
+        expire: Callable[[str, int], None],
+        clock: Callable[[], float] = time.time,
+        call_later: CallLater = on_loop,
+    ) -> None:
         self._expire = expire
         self._clock = clock
+        self._call_later = call_later
         self._heap: list[tuple[int, str, int]] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Alarm | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def deadline(self, ttl: float) -> int:
@@ -156,7 +166,7 @@ class Expiry:
             self._timer = None
         if self._loop is not None and self._heap:
             delay = self._heap[0][0] / 1000 - self._clock()
-            self._timer = self._loop.call_later(min(max(delay, 0.0), MAX_SLEEP), self._fire)
+            self._timer = self._call_later(min(max(delay, 0.0), MAX_SLEEP), self._fire)
 
     def _fire(self) -> None:
         self._timer = None

@@ -43,6 +43,11 @@ class GroupCommit(Generic[Write]):
         self._timer: asyncio.Handle | None = None
         self._soon = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether a write is on its way."""
+        return bool(self._waiting or self._running)
+
     def add(self, write: Write) -> None:
         """Add a write to the next group."""
         self._waiting.append(write)

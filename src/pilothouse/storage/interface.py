@@ -131,6 +131,10 @@ class Storage(Protocol):
         """Reads at and watches from revisions below this one raise Compacted."""
 
     @property
+    def busy(self) -> bool:
+        """Whether a write of this process is on its way; a store that does not know says no."""
+
+    @property
     def full(self) -> bool:
         """Whether the store has no space, as far as is known: then writes raise Full unless they delete."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pilothouse.api.json import compact
+from pilothouse.api.values.clock import SYSTEM, CallLater, ServerClock, on_loop
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
@@ -36,7 +37,7 @@ class MemoryStorage:
 
     others_write = False
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, call_later: CallLater = on_loop) -> None:
         self._current: dict[str, KeyValue] = {}
         self._keys: list[str] = []
         self._history: list[StorageEvent] = []
@@ -44,7 +45,14 @@ class MemoryStorage:
         self._compacted = 1
         self._open = False
         self._feed = Feed()
-        self._expiry = Expiry(self._expire, clock)
+        self._expiry = Expiry(self._expire, clock, call_later)
+
+    def load(self, pairs: Sequence[KeyValue], revision: int) -> None:
+        """Begin with these pairs, before the start; what was before cannot be read."""
+        self._current = {kv.key: kv for kv in pairs}
+        self._keys = sorted(self._current)
+        self._revision = self._compacted = revision
+        self._expiry.load([(kv.lease, kv.key, kv.mod) for kv in pairs if kv.lease])
 
     @property
     def revision(self) -> int:
@@ -52,6 +60,10 @@ class MemoryStorage:
 
     @property
     def full(self) -> bool:
+        return False
+
+    @property
+    def busy(self) -> bool:
         return False
 
     @property
@@ -222,6 +234,8 @@ class MemoryStorage:
         subscriber.release()
 
 
-def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> MemoryStorage:
+def open_storage(
+    options: StoreOptions, directory: Path, routes: Mapping[str, str], clock: ServerClock = SYSTEM
+) -> MemoryStorage:
     """The store, not started (storage/backends.py)."""
-    return MemoryStorage()
+    return MemoryStorage(clock.time, clock.call_later)

@@ -51,6 +51,10 @@ class MeteredStorage:
         return self.inner.revision
 
     @property
+    def busy(self) -> bool:
+        return self.inner.busy
+
+    @property
     def full(self) -> bool:
         return self.inner.full
 

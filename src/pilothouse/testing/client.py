@@ -44,13 +44,13 @@ class RefusedError(Exception):
 
 class KubeClient:
     """A connection to the server at a URL, below whose path all others are. OSError when it does not
-    answer."""
+    answer in `seconds`."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext, seconds: float = SECONDS) -> None:
         where = urlsplit(url)
         self._prefix = where.path.rstrip("/")
         self._connection = http.client.HTTPSConnection(
-            where.hostname or "", where.port, timeout=SECONDS, context=tls
+            where.hostname or "", where.port, timeout=seconds, context=tls
         )
 
     def __enter__(self) -> Self:
@@ -64,6 +64,15 @@ class KubeClient:
     def close(self) -> None:
         """Close the connection; the next request opens another one."""
         self._connection.close()
+
+    def data(self, path: str) -> bytes:
+        """The bytes in the answer to a GET; RefusedError for an answer that is no success."""
+        self._connection.request("GET", self._prefix + path)
+        answer = self._connection.getresponse()
+        data = answer.read()
+        if answer.status != 200:
+            _object_in(answer, data)
+        return data
 
     def call(
         self, method: str, path: str, body: Object | None = None, media: str = "application/json"

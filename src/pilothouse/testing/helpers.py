@@ -5,18 +5,31 @@ import pathlib
 import shutil
 import ssl
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pilothouse.api.values.fields import Object
 
 if TYPE_CHECKING:
     from pilothouse.testing.client import KubeClient
+    from pilothouse.testing.clock import KubeClock
     from pilothouse.testing.conditions import Condition
     from pilothouse.testing.faults import AddedFault, FaultSet
     from pilothouse.testing.users import CertificateUser
 
 Reference = str | tuple[str, str, str] | tuple[str, str, str, str]
 """The path of an object, or its API version, kind, name and namespace (`default` where it is left out)."""
+
+
+PATIENCE = 600.0
+"""Seconds that a server may take to let time pass."""
+
+
+class Checkpoint(NamedTuple):
+    """A state that a server keeps: its name, and the number of its objects."""
+
+    name: str
+    objects: int
 
 
 class Helpers:
@@ -104,7 +117,41 @@ class Helpers:
         `verb="update", resource="deployments", code=409, times=2`."""
         return self.faults.made(rule, name)
 
-    def _client(self) -> "KubeClient":
+    @cached_property
+    def clock(self) -> "KubeClock":
+        """The clock of the server, which runs with --test-api or --simulate."""
+        from pilothouse.testing.clock import KubeClock
+
+        return KubeClock(lambda: self._client(PATIENCE))
+
+    def checkpoint(self) -> Checkpoint:
+        """Keep the state of all objects, for `restore`."""
+        from pilothouse.endpoints.documents.checkpoint_page import PATH
+
+        with self._client() as client:
+            kept = client.call("POST", PATH)
+        return Checkpoint(kept["name"], kept["objects"])
+
+    def restore(self, checkpoint: Checkpoint) -> int:
+        """Put a state back; the number of objects that were written or deleted for it.
+
+        UIDs are those of the state. resourceVersions go forward, and watches tell of each change.
+        """
+        from pilothouse.endpoints.documents.checkpoint_page import PATH
+
+        with self._client() as client:
+            return int(client.call("POST", f"{PATH}/{checkpoint.name}")["written"])
+
+    def save_state(self, path: str | os.PathLike[str]) -> None:
+        """Write the state, with the keys of the server, to a file from which others start
+        (--kube-apiserver-state, --from-state)."""
+        from pilothouse.endpoints.documents.checkpoint_page import STATE_PATH
+        from pilothouse.files import write_file
+
+        with self._client() as client:
+            write_file(pathlib.Path(path), client.data(STATE_PATH))
+
+    def _client(self, seconds: float = 30.0) -> "KubeClient":
         from pilothouse.testing.client import KubeClient
 
-        return KubeClient(self.url, self.context())
+        return KubeClient(self.url, self.context(), seconds)

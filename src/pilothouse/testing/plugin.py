@@ -6,8 +6,8 @@ the fixture `kube_prepared` has prepared. Workers of pytest-xdist share one serv
 
 The report of a test that fails shows what has happened on the server meanwhile.
 
-Options: --kube-apiserver=thread|process|cluster|copy, and --kube-apiserver-flag=... for flags of the server
-(repeatable).
+Options: --kube-apiserver=thread|process|cluster|copy, --kube-apiserver-flag=... for flags of the server
+(repeatable), and --kube-apiserver-state=FILE for a state from which it starts.
 """
 
 import pathlib
@@ -29,6 +29,8 @@ FAULTS = "--faults"
 """The flag by which tests can have faults."""
 OF_CLUSTERS = ("cluster", "copy")
 """Where tests have logical clusters."""
+TEST_API = "--test-api"
+"""The flag by which a server lets tests move its clock."""
 SHARED: "pytest.StashKey[Subprocess]" = pytest.StashKey()
 """The server that the workers of pytest-xdist share, in the process that controls them."""
 SERVER: "pytest.StashKey[Host]" = pytest.StashKey()
@@ -60,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where the API server runs, or what of it a test gets",
     )
     group.addoption("--kube-apiserver-flag", action="append", default=[], help="a flag of the API server")
+    group.addoption("--kube-apiserver-state", help="a file of `pilothouse fork save`, from which it starts")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,7 +79,7 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
     from pilothouse.testing.server import MAKERS
 
     config = request.config
-    where, flags = config.getoption("--kube-apiserver"), config.getoption("--kube-apiserver-flag")
+    where, flags = config.getoption("--kube-apiserver"), _flags(config)
     shared = getattr(config, "workerinput", {}).get("kube_apiserver")
     if shared is not None:
         from pilothouse.testing.clusters import AttachedServer
@@ -85,16 +88,25 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
         yield attached
         attached.root.close()
     else:
-        with MAKERS["thread" if where in OF_CLUSTERS else where](_flags(where, flags)) as server:
+        with MAKERS["thread" if where in OF_CLUSTERS else where](flags) as server:
             config.stash[SERVER] = server
             yield server
     del config.stash[SERVER]
 
 
-def _flags(where: str, flags: list[str]) -> list[str]:
-    from pilothouse.testing.clusters import FLAG
+def _flags(config: pytest.Config) -> list[str]:
+    """The flags of the server: tests may move its clock, and have faults."""
+    flags = [TEST_API, FAULTS, *config.getoption("--kube-apiserver-flag")]
+    of_clusters = config.getoption("--kube-apiserver") in OF_CLUSTERS
+    if state := config.getoption("--kube-apiserver-state"):
+        if of_clusters:
+            raise pytest.UsageError("--kube-apiserver-state goes with --kube-apiserver=thread and process")
+        flags.append(f"--from-state={pathlib.Path(state).absolute()}")
+    if of_clusters:
+        from pilothouse.testing.clusters import FLAG
 
-    return [FLAG, FAULTS, *flags] if where in OF_CLUSTERS else [FAULTS, *flags]
+        flags.append(FLAG)
+    return flags
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -107,7 +119,7 @@ def pytest_configure_node(node: Any) -> None:
     if SHARED not in config.stash:
         from pilothouse.testing.server import Subprocess
 
-        server = Subprocess(_flags(where, config.getoption("--kube-apiserver-flag")))
+        server = Subprocess(_flags(config))
         config.add_cleanup(server.stop)
         config.stash[SHARED] = server.start()
     server = config.stash[SHARED]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pilothouse.storage.keys import ROOT
 from pilothouse.testing.client import context
-from pilothouse.testing.helpers import Helpers
+from pilothouse.testing.helpers import Checkpoint, Helpers
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ class InProcess(APIServer):
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread | None = None
         self._server: Any = None
-        self._fresh: dict[str, bytes] = {}
+        self._fresh: Any = {}
+        self._checkpoints: Any = None
 
     def start(self) -> Self:
         import uvloop
@@ -157,11 +158,13 @@ class InProcess(APIServer):
 
     async def _snapshot(self) -> None:
         """Save the state of the fresh cluster once the controllers have filled the first namespaces."""
-        storage, simulated = self._server.cluster.registry.storage, self._server.cluster.simulated
+        from pilothouse.assembly.testing import checkpoints_of
+
+        cluster, simulated = self._server.cluster, self._server.cluster.simulated
+        self._checkpoints = cluster.checkpoints or checkpoints_of(cluster.registry, self._server.host.clock)
         deadline = time.monotonic() + START_SECONDS
         while True:
-            page = await storage.range(ROOT)
-            before, self._fresh = self._fresh, {kv.key: kv.value for kv in page.items}
+            before, self._fresh = self._fresh, await self._checkpoints.current()
             filled = not self.fills_namespaces() or self._fresh.keys() >= FILLED
             if filled and (simulated is None or (simulated.complete() and self._fresh == before)):
                 return
@@ -169,26 +172,22 @@ class InProcess(APIServer):
                 raise TimeoutError("the controllers did not fill the first namespaces")
             await asyncio.sleep(0.005 if simulated is None else 0.02)
 
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(*self.run(self._checkpoints.take()))
+
+    def restore(self, checkpoint: Checkpoint) -> int:
+        return int(self.run(self._checkpoints.restore(checkpoint.name)))
+
     def reset(self) -> None:
         self.forget_users()
         self.run(self._reset())
 
     async def _reset(self) -> None:
-        from pilothouse.storage.interface import Op
-
         if self._server.cluster.handlers.faults is not None:
             self._server.cluster.handlers.faults.clear()
-        storage = self._server.cluster.registry.storage
-        storage = getattr(storage, "inner", storage)  # encrypted values are restored as they are
-        page = await storage.range(ROOT)
-        now = {kv.key: kv.value for kv in page.items}
-        ops = [Op(key, None) for key in now if key not in self._fresh]
-        ops += [Op(key, value) for key, value in self._fresh.items() if now.get(key) != value]
-        if ops:
-            await storage.txn(ops)
-            await self._server.cluster.registry.cacher.wait_for(
-                self._server.cluster.registry.storage.revision
-            )
+        self._server.host.clock.thaw()
+        self._checkpoints.clear()
+        await self._checkpoints.put(self._fresh)
 
     def stop(self) -> None:
         self.close_root()

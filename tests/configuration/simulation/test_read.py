@@ -69,3 +69,14 @@ def test_what_runs_is_named(flag: str, runs: set[str]) -> None:
     config = options.parse(["--simulate=nodes=1", f"--simulate-controllers={flag}"])
     names = {"scheduler", "deployment-controller"}
     assert {name for name in names if config.simulation.runs(name)} == runs
+
+
+def test_what_tests_move_a_server_with_is_for_one_process() -> None:
+    etcd = "--etcd-servers=http://127.0.0.1:1"
+    with pytest.raises(ConfigError, match="--workers=2 conflicts with --test-api"):
+        options.parse(["--test-api", "--workers=2", etcd])
+    with pytest.raises(ConfigError, match="--from-state conflicts with --etcd-servers"):
+        options.parse(["--from-state=state", etcd])
+    assert options.parse(["--test-api"]).simulation.movable
+    assert options.parse(["--simulate=nodes=1"]).simulation.movable
+    assert not options.parse([]).simulation.movable

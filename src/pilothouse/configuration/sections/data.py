@@ -18,6 +18,9 @@ class DataOptions(Section):
     data_dir: str = own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
+    from_state: str = own("", "file",
+        "A state that `pilothouse fork save` has written: begin with its objects and keys, in a data "
+        "directory that has no store yet.")
     write_kubeconfig: str = own("", "string",
         "File to write the administrator's kubeconfig to, once the server is ready.")
     # fmt: on

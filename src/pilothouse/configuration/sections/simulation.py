@@ -1,4 +1,4 @@
-"""A cluster that runs nothing and looks alive: nodes, a scheduler, a kubelet and controllers in process."""
+"""A cluster that runs nothing and looks alive, and what tests move a server with."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,12 +22,20 @@ class SimulationOptions(Section):
     simulate_controllers: tuple[str, ...] = own(("*",), "strings",
         "What of --simulate runs: * for all, NAME for one, -NAME for all but one. The names are nodes, "
         "scheduler, kubelet, and those of kube-controller-manager, such as deployment-controller.")
+    test_api: bool = own(False, "bool",
+        "Serve what tests move a server with: its clock at /debug/pilothouse/clock, and states that can be "
+        "put back at /debug/pilothouse/checkpoints. On with --simulate. See docs/testing.md.")
     # fmt: on
 
     @property
     def on(self) -> bool:
         """Whether anything is simulated."""
         return bool(self.simulate)
+
+    @property
+    def movable(self) -> bool:
+        """Whether tests may move the clock, and put states back."""
+        return self.test_api or self.on
 
     def read(self) -> "Simulation":
         """The simulation that --simulate describes; raises ValueError."""

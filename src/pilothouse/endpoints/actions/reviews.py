@@ -30,6 +30,7 @@ class Judges:
 
     authorizer: RuleLister
     authenticator: UnionAuthenticator
+    now: Callable[[], str] = meta.now
 
 
 async def answer(
@@ -102,7 +103,7 @@ async def _token(obj: Object, user: User, judges: Judges, work: Work | Inline) -
 
 
 async def _self_subject(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
-    metadata = {"creationTimestamp": meta.now()}
+    metadata = {"creationTimestamp": judges.now()}
     return {**_head(obj), "metadata": metadata, "status": {"userInfo": user_info(user)}}
 
 

@@ -1,6 +1,7 @@
 """Objects, lists and errors as answers, in the form that was negotiated."""
 
 import functools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from zlib import crc32
@@ -108,9 +109,15 @@ class Responder:
     """Makes the Response of every object, list and error."""
 
     def __init__(
-        self, offload: Offload, budget: CacheBudget | None = None, left_out: LeftOut | None = None
+        self,
+        offload: Offload,
+        budget: CacheBudget | None = None,
+        left_out: LeftOut | None = None,
+        time: Callable[[], float] = time.time,
     ) -> None:
-        """`offload` is where long lists are made, `budget` that of the server's caches."""
+        """`offload` is where long lists are made, `budget` that of the server's caches. `time` tells the Unix
+        time at which objects in tables have their ages."""
+        self.time = time
         budget = budget or CacheBudget()
         self.left_out = left_out or LeftOut()
         self._messages = MessageCache(budget)
@@ -217,6 +224,7 @@ class Responder:
             include=include_object(ctx),
             version=media.version,
             metadata={k: v for k, v in metadata.items() if v},
+            now=self.time(),
         )
 
     def list(
@@ -358,7 +366,7 @@ class Responder:
         media: Media = ctx.media
         version = f"{media.group}/{media.version}"
         if media.transform == negotiation.TABLE:
-            columns, row = tables.rows_of(resource, include_object(ctx), media.version)
+            columns, row = tables.rows_of(resource, include_object(ctx), media.version, self.time())
             around: Object = {"kind": "Table", "apiVersion": version, "metadata": metadata}
             return around | {"columnDefinitions": columns}, "rows", row
         if media.transform:
@@ -420,7 +428,12 @@ class Responder:
             )
         elif media.transform:
             out = tables.table_for(
-                resource, objects, include=include_object(ctx), version=media.version, metadata=metadata
+                resource,
+                objects,
+                include=include_object(ctx),
+                version=media.version,
+                metadata=metadata,
+                now=self.time(),
             )
         else:
             items = list(objects)

@@ -67,6 +67,8 @@ class Verbs:
     watch_ends: Deadlines = field(default_factory=Deadlines)
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
+    now: Callable[[], str] = meta.now
+    """The time, as objects have it."""
     history: History | None = None
     """The history of objects; None where none is kept."""
     sandboxes: bool = False
@@ -96,7 +98,7 @@ class RequestScope:
         if resource.namespaced:
             context.namespace = info.namespace
         context.name, context.subresource = name, info.subresource
-        context.dry_run, context.now = params.dry_run, meta.now()
+        context.dry_run, context.now = params.dry_run, verbs.now()
         context.readers, context.services, context.work = verbs.readers, verbs.services, ctx.work
         if strategy.permit_update:
             context.refusal = partial(_refusal, verbs.authorizer, ctx, resource)

@@ -72,8 +72,16 @@ class Transformed:
     """Encodes events in another version, as PartialObjectMetadata or as a Table, whose first event has
     the columns."""
 
-    def __init__(self, resource: Resource, media: negotiation.Media, include: str, left_out: LeftOut) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        media: negotiation.Media,
+        include: str,
+        left_out: LeftOut,
+        time: Callable[[], float],
+    ) -> None:
         self._left_out = left_out
+        self._time = time
         self.resource = resource
         self.media = media
         self.include = include
@@ -118,6 +126,7 @@ class Transformed:
             version=self.media.version,
             metadata={"resourceVersion": revision},
             no_headers=not self.headers_due,
+            now=self._time(),
         )
         self.headers_due = False
         return table
@@ -133,7 +142,8 @@ def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> FrameEncoder:
 
         return ProtobufEncoder(resource, media, verbs.responder.left_out)
     include = include_object(ctx) if media.transform == negotiation.TABLE else ""
-    return Transformed(resource, media, include, verbs.responder.left_out)
+    responder = verbs.responder
+    return Transformed(resource, media, include, responder.left_out, responder.time)
 
 
 async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:

@@ -199,11 +199,11 @@ def table_for(
 
     `include` is None, Metadata or Object. `version` is the version of meta.k8s.io. `metadata` is the list's,
     or holds a single object's resourceVersion. `no_headers` omits the column definitions, as a watch does
-    after its first event.
+    after its first event. Ages are those at `now`, in Unix seconds.
     """
     objects = list(objects)
-    shape = columns(resource, objects[0].get("kind", "") if objects else "")
     now = time.time() if now is None else now
+    shape = columns(resource, objects[0].get("kind", "") if objects else "")
     rows = []
     for obj in objects if shape.order is None else sorted(objects, key=shape.order):
         row = _row(shape, obj, now)
@@ -218,10 +218,12 @@ def table_for(
     }
 
 
-def rows_of(resource: Printed, include: str, version: str) -> tuple[list[Object], Callable[[Object], Object]]:
+def rows_of(
+    resource: Printed, include: str, version: str, now: float
+) -> tuple[list[Object], Callable[[Object], Object]]:
     """The column definitions of a long list,
     and a function that makes the row of an object, as in table_for."""
-    shape, now = columns(resource), time.time()
+    shape = columns(resource)
 
     def row(obj: Object) -> Object:
         out = _row(shape, obj, now)

@@ -1,6 +1,6 @@
 """The kubelets of all simulated nodes in one: starts their pods, tells how they are, and ends them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
@@ -64,6 +64,14 @@ class SimulatedKubelet(Background):
     def now(self) -> float:
         """The time in Unix seconds."""
         return self._clock.time()
+
+    def resume(self, keys: Iterable[str]) -> None:
+        """Go on with pods from their status, which somebody has put back; `keys` are those of the store."""
+        prefix = self._pods.key_prefix
+        for key in (one.removeprefix(prefix) for one in keys if one.startswith(prefix)):
+            if key in self._sandboxes:
+                self._release(key)
+                self._queue.add(key)
 
     # --- what changes
 

@@ -80,6 +80,10 @@ class EtcdStorage:
         return self._full
 
     @property
+    def busy(self) -> bool:
+        return False
+
+    @property
     def compacted(self) -> int:
         return self._compacted
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from pilothouse.api.values.clock import SYSTEM, ServerClock
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.lifecycle import Background
 from pilothouse.storage.backends import HealthChecks
@@ -13,8 +14,10 @@ from pilothouse.storage.etcd.rpc import TLS
 from pilothouse.storage.interface import Storage
 
 
-def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> EtcdStorage:
-    """The store, not started."""
+def open_storage(
+    options: StoreOptions, directory: Path, routes: Mapping[str, str], clock: ServerClock = SYSTEM
+) -> EtcdStorage:
+    """The store, not started. Its keys expire by the time of etcd."""
     tls = TLS(options.etcd_cafile, options.etcd_certfile, options.etcd_keyfile)
     reuse = options.lease_reuse_duration_seconds
     return EtcdStorage(options.etcd_servers, tls, options.etcd_prefix, reuse, routes)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pilothouse.api.values.clock import CallLater, on_loop
 from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import (
     KeyExists,
@@ -57,8 +58,9 @@ class KeyspaceStorage(MemoryStorage):
         base: BaseState = EMPTY,
         limits: KeyspaceLimits | None = None,
         clock: Callable[[], float] = time.time,
+        call_later: CallLater = on_loop,
     ) -> None:
-        super().__init__(clock)
+        super().__init__(clock, call_later)
         self.base = base
         self.limits = limits or KeyspaceLimits()
         self.held = 0
@@ -75,6 +77,10 @@ class KeyspaceStorage(MemoryStorage):
     @property
     def full(self) -> bool:
         return self.journal.full
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._writes)
 
     def snapshot(self) -> tuple[list[KeyValue], int]:
         """All pairs, and their revision."""

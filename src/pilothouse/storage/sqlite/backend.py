@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
+from pilothouse.api.values.clock import CallLater, on_loop
 from pilothouse.storage.commit_metrics import CommitMetrics
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.group_commit import GroupCommit
@@ -53,6 +54,7 @@ class SqliteStorage:
         clock: Callable[[], float] = time.time,
         relaxed: str = "",
         *,
+        call_later: CallLater = on_loop,
         authors: bool = False,
         keys_in_memory: bool = True,
     ) -> None:
@@ -69,7 +71,7 @@ class SqliteStorage:
         self._feed = Feed()
         self._clock = clock
         self._relaxed = relaxed
-        self._expiry = Expiry(self._expire, clock)
+        self._expiry = Expiry(self._expire, clock, call_later)
         self._revision = 1
         self._compacted = 1
         self._open = False
@@ -87,6 +89,10 @@ class SqliteStorage:
     @property
     def full(self) -> bool:
         return self._writer.full
+
+    @property
+    def busy(self) -> bool:
+        return self._group.busy
 
     @property
     def compacted(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from pilothouse.api.values.clock import SYSTEM, ServerClock
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.storage.compaction import upkeep
 from pilothouse.storage.interface import Storage
@@ -15,7 +16,15 @@ NODE_LEASES = ROOT + "leases/kube-node-lease/"
 """The keys of the leases by which nodes tell that they are there. Those of leader elections are elsewhere."""
 
 
-def open_storage(options: StoreOptions, directory: Path, routes: Mapping[str, str]) -> Storage:
+def open_storage(
+    options: StoreOptions, directory: Path, routes: Mapping[str, str], clock: ServerClock = SYSTEM
+) -> Storage:
     """The store, not started."""
     relaxed = NODE_LEASES if options.lease_durability == "relaxed" else ""
-    return SqliteStorage(directory, relaxed=relaxed, authors=options.keeps_history)
+    return SqliteStorage(
+        directory,
+        clock.time,
+        relaxed,
+        call_later=clock.call_later,
+        authors=options.keeps_history,
+    )

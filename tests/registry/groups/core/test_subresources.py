@@ -18,6 +18,8 @@ from pilothouse.registry.groups.core.subresources import (
 )
 from pilothouse.registry.strategy import WriteContext
 
+NOW = "2026-12-01T00:00:00Z"
+
 NOW = "2026-01-01T00:00:00Z"
 PODS = next(r for r in core.RESOURCES if r.plural == "pods")
 
@@ -104,42 +106,42 @@ def test_binding_without_node() -> None:
 
 
 def test_eviction_is_charged_to_the_budget() -> None:
-    charged = evict(budgets(budget(disruptionsAllowed=2)), "default", pod(), {})
+    charged = evict(budgets(budget(disruptionsAllowed=2)), "default", pod(), {}, NOW)
     assert charged is not None
     assert charged["status"]["disruptionsAllowed"] == 1
-    assert list(charged["status"]["disruptedPods"]) == ["p"]
+    assert charged["status"]["disruptedPods"] == {"p": NOW}
     assert "conditions" not in charged["status"]
 
 
 def test_last_eviction_says_so() -> None:
-    charged = evict(budgets(budget(disruptionsAllowed=1)), "default", pod(), {})
+    charged = evict(budgets(budget(disruptionsAllowed=1)), "default", pod(), {}, NOW)
     assert charged is not None
     assert [c["reason"] for c in charged["status"]["conditions"]] == ["InsufficientPods"]
 
 
 def test_eviction_refused() -> None:
     with pytest.raises(errors.TooManyRequests) as caught:
-        evict(budgets(budget(desiredHealthy=3, currentHealthy=3)), "default", pod(), {})
+        evict(budgets(budget(desiredHealthy=3, currentHealthy=3)), "default", pod(), {}, NOW)
     causes = (caught.value.details or {})["causes"]
     assert causes[0]["message"] == "The disruption budget b needs 3 healthy pods and has 3 currently"
 
 
 def test_stale_budget_asks_for_patience() -> None:
     with pytest.raises(errors.TooManyRequests) as caught:
-        evict(budgets(budget(observedGeneration=0)), "default", pod(), {})
+        evict(budgets(budget(observedGeneration=0)), "default", pod(), {}, NOW)
     assert (caught.value.details or {})["retryAfterSeconds"] == 10
 
 
 def test_two_budgets() -> None:
     with pytest.raises(errors.Unknown, match="more than one PodDisruptionBudget"):
-        evict(budgets(budget(), budget()), "default", pod(), {})
+        evict(budgets(budget(), budget()), "default", pod(), {}, NOW)
 
 
 def test_pending_pod_needs_no_budget() -> None:
     pending = pod()
     options: Object = {}
     pending["status"]["phase"] = "Pending"
-    assert evict(budgets(budget()), "default", pending, options) is None
+    assert evict(budgets(budget()), "default", pending, options, NOW) is None
     assert options == {"preconditions": {"resourceVersion": "7"}}
 
 

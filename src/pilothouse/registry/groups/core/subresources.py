@@ -3,7 +3,6 @@
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api import meta
 from pilothouse.api.validate.core import validate_binding
 from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Errors, Object
@@ -102,7 +101,7 @@ def can_ignore_budgets(pod: Object) -> bool:
     return phase in ("Succeeded", "Failed", "Pending") or bool(pod["metadata"].get("deletionTimestamp"))
 
 
-def evict(readers: Readers, namespace: str, pod: Object, options: Object) -> Object | None:
+def evict(readers: Readers, namespace: str, pod: Object, options: Object, now: str) -> Object | None:
     """Decide on an eviction. Returns the budget with one disruption less,
     which must be written first, or None.
 
@@ -127,7 +126,7 @@ def evict(readers: Readers, namespace: str, pod: Object, options: Object) -> Obj
     if not _is_ready(pod) and _may_go_unready(budget, status):
         _require_version(pod, options)
         return None
-    return charge(budget, pod["metadata"].get("name", ""))
+    return charge(budget, pod["metadata"].get("name", ""), now)
 
 
 def _require_version(pod: Object, options: Object) -> None:
@@ -165,7 +164,7 @@ def _may_go_unready(budget: Object, status: Object) -> bool:
     return bool(status.get("currentHealthy", 0) >= desired > 0)
 
 
-def charge(budget: Object, pod_name: str) -> Object:
+def charge(budget: Object, pod_name: str, now: str) -> Object:
     """A copy of the budget with one disruption less;
     raises TooManyRequests or Forbidden if none is allowed."""
     status, name = dict(budget.get("status") or {}), budget["metadata"].get("name", "")
@@ -181,7 +180,6 @@ def charge(budget: Object, pod_name: str) -> Object:
         needs, has = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
         raise _too_many(_shortage(budget, name, needs, has), 0)
     status["disruptionsAllowed"] = allowed - 1
-    now = meta.now()
     if allowed == 1:
         status["conditions"] = _disallow_disruptions(status.get("conditions") or [], budget, now)
     disrupted[pod_name] = now
