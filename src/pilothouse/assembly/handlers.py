@@ -123,9 +123,8 @@ class Handlers:
         self.relay = _relay(config.authentication.request_header, given.outbound)
         self.via = new_via()
         self.remote_documents = RemoteDocuments()
-        clock = registry.clock
         left_out = LeftOut(given.metrics.add(LeftOutMetrics()))
-        self.responder = Responder(given.offload, given.caches, left_out, clock.time)
+        self.responder = Responder(given.offload, given.caches, left_out, registry.clock.time)
         self.discovery = Discovery(
             catalog, f"{advertised(serving)}:{serving.secure_port}", given.metrics.add(DiscoveryMetrics())
         )
