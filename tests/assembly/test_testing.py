@@ -1,4 +1,4 @@
-"""What tests move a server with waits for its controllers."""
+"""Tests move a server, and its controllers have settled when the call returns."""
 
 import asyncio
 

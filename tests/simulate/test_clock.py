@@ -113,7 +113,7 @@ def test_without_a_wall_it_is_the_real_time() -> None:
 
 
 async def test_time_passes_from_one_timer_to_the_next(clock: Clock) -> None:
-    """What a timer has begun is waited for before the next one, and may begin others."""
+    """The next timer waits for the work that a timer has begun, which may begin more."""
     start, told = clock.time(), []
 
     async def settled() -> None:

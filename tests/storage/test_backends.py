@@ -41,7 +41,7 @@ async def test_a_server_starts_on_a_kind_that_it_does_not_know(
 ) -> None:
     module: Any = types.ModuleType("pilothouse.storage.third")
     looking = Looking()
-    module.open_storage = lambda options, directory, routes: Third()
+    module.open_storage = lambda options, directory, routes, clock: Third()
 
     def upkeep(storage: Any, options: Any, checks: Any) -> list[Background]:
         checks.add_check("third", lambda: None)

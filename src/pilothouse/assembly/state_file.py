@@ -1,8 +1,8 @@
-"""A prepared state of a server in one file, from which others start (`serve --from FILE`).
+"""A prepared state of a server in one file, from which others start (`serve --from-state FILE`).
 
 The file is a tar archive: `objects` is a snapshot of the embedded store, `keys/` are the keys and
 certificates of the data directory, and `state.json` says what a snapshot does not. With the keys go the
-tokens and certificates that objects hold: they stay good, and whoever reads the file has the rights of all.
+tokens and certificates that objects hold: they stay good. A reader of the file has the rights of all of them.
 """
 
 import hashlib
@@ -38,8 +38,8 @@ class StateFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StateFile:
-    """What is in a state. objects: a snapshot. keys: files by their names. time: that of the clock, in Unix
-    seconds."""
+    """The content of a state. objects: a snapshot. keys: files by their names. time: that of the clock, in
+    Unix seconds."""
 
     objects: bytes
     keys: Mapping[str, bytes]

@@ -70,7 +70,7 @@ def checkpoints_of(registry: Registry, clock: ServerClock) -> Checkpoints:
 
 
 def _packing(host: Host, registry: Registry) -> Packed:
-    """What makes the file of the state of a server's own cluster."""
+    """A function that packs the state of the server's own cluster into a file."""
 
     async def packed() -> bytes:
         page = await registry.storage.range("", counted=False)

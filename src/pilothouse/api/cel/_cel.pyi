@@ -8,9 +8,6 @@ TIME_MIN: int
 TIME_MAX: int
 NONE: Optional
 
-class Frame:
-    cost: int
-
 class EvaluationError(Exception):
     cost: int
 
