@@ -8,10 +8,10 @@ cdef enum:                            # type of a change for a watcher
     MODIFIED
     DELETED
 
-cdef enum:                            # what Entry.members() tells of an object's bytes
-    KNOWN = 1
-    OWNED = 2
-    DELETING = 4
+cdef enum Member:                     # whether an object's bytes have a member
+    UNKNOWN
+    ABSENT
+    PRESENT
 
 cdef class Entry(Encoded):
     cdef readonly str key
@@ -21,11 +21,13 @@ cdef class Entry(Encoded):
     cdef public unsigned int message_form     # and a number for the version in which it has them
     cdef dict _labels
     cdef tuple _fields                        # the extractor, and what it has found
-    cdef unsigned char _members               # which members it has, of those that are looked for
+    cdef unsigned char _owners                # a Member, as the next one
+    cdef unsigned char _deletion
 
     cdef dict get_labels(self)
     cdef dict get_fields(self, extract)
-    cdef int members(self)
+    cdef bint is_owned(self) noexcept
+    cdef bint is_deleting(self) noexcept
 
 cdef class Change:
     cdef readonly str key

@@ -46,22 +46,22 @@ cdef class Entry(Encoded):
     @property
     def owned(self):
         """Whether the object may have owners. Another member of that name makes no difference."""
-        return self.members() & OWNED != 0
+        return self.is_owned()
 
     @property
     def deleting(self):
         """Whether the object may have a time of deletion."""
-        return self.members() & DELETING != 0
+        return self.is_deleting()
 
-    cdef int members(self):
-        """Which members are in the bytes; they are looked for once."""
-        if not self._members:
-            self._members = (
-                KNOWN
-                | (OWNED if contains(self.value, OWNERS) else 0)
-                | (DELETING if contains(self.value, DELETION) else 0)
-            )
-        return self._members
+    cdef bint is_owned(self) noexcept:
+        if self._owners == UNKNOWN:
+            self._owners = sought(self.value, OWNERS)
+        return self._owners == PRESENT
+
+    cdef bint is_deleting(self) noexcept:
+        if self._deletion == UNKNOWN:
+            self._deletion = sought(self.value, DELETION)
+        return self._deletion == PRESENT
 
     cdef dict get_labels(self):
         if self._labels is None:
@@ -103,6 +103,11 @@ cdef Entry stored(KeyValue kv, bytes value):
     entry.rev = kv.mod
     entry.create_rev = kv.create
     return entry
+
+
+cdef inline unsigned char sought(bytes value, bytes name) noexcept:
+    """The Member that says whether a name stands in an object's bytes."""
+    return PRESENT if contains(value, name) else ABSENT
 
 
 cdef bytes added(Entry entry, object encoder):

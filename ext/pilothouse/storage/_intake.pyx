@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from pilothouse.storage._entry cimport DELETING, Entry, stored
+from pilothouse.storage._entry cimport Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, StorageEvent
 
 from pilothouse.metrics._instruments import Distribution
@@ -59,13 +59,15 @@ cdef class Intake:
         return entry
 
     cdef Entry own(self, KeyValue kv):
-        cdef Entry entry
+        cdef Entry entry = None
+        cdef bytes value
         try:
             if self.plain and is_object(kv.value):
                 entry = stored(kv, kv.value)
-                if not entry.members() & DELETING:
+                if not entry.is_deleting():
                     return entry
-            return stored(kv, kv.value if self.transform is None else self.transform(kv.key, kv.value))
+            value = kv.value if self.transform is None else self.transform(kv.key, kv.value)
+            return stored(kv, value) if entry is None or value is not kv.value else entry
         except StorageError as error:
             raise UnreadableError(kv, str(error)) from None
         except Exception as error:

@@ -10,7 +10,7 @@ from cpython.list cimport PyList_GET_SIZE
 
 from pilothouse.api.values._selectors cimport Selector
 from pilothouse.metrics._instruments cimport Distribution
-from pilothouse.storage._entry cimport DELETING, OWNED, Change, Entry, weight
+from pilothouse.storage._entry cimport Change, Entry, weight
 from pilothouse.storage._objects cimport MANY, Index, Listing, Objects
 from pilothouse.storage._watchers cimport PermittedWatcher, Watcher, Watchers
 
@@ -308,4 +308,4 @@ cdef class ResourceCache(Objects):
 
 cdef inline bint tied(Entry entry):
     """Whether an object has owners or a time of deletion."""
-    return entry.members() & (OWNED | DELETING) != 0
+    return entry.is_deleting() or entry.is_owned()
