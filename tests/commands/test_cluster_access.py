@@ -106,6 +106,24 @@ def test_use_switches_without_the_data_directory_where_a_context_is_there(user: 
     assert user.run("use", named, data=False)[1].startswith('Logical cluster "one"')
 
 
+def test_delete_removes_the_contexts(user: User, server: InProcess) -> None:
+    named = f"--kubeconfig={server.kubeconfig}"
+    assert user.run("create", "gone")[0] == 0
+    assert user.run("use", "one")[0] == user.run("use", "gone")[0] == 0
+    assert user.run("kubeconfig", "gone", "--merge", "--context=second")[0] == 0
+    status, said = user.run("delete", "gone", named, data=False)
+    assert (status, said) == (0, 'cluster "gone" deleted\n'), "that file has no context of it"
+    assert user.run("create", "gone")[0] == 0
+    status, said = user.run("delete", "gone")
+    assert status == 0
+    assert said.endswith(f"removed the context gone, second from {user.config}\n")
+    document = user.document()
+    left = {kind: [entry["name"] for entry in document[kind]] for kind in ("contexts", "clusters", "users")}
+    assert left["contexts"] == ["pilothouse", "one"] and "one" in left["clusters"] and "one" in left["users"]
+    assert "gone" not in json.dumps(document) and document["current-context"] == "pilothouse"
+    assert user.run("use", "one")[0] == 0 and user.me()
+
+
 def test_kubeconfig_is_for_one_cluster_only(user: User, server: InProcess, tmp_path: pathlib.Path) -> None:
     status, said = user.run("kubeconfig", "one", "--context=mine")
     found = yaml.safe_load(said)

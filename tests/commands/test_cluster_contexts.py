@@ -51,6 +51,35 @@ def test_a_context_tells_where_it_is_from(tmp_path: pathlib.Path) -> None:
     }
 
 
+def test_contexts_of_a_cluster_are_forgotten(tmp_path: pathlib.Path) -> None:
+    """Those that lead elsewhere stay, and what other contexts use."""
+    contexts = written(tmp_path / "config")
+    contexts.put("a", ORIGIN, FOUND, USER)
+    contexts.put("b", Origin("b", "home"), FOUND._replace(server="https://host:1/clusters/b"), USER)
+    contexts.put("elsewhere", Origin("a", "gone"), FOUND._replace(server="https://x:2/clusters/a"), USER)
+    contexts.put("outside", ORIGIN, FOUND._replace(server="https://balancer/clusters/a"), USER)
+    contexts.switch("a")
+    assert contexts.forget("a", "https://host:1") == ["a", "outside"]
+    assert contexts.current == "home"
+    kept = yaml.safe_load(contexts.text())
+    assert [one["name"] for one in kept["contexts"]] == ["home", "b", "elsewhere"]
+    assert [one["name"] for one in kept["clusters"]] == ["here", "b", "elsewhere"]
+    assert [one["name"] for one in kept["users"]] == ["me", "b", "elsewhere"]
+    assert contexts.forget("a", "https://host:1") == []
+
+
+def test_what_another_context_uses_stays(tmp_path: pathlib.Path) -> None:
+    contexts = written(tmp_path / "config")
+    contexts.put("a", ORIGIN, FOUND, USER)
+    document = yaml.safe_load(contexts.text())
+    document["contexts"].append({"name": "mine", "context": {"cluster": "a", "user": "me"}})
+    contexts = ClusterContexts(contexts.path, document)
+    assert contexts.forget("a", "https://host:1") == ["a"]
+    kept = yaml.safe_load(contexts.text())
+    assert [one["name"] for one in kept["clusters"]] == ["here", "a"]
+    assert [one["name"] for one in kept["users"]] == ["me"]
+
+
 def test_a_context_is_changed_in_its_place(tmp_path: pathlib.Path) -> None:
     contexts = written(tmp_path / "config")
     contexts.put("a", ORIGIN, FOUND, USER)

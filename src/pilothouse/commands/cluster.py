@@ -41,7 +41,7 @@ TOKEN_KEY = Flag(
     "",
     "command",
     "Write the key of the cluster's service account tokens to this file as well. It keeps them good as sa.key"
-    " in the new data directory, where --service-account-issuer names the cluster's URL, too.",
+    " in the new data directory, where --service-account-issuer names the cluster's issuer, too.",
 )
 FLAGS = (
     KUBECONFIG,
@@ -59,7 +59,7 @@ Usage:
   pilothouse cluster copy SOURCE NAME [flags]   Create one that begins with the objects of another.
   pilothouse cluster snapshot NAME [COPY]       Keep one as it is now: make a copy that is suspended. `copy COPY NEW` brings it back.
   pilothouse cluster suspend | wake NAME...     Have them leave memory when no request is open, or not any more.
-  pilothouse cluster delete NAME... [flags]     Delete some with all that they hold.
+  pilothouse cluster delete NAME... [flags]     Delete some with all that they hold, and their contexts in your kubeconfig.
   pilothouse cluster kubeconfig NAME... [flags] Print a kubeconfig for some, or for --all; write it (--write-kubeconfig), or add
                                                 the contexts to yours (--merge).
   pilothouse cluster use NAME | .. [flags]      Have kubectl talk to one, or to the server's own cluster again (also --root).
@@ -101,7 +101,12 @@ def run(arguments: Sequence[str]) -> None:
         raise FlagError(f'unknown command "{command}" for "pilothouse cluster"', nearest(command, _KNOWN))
     config, values, rest = options.parse_command(arguments[1:], _KNOWN[command])
     output.chosen(values["output"], output.DOCUMENTS if command == "kubeconfig" else output.FORMATS)
-    whole = {"export": _export, "use": cluster_access.use, "kubeconfig": cluster_access.kubeconfig}
+    whole = {
+        "delete": _delete,
+        "export": _export,
+        "use": cluster_access.use,
+        "kubeconfig": cluster_access.kubeconfig,
+    }
     if command in whole:
         whole[command](config, values, rest)
     else:
@@ -205,15 +210,17 @@ def _is_ready(obj: Object) -> bool:
     return ready.get("status") == "True"
 
 
-def _delete(api: Api, values: Mapping[str, Any], rest: Sequence[str]) -> None:
-    names = _names("delete", rest)
-    with output.Results(values["output"]) as results:
+def _delete(config: Config, values: Mapping[str, Any], rest: Sequence[str]) -> None:
+    names, path = _names("delete", rest), kubeconfig_of(config.data, values["kubeconfig"])
+    own = contextlib.closing(_own_cluster(config, values["kubeconfig"]))
+    with own as api, output.Results(values["output"]) as results:
         for name in names:
             uid = call(api, "GET", name)["metadata"]["uid"]
             call(api, "DELETE", name, {"preconditions": {"uid": uid}})
             if values["wait"]:
                 _until(partial(_is_gone, api, name, uid), f'cluster "{name}" is not gone')
             results.add(f'cluster "{name}" deleted', name=name, result="deleted")
+            cluster_access.forget(path, values["kubeconfig"], name, api.config.server)
 
 
 def _is_gone(api: Api, name: str, uid: str) -> bool:
@@ -281,5 +288,4 @@ _COMMANDS: Mapping[str, Callable[[Api, Mapping[str, Any], Sequence[str]], None]]
     "snapshot": _snapshot,
     "suspend": _suspend,
     "wake": _wake,
-    "delete": _delete,
 }

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import datetime
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,18 @@ def _used(config: Config, values: Mapping[str, Any], name: str, context: str) ->
             raise
     target.switch(context)
     return target
+
+
+def forget(path: Path, named: str, name: str, server: str) -> None:
+    """Remove the contexts that lead to a cluster, which is deleted, from the kubeconfig with the credentials
+    and from the user's own. What others have changed meanwhile stays."""
+    for known in dict.fromkeys((path, _target(named))):
+        if not known.exists():
+            continue
+        contexts = ClusterContexts.read(known)
+        if gone := contexts.forget(name, server):
+            contexts.save()
+            print(f"removed the context {', '.join(gone)} from {known}", file=sys.stderr)
 
 
 def _tell(target: ClusterContexts, form: str) -> None:

@@ -126,6 +126,28 @@ class ClusterContexts:
         if not self.current:
             self.switch(context)
 
+    def forget(self, cluster: str, server: str) -> list[str]:
+        """Remove the contexts of our commands that lead to a cluster of a server, with their clusters and
+        users; a current one gives way to that of the server's own cluster. Their names."""
+        names = [one["name"] for one in self._document.get("contexts") or () if one.get("name")]
+        gone = [name for name in names if self._leads(name, cluster, server)]
+        for name in gone:
+            found, origin = self._entry("context", name) or {}, self.origin_of(name)
+            if self.current == name and origin is not None:
+                known = self._entry("context", origin.root) is not None
+                self.switch(origin.root if known else "")
+            self._remove("context", name)
+            for kind in ("cluster", "user"):
+                self._remove_unused(kind, found.get(kind))
+        return gone
+
+    def _leads(self, context: str, cluster: str, server: str) -> bool:
+        """Whether a context leads to a cluster of a server: there, or below another address of it."""
+        origin, url = self.origin_of(context), self.server(context)
+        if origin is None or origin.cluster != cluster or not url.endswith(f"/clusters/{cluster}"):
+            return False
+        return url.startswith(f"{server.rstrip('/')}/") or self.server(origin.root) == server
+
     def switch(self, context: str) -> None:
         """Make a context the current one."""
         self._document["current-context"] = context
@@ -143,6 +165,15 @@ class ClusterContexts:
             if one.get("name") == name:
                 return one.get(kind) or {}
         return None
+
+    def _remove_unused(self, kind: str, name: Any) -> None:
+        contexts = self._document.get("contexts") or ()
+        if all((one.get("context") or {}).get(kind) != name for one in contexts):
+            self._remove(kind, name)
+
+    def _remove(self, kind: str, name: Any) -> None:
+        entries = self._document.get(f"{kind}s") or []
+        self._document[f"{kind}s"] = [one for one in entries if one.get("name") != name]
 
     def _put(self, kind: str, name: Any, content: Object) -> None:
         entries = self._document.get(f"{kind}s") or []
