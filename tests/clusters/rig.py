@@ -22,8 +22,9 @@ from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.directory import Directory
 from pilothouse.clusters.logical import LogicalCluster
+from pilothouse.clusters.records import FOLDER
 from pilothouse.clusters.router import Router
-from pilothouse.clusters.server import FOLDER, ClusterServer
+from pilothouse.clusters.server import ClusterServer
 from pilothouse.configuration import options
 from pilothouse.server.request import Request
 from pilothouse.storage.interface import Storage

@@ -37,6 +37,18 @@ def test_a_record_survives_its_packing() -> None:
     assert ClusterRecord.unpacked(RECORD.packed()) == RECORD
 
 
+async def test_clusters_continue_behind_a_revision(runner: asyncio.Runner, journal: MemoryJournal) -> None:
+    records = Records(journal)
+    for uid in ("one", "two"):
+        await records.write(uid, RECORD)
+    await records.raise_to(1000)
+    for uid, first in (("one", 1000), ("two", 1000), ("three", 1)):
+        storage = KeyspaceStorage(journal, uid)
+        await storage.start()
+        assert (storage.revision, storage.compacted) == (first, first)
+        await storage.close()
+
+
 async def test_a_base_state_is_read_as_it_was_kept(runner: asyncio.Runner, journal: MemoryJournal) -> None:
     name, made = await Records(journal).add_base(PAIRS, 40, fresh="digest")
     records = Records(journal)

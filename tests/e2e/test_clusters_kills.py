@@ -13,7 +13,7 @@ import pytest
 from e2e.http_client import Connection, Lost
 
 from pilothouse.clusters.records import BASES
-from pilothouse.clusters.server import FOLDER
+from pilothouse.clusters.records import FOLDER
 from pilothouse.storage.keyspaces import rows
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.testing.server import Subprocess

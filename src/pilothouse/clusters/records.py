@@ -11,6 +11,7 @@ import base64
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import orjson
@@ -19,7 +20,10 @@ from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import KeyValue, Op, Storage
 from pilothouse.storage.keyspaces import rows
 
+FOLDER = "clusters"
+"""The folder, in the data directory, of the store of all logical clusters."""
 RECORDS, BASES = "/clusters/", "/bases/"
+T = TypeVar("T")
 STEP = 1000
 """Rows of one transaction."""
 
@@ -81,6 +85,13 @@ class Records:
         await self._journal.txn([Op(RECORDS + uid, None)])
         self._frozen.pop(uid, None)
         self._unswept = True
+
+    async def raise_to(self, revision: int) -> None:
+        """Have every cluster that is not open continue behind a revision: clients that have seen others are
+        told to list once more."""
+        for some in _parts(list(await self.all())):
+            ops = [Op(rows.prefix_of(uid) + rows.REVISION, rows.tombstone(revision)) for uid in some]
+            await self._journal.txn(ops)
 
     # Base states
 
@@ -165,6 +176,6 @@ class Records:
                 return
 
 
-def _parts(pairs: list[KeyValue]) -> Iterator[list[KeyValue]]:
-    for start in range(0, len(pairs), STEP):
-        yield pairs[start : start + STEP]
+def _parts(items: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), STEP):
+        yield items[start : start + STEP]

@@ -11,6 +11,7 @@ from pilothouse.clusters.directory import Directory
 from pilothouse.clusters.fresh import digest_of
 from pilothouse.clusters.janitor import Janitor
 from pilothouse.clusters.metrics import ClusterMetrics
+from pilothouse.clusters.records import FOLDER
 from pilothouse.clusters.router import Router
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.controllers.bootstrap import BootstrapObject
@@ -21,9 +22,6 @@ from pilothouse.storage.backends import upkeep
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite.backend import SqliteStorage
-
-FOLDER = "clusters"
-"""The folder, in the data directory, of the store of all logical clusters."""
 
 
 class ClusterServer(Server):
@@ -37,6 +35,8 @@ class ClusterServer(Server):
         cluster = await super().open_cluster(host, opened)
         self.directory = Directory(host, self.journal(host), host.config.clusters.clusters_awake_max)
         opened.on_close("logical clusters", self.directory.close)
+        if host.memory is not None:
+            host.memory.relievers.append(self.directory.relieve)
         return cluster
 
     def handler(self, cluster: Cluster) -> RequestHandler:
@@ -81,7 +81,8 @@ class ClusterServer(Server):
         )
         opened.start(self._controller)
         opened.start(Janitor(self.directory, options.clusters_idle_timeout))
-        running.cluster.admission.add(self._controller.limiter(options))
+        for plugin in self._controller.plugins(options):
+            running.cluster.admission.add(plugin)
 
     async def listen(self, running: Running, opened: Opened) -> None:
         await self._controller.synced()

@@ -17,9 +17,8 @@ import orjson
 
 from pilothouse.api import meta
 from pilothouse.clusters.definition import GROUP, PLURAL
-from pilothouse.clusters.directory import IDENTITY
-from pilothouse.clusters.records import BASES, RECORDS, ClusterRecord, Records
-from pilothouse.clusters.server import FOLDER
+from pilothouse.clusters.fresh import IDENTITY
+from pilothouse.clusters.records import BASES, FOLDER, RECORDS, ClusterRecord, Records
 from pilothouse.commands import output
 from pilothouse.commands.api import Api, kubeconfig_of
 from pilothouse.commands.cluster_contexts import ClusterContexts

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pilothouse.clusters import snapshot as clusters
 from pilothouse.commands import output
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
@@ -47,6 +48,7 @@ Usage:
   pilothouse snapshot verify FILE                      Look for damage, and tell what is in it.
   pilothouse snapshot restore FILE --data-dir DIR      Put it into a directory that has no store; no server may run.
 
+The objects of logical clusters are copied as well, to FILE.clusters, and restored from there: keep both files together.
 With --with-history, save copies the history as well, to FILE.history, and restore puts it back from there.
 
 All take -o json|yaml. The keys and certificates of the data directory are not in a snapshot: keep a copy of them, and of the keys by which values
@@ -79,10 +81,14 @@ def run(arguments: Sequence[str]) -> None:
 
 def _save(path: Path, config: Config, values: dict[str, Any]) -> None:
     if not config.store.etcd_servers:
+        directory = config.data.directory
         with shown("saving") as progress:
-            saved = snapshot.save(config.data.directory, path, progress)
-        kept = history.save(config.data.directory, history.beside(path)) if values["with-history"] else None
-        _tell(saved, values, kept)
+            saved = snapshot.save(directory, path, progress)
+            many = None
+            if clusters.exists(directory):
+                many = clusters.save(directory, clusters.beside(path), progress)
+        kept = history.save(directory, history.beside(path)) if values["with-history"] else None
+        _tell(saved, values, kept, many)
         return
     if values["with-history"]:
         raise FlagError("--with-history is for the embedded store")
@@ -103,10 +109,13 @@ def _verify(path: Path, config: Config, values: dict[str, Any]) -> None:
             digest = snapshot.verify_hash(path, progress)
         _tell_etcds(path, digest, values, "; `etcdutl snapshot status` says more")
         return
+    many = None
     with shown("verifying") as progress:
         verified = snapshot.verify(path, progress)
+        if clusters.beside(path).exists():
+            many = snapshot.verify(clusters.beside(path), progress)
     kept = history.summary(history.beside(path)) if history.beside(path).exists() else None
-    _tell(verified, values, kept)
+    _tell(verified, values, kept, many)
 
 
 def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
@@ -117,12 +126,14 @@ def _restore(path: Path, config: Config, values: dict[str, Any]) -> None:
         )
     if values["bump-revision"] < 0:
         raise FlagError("--bump-revision can not be a negative value")
+    directory, bump, kept, many = config.data.directory, values["bump-revision"], None, None
     with shown("restoring") as progress:
-        restored = snapshot.restore(path, config.data.directory, values["bump-revision"], progress)
-    kept = None
+        if clusters.beside(path).exists():  # first: no server shall find their objects missing
+            many = clusters.restore(clusters.beside(path), directory, bump, progress)
+        restored = snapshot.restore(path, directory, bump, progress)
     if values["with-history"]:
-        kept = history.restore(history.beside(path), config.data.directory, last_of(restored.revision))
-    _tell(restored, values, kept)
+        kept = history.restore(history.beside(path), directory, last_of(restored.revision))
+    _tell(restored, values, kept, many)
 
 
 def _tell_etcds(path: Path, digest: str, values: dict[str, Any], more: str = "") -> None:
@@ -131,7 +142,12 @@ def _tell_etcds(path: Path, digest: str, values: dict[str, Any], more: str = "")
     output.tell({"store": "etcd", "size": size, "hash": digest}, values["output"], told)
 
 
-def _tell(found: SnapshotSummary, values: dict[str, Any], kept: HistorySummary | None = None) -> None:
+def _tell(
+    found: SnapshotSummary,
+    values: dict[str, Any],
+    kept: HistorySummary | None = None,
+    many: SnapshotSummary | None = None,
+) -> None:
     lines = [
         f"revision   {found.revision}",
         f"compacted  {found.compacted}",
@@ -142,6 +158,9 @@ def _tell(found: SnapshotSummary, values: dict[str, Any], kept: HistorySummary |
     if found.hash:
         lines.append(f"SHA-256    {found.hash}")
     told = {"store": "embedded", **dataclasses.asdict(found)}
+    if many is not None:
+        lines.append(f"clusters   {many.keys} keys, {many.size} bytes")
+        told["clusters"] = dataclasses.asdict(many)
     if kept is not None:
         since = datetime.fromtimestamp(kept.since_ms / 1000, UTC)
         lines.append(
