@@ -196,7 +196,7 @@ class Work:
 
     def __init__(self, offload: "Offload", user: str) -> None:
         self.offload = offload
-        self.user = f"{offload.prefix}{user}" if offload.prefix else user
+        self.user = offload.payer or user
         self.bytes = 0
         """The bytes that the request was admitted with; 0 before it is admitted."""
         self.given = self.left = 0.0
@@ -261,8 +261,8 @@ INLINE_WORK = Inline()
 class Offload:
     """The threads of one server, and the admission of requests to them."""
 
-    prefix = ""
-    """Put in front of users' names; see Share."""
+    payer = ""
+    """The one user that all requests count for, "" for their own; see Share."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
@@ -451,10 +451,10 @@ class Offload:
 
 class Share(Offload):
     """The threads of another Offload for one of several clusters.
-    Users of different clusters are different users, whatever their names."""
+    The cluster counts as one user, however many it has."""
 
     def __init__(self, offload: Offload, cluster: str) -> None:
-        self.prefix = f"{cluster}\0"
+        self.payer = f"cluster {cluster}"
         self.turns = offload.turns
         self._offload = offload
         self._admit = offload._admit  # type: ignore[method-assign]

@@ -8,7 +8,7 @@ import pytest
 from virtual_time import VirtualLoop
 
 from pilothouse import errors
-from pilothouse.flowcontrol.memory import MOST_WAITING, MemoryBudget
+from pilothouse.flowcontrol.memory import MOST_WAITING, PARTS, MemoryBudget, MemoryShare
 
 MB = 1 << 20
 
@@ -206,5 +206,83 @@ def test_it_looks_by_itself() -> None:
         await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=1)
         assert memory.used == 99 * MB
         await memory.close()
+
+    run(body)
+
+
+def share(memory: MemoryBudget, name: str) -> Callable[..., "asyncio.Task[None]"]:
+    """Enters as users of a cluster, its administrators."""
+    part = MemoryShare(memory, None, f"cluster {name}")
+    return lambda need, seconds=10.0: asyncio.create_task(part.enter("admin", need, seconds, exempt=True))
+
+
+def test_a_cluster_has_a_part_of_the_room_and_others_go_on() -> None:
+    async def body() -> None:
+        memory = memory_of(Process(20 * MB))
+        ours, theirs = share(memory, "ours"), share(memory, "theirs")
+        first, second, third, other, root = (
+            ours(15 * MB),
+            ours(5 * MB),
+            ours(MB),
+            theirs(MB),
+            enter(memory, "a", MB),
+        )
+        await settle()
+        assert PARTS == 4
+        assert [task.done() for task in (first, second, third, other, root)] == [
+            True,
+            True,
+            False,
+            True,
+            True,
+        ]
+        memory.leave("cluster ours", 5 * MB)
+        await settle()
+        assert third.done()
+
+    run(body)
+
+
+def test_one_request_of_a_cluster_is_let_in_whatever_its_size() -> None:
+    async def body() -> None:
+        memory = memory_of(Process(20 * MB))
+        ours = share(memory, "ours")
+        first, second = ours(60 * MB), ours(MB)
+        await settle()
+        assert [first.done(), second.done()] == [True, False]
+
+    run(body)
+
+
+def test_a_cluster_is_not_told_what_others_use() -> None:
+    async def body() -> None:
+        memory = memory_of(Process(20 * MB))
+        ours = share(memory, "ours")
+        await ours(15 * MB)
+        with pytest.raises(errors.TooManyRequests) as caught:
+            await ours(10 * MB, 3)
+        [cause] = caught.value.details["causes"]
+        assert cause["message"].endswith(f"and the cluster's requests hold {15 * MB}")
+
+    run(body)
+
+
+def test_those_who_wait_for_their_own_requests_take_nobodys_place() -> None:
+    """The line of a cluster is shorter, memory is not freed for it, and those of the server come first."""
+
+    async def body() -> None:
+        memory = memory_of(Process(20 * MB))
+        ours = share(memory, "ours")
+        await ours(20 * MB)
+        waiting = [ours(MB) for _ in range(MOST_WAITING // PARTS)]
+        await settle()
+        with pytest.raises(errors.TooManyRequests):
+            await ours(MB)
+        assert memory.refused.values == {("queue-full",): 1}
+        await enter(memory, "a", MB)
+        await memory.look()
+        assert memory.reliefs.values == {(): 0}
+        for task in waiting:
+            task.cancel()
 
     run(body)

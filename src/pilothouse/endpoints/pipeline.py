@@ -40,7 +40,7 @@ from pilothouse.endpoints.verdict import Verdict
 from pilothouse.flowcontrol._seats import Flow, Ticket
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
-from pilothouse.flowcontrol.memory import CHARGED, SMALL, MemoryBudget
+from pilothouse.flowcontrol.memory import CHARGED, SMALL, MemoryBudget, MemoryShare
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
@@ -67,7 +67,7 @@ class Stages:
     observer: Observer
     finder: Finder | None = None
     """Finds the namespaces in which a list or a watch is allowed; None: it is refused as a whole."""
-    memory: MemoryBudget | None = None
+    memory: MemoryBudget | MemoryShare | None = None
     """The limit that has requests wait for memory; None: nobody counts it."""
     standing: Standing | None = None
     """Follows open requests; None where no option asks for it."""
@@ -339,7 +339,7 @@ class Pipeline:
         limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
         return limit - (time.perf_counter() - ctx.started)
 
-    def _memory_for(self, ctx: Context, memory: MemoryBudget) -> int:
+    def _memory_for(self, ctx: Context, memory: MemoryBudget | MemoryShare) -> int:
         """The bytes of memory that a request has to find room for before it takes seats, 0 for few."""
         size = len(ctx.request.body)
         if ctx.info.verb not in CHARGED and size <= SMALL:

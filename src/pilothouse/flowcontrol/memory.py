@@ -2,7 +2,8 @@
 what a request will probably take is charged before it is served.
 
 A request that does not fit waits, and is refused with 429 when it has waited too long; nothing of it has been
-made by then. Requests of administrators and of the exempt level are charged, and never wait. Small requests
+made by then. Requests of administrators and of the exempt level are charged, and never wait. All requests of
+a logical cluster have one payer, and the payer may hold a part of the room only (MemoryShare). Small requests
 are not charged: there are never more of them than seats. What is in use is what the system says of the
 process, or what it was at rest plus what is charged, whichever is more.
 When that nears the limit, caches shrink and the watches of slow clients end.
@@ -36,6 +37,8 @@ REFERENCES = 64
 """Bytes of a list for one byte of references to its objects."""
 MOST_WAITING = 256
 """Requests that may wait for memory; the next one is refused."""
+PARTS = 4
+"""One logical cluster may hold one in so many bytes of what requests may take."""
 CHARGED = frozenset(("list", "watch", "deletecollection"))
 """Verbs that read many objects."""
 
@@ -47,6 +50,7 @@ class _Waiter:
     user: str
     need: int
     granted: asyncio.Future[None]
+    parts: int
 
 
 class MemoryBudget(BackgroundTask, Group):
@@ -67,7 +71,8 @@ class MemoryBudget(BackgroundTask, Group):
         self.limit = limit
         self.charged = 0
         self._widths = widths
-        self._ask, self._relievers, self._give_back = resident, relievers, give_back
+        self._ask, self._give_back = resident, give_back
+        self.relievers = [*relievers]
         self._resident = self._idle = self._least = resident()
         """The memory of the process: at the last look, when nothing was charged, and the least."""
         self._new = 0
@@ -113,23 +118,21 @@ class MemoryBudget(BackgroundTask, Group):
 
     def need(self, info: RequestInfo, query: Query, body: int) -> int:
         """The bytes that a request with a body of `body` bytes will probably take; 0 for a small one."""
-        need = DECODED * body if body > SMALL else 0
-        if info.verb in CHARGED and (listed := int(self._widths.expected(info, query))) > SMALL:
-            need += min(listed, BUFFERS) + listed // REFERENCES
-        return need
+        return _need(self._widths, info, query, body)
 
-    async def enter(self, user: str, need: int, seconds: float, *, exempt: bool) -> None:
+    async def enter(self, user: str, need: int, seconds: float, *, exempt: bool, parts: int = 0) -> None:
         """Charge a request, as soon as there is room; TooManyRequests after `seconds`.
-        `leave` gives the bytes back."""
-        if exempt or (not self._waiting and self.used + need <= self.limit):
+        `leave` gives the bytes back. parts: the user may hold one in so many bytes of the room, 0 for all;
+        one request is let in whatever its size."""
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(user, need, loop.create_future(), parts)
+        if exempt or (not self._waiting and self._may(waiter) and self.used + need <= self.limit):
             self._charge(user, need)
             return
         if self._least + need > self.limit:
-            raise self._refusal("too-large", need)
-        if len(self._waiting) >= MOST_WAITING:
-            raise self._refusal("queue-full", need)
-        loop = asyncio.get_running_loop()
-        waiter = _Waiter(user, need, loop.create_future())
+            raise self._refusal("too-large", waiter)
+        if self._is_full(waiter):
+            raise self._refusal("queue-full", waiter)
         self._waiting.append(waiter)
         self._admit()
         timer = loop.call_later(seconds, self._give_up, waiter)
@@ -162,8 +165,8 @@ class MemoryBudget(BackgroundTask, Group):
     def _admit(self) -> None:
         """Let those who wait go on while there is room:
         the next one is always a request of the user who holds least."""
-        while self._waiting:
-            first = min(self._waiting, key=lambda waiter: self._held.get(waiter.user, 0))
+        while able := self._able():
+            first = min(able, key=lambda waiter: self._held.get(waiter.user, 0))
             if self.used + first.need > self.limit:
                 return
             self._waiting.remove(first)
@@ -174,11 +177,30 @@ class MemoryBudget(BackgroundTask, Group):
     def _give_up(self, waiter: _Waiter) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
-            waiter.granted.set_exception(self._refusal("time-out", waiter.need))
+            waiter.granted.set_exception(self._refusal("time-out", waiter))
 
-    def _refusal(self, reason: str, need: int) -> errors.TooManyRequests:
+    def _able(self) -> list[_Waiter]:
+        """Those who wait for nothing but room: others wait for requests of their own."""
+        return [waiter for waiter in self._waiting if self._may(waiter)]
+
+    def _may(self, waiter: _Waiter) -> bool:
+        """Whether the user of a request may hold what it needs."""
+        held = self._held.get(waiter.user, 0)
+        return not (waiter.parts and held) or held + waiter.need <= (self.limit - self._idle) // waiter.parts
+
+    def _is_full(self, waiter: _Waiter) -> bool:
+        alike = [one for one in self._waiting if one.parts == waiter.parts]
+        mine = sum(one.user == waiter.user for one in alike)
+        most = MOST_WAITING // (waiter.parts or 1)
+        return mine >= most or len(alike) >= MOST_WAITING
+
+    def _refusal(self, reason: str, waiter: _Waiter) -> errors.TooManyRequests:
         self.refused.inc(reason)
-        text = f"the request needs about {need} bytes of memory, and {self.used} of {self.limit} are in use"
+        text = f"the request needs about {waiter.need} bytes of memory, and "
+        if waiter.parts:  # what others use is nothing that a cluster may know
+            text += f"the cluster's requests hold {self._held.get(waiter.user, 0)}"
+        else:
+            text += f"{self.used} of {self.limit} are in use"
         return refusal(1, [{"reason": "Memory", "message": text}])
 
     async def _run(self) -> None:
@@ -190,10 +212,10 @@ class MemoryBudget(BackgroundTask, Group):
         """See how much the process takes, free memory when it is short, and let go on who fits now."""
         self._sample()
         now = asyncio.get_running_loop().time()
-        if (self._waiting or self.used > HIGH * self.limit) and now - self._relieved >= RELIEF:
+        if (self._able() or self.used > HIGH * self.limit) and now - self._relieved >= RELIEF:
             self._relieved = now
             self.reliefs.inc()
-            for relieve in self._relievers:
+            for relieve in self.relievers:
                 relieve()
             await asyncio.to_thread(self._give_back)
             self._sample()
@@ -204,3 +226,30 @@ class MemoryBudget(BackgroundTask, Group):
         self._least = min(self._least, self._resident)
         if not self.charged:
             self._idle = self._resident
+
+
+class MemoryShare:
+    """The part of one logical cluster in the budget of a server. All of its requests have one payer, and
+    those of its administrators wait like others: who they are is the tenant's word."""
+
+    def __init__(self, whole: MemoryBudget, widths: Widths, payer: str) -> None:
+        self._whole, self._widths, self._payer = whole, widths, payer
+
+    def need(self, info: RequestInfo, query: Query, body: int) -> int:
+        """The bytes that a request will probably take, as MemoryBudget tells them."""
+        return _need(self._widths, info, query, body)
+
+    async def enter(self, user: str, need: int, seconds: float, *, exempt: bool) -> None:
+        """Charge the cluster, as soon as there is room; TooManyRequests after `seconds`."""
+        await self._whole.enter(self._payer, need, seconds, exempt=False, parts=PARTS)
+
+    def leave(self, user: str, need: int) -> None:
+        """Give back what a request was charged."""
+        self._whole.leave(self._payer, need)
+
+
+def _need(widths: Widths, info: RequestInfo, query: Query, body: int) -> int:
+    need = DECODED * body if body > SMALL else 0
+    if info.verb in CHARGED and (listed := int(widths.expected(info, query))) > SMALL:
+        need += min(listed, BUFFERS) + listed // REFERENCES
+    return need
