@@ -4,7 +4,7 @@ from typing import TypeVar
 from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.authn.authenticator import Recognition, Remembered
 from pilothouse.authz.authorizer import Decision
-from pilothouse.endpoints.journal._journal import Ring
+from pilothouse.endpoints.journal.journal import Adding
 from pilothouse.flowcontrol._seats import Flow, Ticket
 from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics._requestmetrics import Authenticated, Authorized, Cells
@@ -67,7 +67,7 @@ class Plans:
         hit: Distribution,
         queued: Distribution,
         cells: Cells,
-        ring: Ring | None,
+        ring: Adding | None,
         abort: Callable[[RequestInfo, Resource | None], None],
         proxied: tuple[str, ...],
         wall: Callable[[], float],

@@ -2,7 +2,8 @@
 apiserver/pkg/server/httplog.
 
 It is written with --v=3 and above, or with --vmodule=httplog=3, as upstream does. Upstream tells no user, and
-adds a stack trace to errors of the server; here the exception has a line of its own.
+adds a stack trace to errors of the server; here the exception has a line of its own. The line of a request to
+a logical cluster names it; its URI is the one below the cluster's URL.
 """
 
 from pilothouse.api.values.duration import show_duration
@@ -36,6 +37,8 @@ def tell(ctx: Context, now: float) -> None:
         "srcIP": _address(*request.peer),
         "user": caller.name,
     }
+    if request.cluster:
+        pairs["cluster"] = request.cluster
     if user is not caller:
         pairs["impersonatedUser"] = user.name
     answer = {"hijacked": True} if ctx.status == _UPGRADED else {"resp": ctx.status}

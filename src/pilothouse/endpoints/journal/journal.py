@@ -7,7 +7,7 @@ that a plugin, a rule or a decoder may have made out of the object.
 import heapq
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -49,10 +49,10 @@ _USERS = 256
 class Kept(NamedTuple):
     """One request that has ended, as it is kept.
 
-    size: bytes, as the journal counts them. told: audit ID, verb, path, query, address and user
-    agent, each on a line of its own. user, caller: JSON of the effective
-    and of the authenticated user. flow: flow schema, priority level,
-    seats, and the seconds of waiting for them. started, recognised, decided,
+    size: bytes, as the journal counts them. told: audit ID, verb, path, query, address, user agent
+    and, in the journal of logical clusters, the cluster, each on a line of its own. user, caller: JSON of the
+    effective and of the authenticated user. flow: flow schema, priority level, seats, and the seconds of
+    waiting for them. started, recognised, decided,
     answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. error:
     what cut the answer short. detail: JSON, see `_detail`.
     """
@@ -81,6 +81,13 @@ def carries_anything(info: RequestInfo) -> bool:
     return bool(info.subresource) or not info.is_resource
 
 
+class Adding(Protocol):
+    """What takes the requests that have ended."""
+
+    def add(self, request: tuple[Any, ...]) -> None:
+        """Keep a request, in the order of Kept (_journal.Ring)."""
+
+
 class JournalEntry:
     """One request that has ended, as others look at it: what is kept, and what follows from it."""
 
@@ -88,7 +95,7 @@ class JournalEntry:
 
     def __init__(self, kept: Kept) -> None:
         self.kept = kept
-        self.audit_id, verb, path, self.query, self.peer, self.agent = self.kept.told.split("\n")
+        self.audit_id, verb, path, self.query, self.peer, self.agent, *_ = self.kept.told.split("\n")
         self.info = _info(verb, path)
 
     @property
@@ -146,7 +153,7 @@ class Journal:
         self.server = ""
         few = max(most // 10, FEWEST)
         others = tuple(Ring(few, few * BYTES_EACH, _LONGEST_TOLD, _shortened) for _ in range(LATE))
-        self.ring = Ring(
+        ring = Ring(
             most,
             limit or most * BYTES_EACH,
             _LONGEST_TOLD,
@@ -155,7 +162,8 @@ class Journal:
             outlives=_outlives,
             others=others,
         )
-        self.rings = (self.ring, *others)
+        self.ring: Adding = ring
+        self.rings = (ring, *others)
         self._users: dict[int, tuple[User, bytes]] = {}
 
     def __len__(self) -> int:
@@ -236,17 +244,16 @@ class Journal:
 
     def entries(self) -> Iterator[JournalEntry]:
         """All that is kept, the newest first. Requests that end meanwhile push out what has not come yet."""
-        rings = [_newest(ring) for ring in self.rings]
+        rings = [self._newest(ring) for ring in self.rings]
         return map(JournalEntry, heapq.merge(*rings, key=lambda kept: kept.ended, reverse=True))
 
-
-def _newest(ring: Ring) -> Iterator[Kept]:
-    """The records of a ring, the newest first."""
-    for number in range(ring.end - 1, ring.first - 1, -1):
-        found = ring.get(number)
-        if found is None:  # those that are older are gone as well
-            return
-        yield Kept._make(found)
+    def _newest(self, ring: Ring) -> Iterator[Kept]:
+        """The records of a ring, the newest first."""
+        for number in range(ring.end - 1, ring.first - 1, -1):
+            found = ring.get(number)
+            if found is None:  # those that are older are gone as well
+                return
+            yield Kept._make(found)
 
 
 def _outlives(request: tuple[Any, ...]) -> int:

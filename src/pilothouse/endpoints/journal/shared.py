@@ -1,0 +1,65 @@
+"""The journals of logical clusters in one that all of them share, so that an idle one takes nothing.
+
+Each cluster sees its own requests only. One that has very many leaves less room to those of others.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pilothouse.endpoints.journal._journal import Ring
+from pilothouse.endpoints.journal.journal import Adding, Journal, Kept
+
+
+class ClusterJournal(Journal):
+    """The requests of one logical cluster. `cluster` tells it from others for ever, as its UID does."""
+
+    def __init__(self, whole: Journal, cluster: str) -> None:
+        self.server = whole.server
+        self.ring = _TaggingRing(whole.ring, cluster)
+        self.rings = whole.rings
+        self._tag = f"\n{cluster}"
+        self._users = {}
+
+    def __len__(self) -> int:
+        return sum(1 for ring in self.rings for _ in self._newest(ring))
+
+    def _newest(self, ring: Ring) -> Iterator[Kept]:
+        return (kept for kept in super()._newest(ring) if kept.told.endswith(self._tag))
+
+
+class _TaggingRing:
+    """Adds to the ring of another journal, with the name of a cluster behind the texts of a request."""
+
+    __slots__ = ("_ring", "_tag")
+
+    def __init__(self, ring: Adding, tag: str) -> None:
+        self._ring, self._tag = ring, tag
+
+    def add(self, request: tuple[Any, ...]) -> None:
+        """Keep a request, and nothing of the parts of its cluster, which may leave memory."""
+        request[1].append(self._tag)
+        ticket = request[6]
+        if ticket is not None:
+            request = (*request[:6], _Taken(ticket), *request[7:])
+        self._ring.add(request)
+
+
+class _Taken:
+    """What a ticket and its priority level tell of the seats that a request has taken."""
+
+    __slots__ = ("name", "schema", "seats", "waited")
+
+    def __init__(self, ticket: Any) -> None:
+        flow = ticket.flow
+        self.schema, self.name = flow.schema, flow.level.name
+        self.seats, self.waited = ticket.seats, ticket.waited
+
+    @property
+    def flow(self) -> "_Taken":
+        """The flow."""
+        return self
+
+    @property
+    def level(self) -> "_Taken":
+        """The priority level, which has a name."""
+        return self
