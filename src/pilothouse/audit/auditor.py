@@ -1,8 +1,9 @@
 """The auditor of a server: decides by the policy whether a request is recorded,
 and hands its events to the back ends."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.audit import event
@@ -81,6 +82,14 @@ class Auditor(Desk):
         self.lines = self.backends[0].lines if len(self.backends) == 1 else None
         self._holds = not any(one.strict or one.waits for one in self.backends)
         self.policy = policy
+        self._clusters: WeakSet[ClusterAuditor] = WeakSet()
+
+    def of_cluster(self, annotations: Mapping[str, str], budget: CacheBudget) -> "ClusterAuditor":
+        """The auditor of a logical cluster: it has the same policy and back ends."""
+        made = ClusterAuditor(self.policy, self.backends, self.metrics, budget)
+        made.annotations = annotations
+        self._clusters.add(made)
+        return made
 
     @property
     def policy(self) -> AuditPolicy:
@@ -96,6 +105,8 @@ class Auditor(Desk):
     def use(self, policy: AuditPolicy) -> None:
         """Judge requests by another policy from now on."""
         self.policy = policy
+        for one in self._clusters:
+            one.policy = policy
 
     def judge(
         self, question: tuple[object, ...], user: User | None, attributes: AuthorizationAttributes
@@ -153,6 +164,20 @@ class Auditor(Desk):
             self.send((made,))
         for backend in self.backends:
             backend.flush()
+
+
+class ClusterAuditor(Auditor):
+    """The auditor of a logical cluster: annotations of all events tell which one it is."""
+
+    annotations: Mapping[str, str]
+
+    def begin(self, *request: Any, **more: Any) -> Any:
+        """The record of a request, None when nothing of it is recorded."""
+        record = super().begin(*request, **more)
+        if record is not None:
+            for key, value in self.annotations.items():
+                record.annotate(key, value)
+        return record
 
 
 def _buffered(backend: AuditBackend) -> Callable[[], int]:
