@@ -25,7 +25,7 @@ from memory import Connection
 from pilothouse import pki
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.definition import GROUP, PLURAL, VERSION
-from pilothouse.clusters.directory import PATH
+from pilothouse.clusters.guests import PATH
 
 CLUSTERS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

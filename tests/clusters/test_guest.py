@@ -51,7 +51,7 @@ def changed(part: Any, path: str, value: Any) -> Any:
 def test_what_a_guest_does_not_have(path: str) -> None:
     default = options.parse([])
     given = changed(default, path, "/a/file")
-    made = guest_config(given, "https://issuer/clusters/a")
+    made = guest_config(given, "/clusters/a", "https://server/clusters/a")
     assert attrgetter(path)(given) == "/a/file"
     assert attrgetter(path)(made) == attrgetter(path)(default)
 
@@ -64,18 +64,32 @@ def test_what_a_guest_has_from_the_server() -> None:
         "--enable-admission-plugins=AlwaysPullImages",
     ]
     given = options.parse(flags)
-    made = guest_config(given, "https://issuer/clusters/a")
+    made = guest_config(given, "/clusters/a", "https://server/clusters/a")
     for flag in flags:
         name = flag.removeprefix("--").partition("=")[0]
         assert made.value(name) == given.value(name) != options.parse([]).value(name), name
-    assert made.value("service-account-issuer") == ("https://issuer/clusters/a",)
+    assert made.value("service-account-issuer") == (
+        "https://kubernetes.default.svc/clusters/a",
+        "https://server/clusters/a",
+    )
+
+
+def test_the_issuers_of_a_guest_follow_those_of_the_server() -> None:
+    flags = ["--service-account-issuer=https://new/", "--service-account-issuer=https://server:6443"]
+    made = guest_config(options.parse(flags), "/clusters/a", "https://server:6443/clusters/a")
+    assert made.authentication.service_accounts.issuers == (
+        "https://new/clusters/a",
+        "https://server:6443/clusters/a",
+    )
+    assert made.authentication.audiences == made.authentication.service_accounts.issuers
 
 
 def test_a_guest_has_a_quarter_of_the_seats() -> None:
-    made = guest_config(options.parse(["--max-requests-inflight=7"]), "https://issuer")
+    made = guest_config(options.parse(["--max-requests-inflight=7"]), "/a", "https://server/a")
     assert made.value("max-requests-inflight") == 2
     assert made.value("max-mutating-requests-inflight") == 50
-    assert guest_config(options.parse(["--max-requests-inflight=0"]), "").value("max-requests-inflight") == 0
+    none = guest_config(options.parse(["--max-requests-inflight=0"]), "/a", "https://server/a")
+    assert none.value("max-requests-inflight") == 0
 
 
 @pytest.mark.parametrize(
@@ -89,7 +103,7 @@ def test_a_guest_has_a_quarter_of_the_seats() -> None:
 )
 def test_authorizers_with_files_are_the_servers_own(modes: str, expected: tuple[str, ...] | None) -> None:
     given = changed(options.parse([]), "authorization.authorization_mode", tuple(modes.split(",")))
-    made = guest_config(given, "https://issuer")
+    made = guest_config(given, "/a", "https://server/a")
     default = AuthorizationOptions().modes
     assert made.authorization.modes == (expected if expected is not None else default)
     assert "AlwaysAllow" not in made.authorization.modes or modes == "AlwaysAllow"
@@ -97,8 +111,10 @@ def test_authorizers_with_files_are_the_servers_own(modes: str, expected: tuple[
 
 async def test_parts_of_a_guest(rig: ClusterRig) -> None:
     host, storage = rig.server.host, MemoryStorage()
-    made = guest(host, guest_config(host.config, "https://issuer"), "a", storage, b"key", SYSTEM)
-    assert made.authorities.scope == "a"
+    config = guest_config(host.config, "/clusters/a", "https://server/clusters/a")
+    made = guest(host, config, "a", "uid-a", storage, b"key", SYSTEM)
+    assert made.authorities.scope == "uid-a"
+    assert made.offload.payer == "cluster uid-a"
     assert made.authorities.proxies == b""
     assert host.authorities.scope == ""
     assert host.authorities.proxies
@@ -123,20 +139,14 @@ async def test_the_health_of_a_guest_is_the_process_s(rig: ClusterRig) -> None:
 
 
 async def test_a_cluster_is_asked_while_flags_name_files(rig: ClusterRig, tmp_path: pathlib.Path) -> None:
-    """The files of the server, such as its static tokens and its audit policy, are not a cluster's."""
-    tokens, policy, log = tmp_path / "tokens.csv", tmp_path / "policy.yaml", tmp_path / "audit.log"
+    """The files of the server, such as its static tokens, are not a cluster's."""
+    tokens = tmp_path / "tokens.csv"
     tokens.write_text("secret-token,root-user,1,system:masters\n")
-    policy.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n")
-    flags = (f"--token-auth-file={tokens}", f"--audit-policy-file={policy}", f"--audit-log-path={log}")
-    async with running(tmp_path / "data", *flags) as other:
+    async with running(tmp_path / "data", f"--token-auth-file={tokens}") as other:
         await other.make("files")
         headers: dict[str, Any] = {"authorization": "Bearer secret-token"}
         assert (await other.call("GET", MAPS, **headers)).status == 200
         assert (await other.call("GET", MAPS, cluster="files", **headers)).status == 401
-        await other.keep("files", "only-in-the-cluster", n="1")
-    text = log.read_text()
-    assert "configmaps" in text
-    assert "only-in-the-cluster" not in text
 
 
 async def test_clusters_follow_the_cas_of_the_server(rig: ClusterRig) -> None:

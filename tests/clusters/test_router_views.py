@@ -117,7 +117,8 @@ async def test_a_process_tells_tenants_nothing_of_its_flags(two: ClusterRig) -> 
 
 async def test_documents_lead_to_the_same_cluster(two: ClusterRig) -> None:
     configuration = await two.ok("GET", "/.well-known/openid-configuration", cluster=MINE)
-    assert configuration["issuer"].endswith(f"/clusters/{MINE}")
+    assert configuration["issuer"] == f"https://kubernetes.default.svc/clusters/{MINE}"
+    assert configuration["jwks_uri"].startswith(f"https://127.0.0.1:{two.port}/")
     assert configuration["jwks_uri"].endswith(f"/clusters/{MINE}/openid/v1/jwks")
     keys = [await two.ok("GET", "/openid/v1/jwks", cluster=name) for name in (MINE, OTHER, "")]
     kids = {one["kid"] for document in keys for one in document["keys"]}

@@ -84,7 +84,7 @@ def test_a_server_of_its_own_goes_on_with_it(
         token = shop.call("POST", TOKEN, {"spec": {"expirationSeconds": 3600}})["status"]["token"]
         shop.call("DELETE", f"{CONFIG_MAPS}/dropped")
         before = objects(shop)
-        issuer = f"{server.url}/clusters/shop"
+        issuer = "https://kubernetes.default.svc/clusters/shop"
         capsys.readouterr()
         assert export(server, "shop", file, f"--token-key={key}", "-o", "json") == 0
         told = json.loads(capsys.readouterr().out)

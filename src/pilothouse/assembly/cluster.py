@@ -8,7 +8,6 @@ from pilothouse.admission.chain import Chain
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import chain_of, ledger_of
 from pilothouse.admission.quota.ledger import Ledger
-from pilothouse.assembly.audit import auditor
 from pilothouse.assembly.authn import (
     IssuerDocuments,
     authenticator,
@@ -23,7 +22,7 @@ from pilothouse.assembly.egress import follow_kubelet_ca
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.history import follow_peers, open_history
 from pilothouse.assembly.host import Host
-from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
+from pilothouse.assembly.jwt import Authentication, jwt_tokens
 from pilothouse.assembly.services import ServerServices, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, registry_over
 from pilothouse.authn.authenticator import UnionAuthenticator
@@ -233,15 +232,16 @@ def _wired(
             caches=host.caches,
             issuer=_issuer(host, registry, signer),
             documents=IssuerDocuments(config.authentication.service_accounts, config.serving, access.public),
-            audit=auditor(
-                config.audit, clients.controlplane, metrics, opened, caches=host.caches, reloads=reloads
-            ),
+            audit=host.audited(opened),
             open_requests=host.given.intervals.open_requests,
             tracer=host.tracing.tracer,
             history=history,
+            memory=host.memory,
+            journal=host.journal,
             told=host.told,
         )
     )
+    host.memory = host.memory or handlers.memory
     follow_kubelet_ca(config.outbound, handlers.streams.kubelets, reloads)
     for part in (handlers.flowcontrol, handlers.memory, handlers.standing):
         if part is not None:
@@ -304,7 +304,7 @@ def _access(
     """The authorizers and the authenticators."""
     config = host.config
     public = public_keys(config.authentication.service_accounts, host.files, signer, host.token_key)
-    configured = authentication(config.authentication)
+    configured = host.identities()
     asked = configured.anonymous.enabled
     judge = authorizer(
         config.authorization,

@@ -64,6 +64,7 @@ from pilothouse.endpoints.streams.kubelet import Kubelets
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.endpoints.streams.relay import Relay
 from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
+from pilothouse.flowcontrol.memory import MemoryBudget, MemoryShare
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
 from pilothouse.flowcontrol.width import Widths
 from pilothouse.history.history import History
@@ -110,6 +111,10 @@ class Inputs:
     """Seconds between two looks at open requests, where an option has them judged again."""
     tracer: Tracer = field(default_factory=Tracer)
     history: History | None = None
+    memory: MemoryBudget | None = None
+    """The memory of the process, of which these handlers have a share; None: they have it all."""
+    journal: Journal | None = None
+    """The journal of requests, None: one of their own."""
     told: Config | None = None
     """The configuration that /flagz shows, None: `config`."""
 
@@ -144,7 +149,9 @@ class Handlers:
         )
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         explained = config.diagnostics.explained_requests
-        self.journal = Journal(explained) if explained else None
+        self.journal = given.journal
+        if self.journal is None and explained:
+            self.journal = Journal(explained)
         self.faults = faults.faults_of(config.diagnostics, registry, given.metrics)
         """Faults on request; None where no option asks for them."""
         self.dispatcher = self._dispatcher(given)
@@ -163,7 +170,7 @@ class Handlers:
             observer=observer,
             finder=self.finder,
             standing=self.standing,
-            memory=self.memory,
+            memory=self._share(given.memory, given.offload.payer) or self.memory,
             console=self._console(config.diagnostics),
         )
         if self.memory is not None:
@@ -177,6 +184,9 @@ class Handlers:
         self.pipeline.planner = self._planner(given, observer)
         if self.faults is not None:
             self.faults.changed.append(faults.unplanned(self.pipeline))
+
+    def _share(self, whole: MemoryBudget | None, payer: str) -> MemoryShare | None:
+        return MemoryShare(whole, self.widths, payer) if whole is not None else None
 
     def _flow_control(self, given: Inputs) -> FlowControl | None:
         """Priority and fairness, None where it is switched off."""

@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING
 
 from pilothouse import pki
 from pilothouse.api.values.clock import SYSTEM, ServerClock
+from pilothouse.assembly.audit import auditor
 from pilothouse.assembly.certificates import Authorities, follow_certificates
 from pilothouse.assembly.egress import Ways
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.jwt import Authentication, authentication
 from pilothouse.assembly.memory import bodies, budget
 from pilothouse.assembly.metrics import limits_of
 from pilothouse.assembly.storage import etcd_routes
 from pilothouse.assembly.tracing import Tracing
 from pilothouse.assembly.upkeep import UpkeepMetrics
+from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.caches import CacheBudget
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.features import FeatureMetrics
 from pilothouse.endpoints.documents.health import Health
+from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.endpoints.request.metrics import HealthMetrics
+from pilothouse.flowcontrol.memory import MemoryBudget
 from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
@@ -65,7 +70,9 @@ class Host:
 
     config: with the files that were found or made. storage: not started. slis: the metrics of health checks.
     token_key: the private key of service account tokens in PEM, instead of that of the files. clock: the time
-    of objects.
+    of objects. memory: the budget of the process, None where memory is not limited. audit: the auditor of the
+    process, None where nothing is recorded. Both are known once the server's own cluster is open. journal:
+    keeps the requests of a cluster, None for one of its own.
     """
 
     given: Given
@@ -83,6 +90,9 @@ class Host:
     tracing: Tracing
     clients: Clients
     storage: Storage
+    memory: MemoryBudget | None = None
+    audit: Auditor | None = None
+    journal: Journal | None = None
     schemas: CompiledSchemas = field(default_factory=CompiledSchemas)
     token_key: bytes = b""
     clock: ServerClock = SYSTEM
@@ -142,6 +152,18 @@ class Host:
         opened.on_close("threads", self.offload.close)
         for one in (*upkeep(self.storage, self.config.store, self.health), self.reloads, self.loop_lag):
             opened.start(one)
+
+    def audited(self, opened: Opened) -> Auditor | None:
+        """The auditor of a cluster's requests, None where nothing is recorded."""
+        outbound = self.clients.controlplane
+        self.audit = auditor(
+            self.config.audit, outbound, self.metrics, opened, caches=self.caches, reloads=self.reloads
+        )
+        return self.audit
+
+    def identities(self) -> Authentication:
+        """The issuers of tokens by which a cluster knows users. ValueError, OSError."""
+        return authentication(self.config.authentication)
 
     def connect(self, opened: Opened) -> None:
         """Follow the files that say how other servers are reached."""

@@ -26,6 +26,8 @@ from pilothouse.gotext import quote
 from pilothouse.outbound.clients import Clients
 from pilothouse.reload import Followed, Reloads
 
+MakeIssuers = Callable[[AuthenticationConfiguration], list[IssuerTokens]]
+"""A function that makes the issuers of a configuration; ValueError with everything that is wrong."""
 Follow = Callable[[Reloads, Callable[[], None]], None]
 """A function that has the file of issuers followed; its second argument empties the cache of tokens."""
 
@@ -73,15 +75,7 @@ def jwt_tokens(
     proxied: whether there is an egress selection, whose proxies an issuer may name.
     ValueError with everything that is wrong.
     """
-    checks = TokenChecks(algorithms=found.algorithms, metrics=metrics)
-
-    def make(config_: AuthenticationConfiguration) -> list[IssuerTokens]:
-        compiled = validation.validated(config_, options.service_accounts.issuers)
-        return [
-            IssuerTokens(one, expressions, _fetch(clients, one.issuer, proxied=proxied), checks)
-            for one, expressions in zip(config_.jwt, compiled, strict=True)
-        ]
-
+    make = issuer_maker(options, found.algorithms, clients=clients, proxied=proxied, metrics=metrics)
     issuers = make(found.configuration)
     if not issuers and not found.data:
         return None, lambda reloads, forget: None
@@ -111,6 +105,27 @@ def jwt_tokens(
             )
 
     return tokens, follow
+
+
+def issuer_maker(
+    options: AuthenticationOptions,
+    algorithms: tuple[str, ...],
+    *,
+    clients: Clients,
+    proxied: bool,
+    metrics: JWTMetrics,
+) -> MakeIssuers:
+    """The function that makes the issuers of a configuration. The arguments are those of `jwt_tokens`."""
+    checks = TokenChecks(algorithms=algorithms, metrics=metrics)
+
+    def make(config_: AuthenticationConfiguration) -> list[IssuerTokens]:
+        compiled = validation.validated(config_, options.service_accounts.issuers)
+        return [
+            IssuerTokens(one, expressions, _fetch(clients, one.issuer, proxied=proxied), checks)
+            for one, expressions in zip(config_.jwt, compiled, strict=True)
+        ]
+
+    return make
 
 
 def _fetch(clients: Clients, issuer: Issuer, *, proxied: bool) -> Fetch:

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 
+from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
+from pilothouse.clusters.authentication import ClusterIssuers
 from pilothouse.clusters.brought import bring, served
 from pilothouse.clusters.definition import (
     DEFINITION,
@@ -48,9 +50,10 @@ class ClusterController(Background):
         """The UIDs of clusters whose objects have gone; most have been removed before."""
         self._task: asyncio.Task[None] | None = None
 
-    def limiter(self, options: ClusterOptions) -> ClusterLimiter:
-        """The admission plugin that refuses clusters beyond the limits."""
-        return ClusterLimiter(self._directory, options)
+    def plugins(self, options: ClusterOptions) -> list[AdmissionPlugin]:
+        """The admission plugins that refuse clusters beyond the limits, and those whose issuers cannot be
+        used."""
+        return [ClusterLimiter(self._directory, options), ClusterIssuers(self._directory.guests.issuers_of)]
 
     def start(self) -> None:
         """Bring the definition, then follow the clusters."""
@@ -132,6 +135,7 @@ class ClusterController(Background):
         known.suspend = bool(spec.get("suspend"))
         known.limits.keys = given.get("objects", 0)
         known.limits.bytes = quantity.parse(str(size)).value()
+        known.authentication = spec.get("authentication")
 
     async def _sync(self, name: str) -> float | None:
         resource = await self._served()
@@ -148,6 +152,7 @@ class ClusterController(Background):
         if FINALIZER not in metadata.get("finalizers", ()):
             await self._client.change_metadata(resource, "", name, _with_finalizer, metadata["uid"])
         ready = condition(READY, "True", "Served", "requests are answered")
+        await self._directory.authenticate(name)
         try:
             await self._directory.provision(name)
         except SourceMissing:

@@ -36,6 +36,18 @@ _SPEC: Object = {
             "required": ["namespace", "name"],
             "properties": {"namespace": _NAME, "name": _NAME},
         },
+        "authentication": {
+            "type": "object",
+            "description": "Issuers whose tokens say who a user of the cluster is, as the member jwt of an"
+            " AuthenticationConfiguration (apiserver.config.k8s.io/v1) has them.",
+            "properties": {
+                "jwt": {
+                    "type": "array",
+                    "maxItems": 64,
+                    "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                }
+            },
+        },
         "limits": {
             "type": "object",
             "description": "The most that the cluster may hold. Writes that exceed it are refused.",

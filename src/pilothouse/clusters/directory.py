@@ -7,36 +7,28 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
-import orjson
-
 from pilothouse import errors
-from pilothouse.api import meta
-from pilothouse.api.values.clock import ServerClock
+from pilothouse.api.values.fields import Object
 from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.host import Host
-from pilothouse.assembly.storage import Registry
 from pilothouse.authn.keys import new_private
 from pilothouse.clusters import fresh
+from pilothouse.clusters.authentication import usable
 from pilothouse.clusters.clocks import Clocks
 from pilothouse.clusters.definition import GROUP, PLURAL
-from pilothouse.clusters.guest import GuestHost, guest, guest_config
+from pilothouse.clusters.guests import PATH, Guests
 from pilothouse.clusters.logical import LogicalCluster
 from pilothouse.clusters.records import ClusterRecord, Records
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.storage.base_state import BaseState
 from pilothouse.storage.interface import Storage
-from pilothouse.storage.keys import ROOT
 from pilothouse.storage.keyspaces.keyspace import KeyspaceLimits, KeyspaceStorage
 
 log = Logger(__name__)
 
-PATH = "/clusters/"
-"""How the paths of logical clusters begin: `/clusters/NAME`."""
 WAKING = 8
 """Clusters that come into memory at once. Anybody who knows names can wake them."""
-IDENTITY = f"{ROOT}namespaces/kube-system"
-"""The key of the namespace whose UID tells clusters apart (KEP-2149)."""
 
 
 @dataclass(slots=True)
@@ -47,6 +39,7 @@ class ClusterPlace:
     copy_of: str = ""
     suspend: bool = False
     limits: KeyspaceLimits = field(default_factory=KeyspaceLimits)
+    authentication: Object | None = None
 
 
 NO_SOURCE = "the cluster cannot be made: what it is a copy of is missing"
@@ -74,6 +67,7 @@ class Directory:
         self.journal = journal
         self.records = Records(journal)
         self._host = host
+        self.guests = Guests(host, self.url_of)
         self._clocks = Clocks(host.clock)
         self._url, self._port = "", 0
         self._waking: dict[str, asyncio.Task[LogicalCluster]] = {}
@@ -134,6 +128,11 @@ class Directory:
         if known is not None:
             self._close(known)
 
+    def relieve(self) -> None:
+        """Free memory of all clusters: the process has little left."""
+        for one in self.open.values():
+            one.relieve()
+
     def _close(self, known: LogicalCluster) -> asyncio.Task[None]:
         task = self._closing[known.uid] = asyncio.create_task(known.close())
         task.add_done_callback(lambda _: self._closing.pop(known.uid))
@@ -172,10 +171,10 @@ class Directory:
             storage = KeyspaceStorage(
                 self.journal, place.uid, base, place.limits, clock.time, clock.call_later
             )
-            host = self._guest(name, place.uid, storage, record.key, clock)
+            host = self.guests.make(name, place.uid, storage, record.key, clock, place.authentication)
             cluster = await Cluster.open(host, opened)
-            if IDENTITY in base.current:
-                await _give_identity(cluster.registry, base.current[IDENTITY].mod)
+            if fresh.IDENTITY in base.current:
+                await fresh.give_identity(cluster.registry, base.current[fresh.IDENTITY].mod)
             whole = await fresh.begin(cluster, opened, self._port, fill=not filled)
             if whole and not filled:
                 await self.records.write(place.uid, replace(record, filled=self._digest))
@@ -184,6 +183,7 @@ class Directory:
             await made.close()
             raise errors.not_found(GROUP, PLURAL, name)
         self.open[name] = made
+        await self.authenticate(name)
         await self._make_room(name)
         return made
 
@@ -195,11 +195,11 @@ class Directory:
         if idle:
             await self.suspend(min(idle, key=lambda one: one.used).name)
 
-    def _guest(
-        self, name: str, uid: str, storage: KeyspaceStorage, key: bytes, clock: ServerClock
-    ) -> GuestHost:
-        config = guest_config(self._host.config, self.url_of(name))
-        return guest(self._host, config, uid, storage, key, clock)
+    async def authenticate(self, name: str) -> None:
+        """Have a cluster know users by the issuers that its object names now."""
+        place, known = self.places.get(name), self.open.get(name)
+        if place is not None and known is not None and known.uid == place.uid:
+            await known.use(usable(place.authentication, self.guests.issuers_of(name), name))
 
     def _trust(self) -> None:
         """Have all clusters know clients by the CAs that are in force."""
@@ -258,7 +258,7 @@ class Directory:
             return known[0], self._digest, known[1]
         begun, storage = time.monotonic(), fresh.empty_storage()
         async with Opened() as opened:
-            host = self._guest("", "", storage, new_private(), self._clocks.open("", opened))
+            host = self.guests.make("", "", storage, new_private(), self._clocks.open("", opened))
             pairs, revision = await fresh.made(host, storage, self._port)
         name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
         log.info(
@@ -288,13 +288,3 @@ class Directory:
                 frozen = await self.records.add_base(pairs, revision)
                 self.records.freeze(place.uid, revision, frozen[0])
             return frozen[0], record.filled, frozen[1]
-
-
-async def _give_identity(registry: Registry, shared: int) -> None:
-    """Give a cluster that begins with a shared state a UID of its own. `shared` is the revision of the
-    namespace in that state."""
-    found = await registry.storage.get(IDENTITY)
-    if found is not None and found.mod == shared:
-        obj = orjson.loads(registry.to_json(found.key, found.value))
-        obj["metadata"]["uid"] = meta.new_uid()
-        await registry.storage.update(IDENTITY, orjson.dumps(obj), found.mod)

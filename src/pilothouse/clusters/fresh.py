@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 import orjson
 
+from pilothouse.api import meta
 from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.host import Host
+from pilothouse.assembly.storage import Registry
 from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.lifecycle import Opened
 from pilothouse.storage.interface import KeyValue
@@ -16,6 +18,8 @@ from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
 from pilothouse.storage.memory import MemoryStorage
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+IDENTITY = f"{ROOT}namespaces/kube-system"
+"""The key of the namespace whose UID tells clusters apart (KEP-2149)."""
 QUIET = 0.1
 """Seconds without a write after which the controllers are taken to have ended their work."""
 LONGEST = 20.0
@@ -43,6 +47,16 @@ async def begin(cluster: Cluster, opened: Opened, port: int, *, fill: bool) -> b
             waiting = True
     cluster.start_controllers(writers, opened)
     return not waiting
+
+
+async def give_identity(registry: Registry, shared: int) -> None:
+    """Give a cluster that begins with a shared state a UID of its own. `shared` is the revision of the
+    namespace in that state."""
+    found = await registry.storage.get(IDENTITY)
+    if found is not None and found.mod == shared:
+        obj = orjson.loads(registry.to_json(found.key, found.value))
+        obj["metadata"]["uid"] = meta.new_uid()
+        await registry.storage.update(IDENTITY, orjson.dumps(obj), found.mod)
 
 
 def empty_storage() -> KeyspaceStorage:

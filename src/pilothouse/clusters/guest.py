@@ -10,8 +10,13 @@ from dataclasses import fields, replace
 from pilothouse.api.values.clock import ServerClock
 from pilothouse.assembly.certificates import Authorities
 from pilothouse.assembly.host import Host
+from pilothouse.assembly.jwt import Authentication
 from pilothouse.assembly.metrics import limits_of
+from pilothouse.audit.auditor import Auditor
+from pilothouse.authn.configuration import AuthenticationConfiguration
+from pilothouse.authn.oidc import ALGORITHMS
 from pilothouse.caches import CacheBudget
+from pilothouse.clusters.definition import NAME
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.audit import AuditOptions
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
@@ -24,6 +29,8 @@ from pilothouse.configuration.sections.service_accounts import ServiceAccountOpt
 from pilothouse.configuration.sections.simulation import SimulationOptions
 from pilothouse.controllers.services import ServiceRepair
 from pilothouse.endpoints.documents.health import Check, Health
+from pilothouse.endpoints.journal.journal import Journal
+from pilothouse.endpoints.journal.shared import ClusterJournal
 from pilothouse.flowcontrol.gate import FlowControl
 from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
@@ -32,6 +39,7 @@ from pilothouse.reload import Reloads
 from pilothouse.server.request import Response
 from pilothouse.storage.interface import Storage
 
+NO_ISSUERS = AuthenticationConfiguration()
 CACHE_BYTES = 2 << 20
 """Bytes that a cluster may remember between requests."""
 EXPLAINED = 2000
@@ -49,10 +57,24 @@ class GuestHost(Host):
     are called while the cluster is used (janitor.py).
     """
 
-    __slots__ = ("_flow_control", "_repair")
+    __slots__ = ("_annotations", "_flow_control", "_repair", "issuers")
 
+    issuers: AuthenticationConfiguration
+    """Those that the cluster's object names."""
+
+    _annotations: dict[str, str]
+    """Annotations of the events of audit, which tell the cluster."""
     _flow_control: FlowControl | None
     _repair: ServiceRepair | None
+
+    def audited(self, opened: Opened) -> Auditor | None:
+        """The process's auditor, for the requests of this cluster."""
+        return self.audit.of_cluster(self._annotations, self.caches) if self.audit is not None else None
+
+    def identities(self) -> Authentication:
+        """The issuers of the cluster's object. There may be others later."""
+        own, data = super().identities(), b"spec.authentication"
+        return replace(own, configuration=self.issuers, data=data, algorithms=ALGORITHMS)
 
     def look_after(self, part: Background, opened: Opened) -> None:
         """Start a part, unless it is one of those without a timer."""
@@ -117,9 +139,17 @@ class GuestHealth(Health):
 
 
 def guest(
-    host: Host, config: Config, uid: str, storage: Storage, token_key: bytes, clock: ServerClock
+    host: Host,
+    config: Config,
+    name: str,
+    uid: str,
+    storage: Storage,
+    token_key: bytes,
+    clock: ServerClock,
+    issuers: AuthenticationConfiguration = NO_ISSUERS,
+    journal: Journal | None = None,
 ) -> GuestHost:
-    """The host of the cluster with a UID; `config` is made by `guest_config`."""
+    """The host of a cluster; `config` is made by `guest_config`. journal: that of all clusters."""
     parts = {one.name: getattr(host, one.name) for one in fields(host)}
     limits = limits_of(config.metrics)
     parts |= {
@@ -134,9 +164,12 @@ def guest(
         "storage": storage,
         "token_key": token_key,
         "clock": clock,
+        "journal": ClusterJournal(journal, uid) if journal is not None else None,
     }
     made = GuestHost(**parts)
     made._flow_control = made._repair = None
+    made.issuers = issuers
+    made._annotations = {f"{NAME}/name": name, f"{NAME}/uid": uid}
     return made
 
 
@@ -150,14 +183,20 @@ def _authorities(whole: Authorities, uid: str) -> Authorities:
     return own
 
 
-def guest_config(config: Config, issuer: str) -> Config:
-    """The configuration of a cluster: the server's, without what names files, other servers or users."""
+def guest_config(config: Config, path: str, url: str) -> Config:
+    """The configuration of a cluster: the server's, without what names files, other servers or users.
+
+    path: that of the cluster below the server's URL. It follows the server's issuers in those of the cluster,
+    so that tokens stay good when the server is reached elsewhere. url: where clients reach the cluster; it
+    was the issuer before, and tokens that name it stay good.
+    """
     given, authorization = config.authentication, config.authorization
     tokens = given.service_accounts
+    issuers = [one.removesuffix("/") + path for one in tokens.issuers]
     accounts = replace(
         ServiceAccountOptions(),
-        service_account_issuer=(issuer,),
-        service_account_jwks_uri=f"{issuer}/openid/v1/jwks",
+        service_account_issuer=tuple(dict.fromkeys((*issuers, url))),
+        service_account_jwks_uri=f"{url}/openid/v1/jwks",
         service_account_extend_token_expiration=tokens.service_account_extend_token_expiration,
         service_account_lookup=tokens.service_account_lookup,
         service_account_max_token_expiration=tokens.service_account_max_token_expiration,
@@ -188,8 +227,10 @@ def guest_config(config: Config, issuer: str) -> Config:
 
 
 def _diagnostics_of(options: DiagnosticsOptions) -> DiagnosticsOptions:
-    """The diagnostics of a cluster: none, unless the server is one for tests."""
-    explained = min(options.explained_requests, EXPLAINED) if options.faults_ else 0
+    """The diagnostics of a cluster. That of a server for tests keeps its requests by itself."""
+    explained = options.explained_requests
+    if options.faults_:
+        explained = min(explained, EXPLAINED)
     return DiagnosticsOptions(explained_requests=explained, faults_=options.faults_)
 
 

@@ -5,6 +5,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 from pilothouse.assembly.cluster import Cluster
+from pilothouse.assembly.jwt import issuer_maker
+from pilothouse.authn.configuration import AuthenticationConfiguration
+from pilothouse.authn.oidc import ALGORITHMS, JWTTokens
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.clusters.guest import GuestHost
 from pilothouse.lifecycle import Opened
@@ -78,6 +81,30 @@ class LogicalCluster:
         for method in self.cluster.access.authenticator.methods:
             if isinstance(method, CertificateAuthenticator):
                 method.trust(ca)
+
+    async def use(self, issuers: AuthenticationConfiguration) -> None:
+        """Know users by the tokens of other issuers from now on."""
+        if issuers == self.host.issuers:
+            return
+        union, options = self.cluster.access.authenticator, self.host.config.authentication
+        make = issuer_maker(
+            options,
+            ALGORITHMS,
+            clients=self.host.clients,
+            proxied=False,
+            metrics=self.cluster.named.authentication,
+        )
+        made, self.host.issuers = make(issuers), issuers
+        for method in union.tokens:
+            if isinstance(method, JWTTokens):
+                for one in made:
+                    one.start()
+                await method.replace(made, union.forget)
+
+    def relieve(self) -> None:
+        """Have caches shrink and the watches of slow clients end."""
+        self.host.caches.halve()
+        self.cluster.registry.store.cacher.end_slow_watches()
 
     async def close(self) -> None:
         """End what goes on, and leave memory."""

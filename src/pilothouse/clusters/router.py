@@ -8,7 +8,8 @@ from collections.abc import Awaitable
 import orjson
 
 from pilothouse import errors
-from pilothouse.clusters.directory import PATH, Directory
+from pilothouse.clusters.directory import Directory
+from pilothouse.clusters.guests import PATH
 from pilothouse.clusters.logical import LogicalCluster
 from pilothouse.logs import Logger
 from pilothouse.server.request import Request, RequestHandler, Response

@@ -15,7 +15,7 @@ from pilothouse import pki
 from pilothouse.api.values.fields import Object
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.definition import GROUP, KIND, PLURAL, VERSION
-from pilothouse.clusters.directory import PATH
+from pilothouse.clusters.guests import PATH
 from pilothouse.files import write_file
 from pilothouse.testing.client import KubeClient, RefusedError, context
 from pilothouse.testing.helpers import Helpers
