@@ -103,7 +103,8 @@ def _subject_keys(binding: _Binding) -> Iterator[tuple[str, str] | None]:
         kind, name = subject.get("kind", ""), subject.get("name", "")
         if kind == "ServiceAccount":
             namespace = subject.get("namespace") or binding.namespace
-            yield ("User", f"system:serviceaccount:{namespace}:{name}") if namespace else None
+            user = sys.intern(f"system:serviceaccount:{namespace}:{name}")  # the same in many clusters
+            yield ("User", user) if namespace else None
         else:
             yield (kind, name)
 

@@ -43,6 +43,7 @@ class GarbageCollector(Background):
         await self.deleting.close()
 
     def _follow(self) -> None:
+        changed = self._changed  # one for all resources: there are as many in each logical cluster
         for resource in self.client.catalog.all():
             prefix = resource.key_prefix
             if not prefix or "delete" not in resource.verbs:
@@ -54,8 +55,8 @@ class GarbageCollector(Background):
                 self.caches[prefix] = cache
                 for entry in cache.list(prefix, None).entries:
                     if entry.owned or entry.deleting:
-                        self._changed(entry, None)
-                cache.subscribe(self._changed, tied=True)
+                        changed(entry, None)
+                cache.subscribe(changed, tied=True)
 
     def _resource_of(self, key: str) -> Resource | None:
         """The resource of a key, found by the longest matching prefix."""

@@ -1,7 +1,6 @@
 """Keeps `status.used` of quotas true: counts again after deletes (the controller resourcequota)."""
 
 import asyncio
-from functools import partial
 
 from pilothouse.admission.quota import scopes
 from pilothouse.admission.quota.amounts import ZERO
@@ -71,12 +70,10 @@ class ResourceQuotas(Background):
             if self._caches.get(stored.key_prefix) is not cache:
                 self._caches[stored.key_prefix] = cache
                 counts, prefix = evaluator(stored.group_resource), len(stored.key_prefix)
-                cache.subscribe(partial(self._changed, counts, prefix))
+                cache.subscribe(_Subscription(self, counts, prefix))
 
-    def _changed(self, counts: Evaluator, prefix: int, new: Entry | None, old: Entry | None) -> None:
+    def changed(self, counts: Evaluator, prefix: int, new: Entry | None, old: Entry | None) -> None:
         """An object has changed whose key begins with `prefix` characters for its resource."""
-        if not self.ledger.quotas:
-            return
         entry = new if new is not None else old
         assert entry is not None
         namespace = entry.key[prefix:].partition("/")[0]
@@ -136,3 +133,17 @@ class ResourceQuotas(Background):
             await self.client.store.fresh()
         again = await self.ledger.recount(namespace, name).outcome()
         return self.period if again is None else again
+
+
+class _Subscription:
+    """Hears of the changes of one resource. There is one for each resource of each logical cluster, so it is
+    smaller than a partial of a method."""
+
+    __slots__ = ("_counts", "_prefix", "_quotas")
+
+    def __init__(self, quotas: ResourceQuotas, counts: Evaluator, prefix: int) -> None:
+        self._quotas, self._counts, self._prefix = quotas, counts, prefix
+
+    def __call__(self, new: Entry | None, old: Entry | None) -> None:
+        if self._quotas.ledger.quotas:
+            self._quotas.changed(self._counts, self._prefix, new, old)

@@ -10,6 +10,7 @@ Text is made only when somebody asks for it.
 import functools
 import hashlib
 import heapq
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -49,8 +50,8 @@ class Metric:
     def __init__(
         self, name: str, help: str, labels: Labels = (), *, deprecated: str = "", joined: Joined = sum
     ) -> None:
-        self.name = name
-        self.help = help
+        self.name = sys.intern(name)  # each logical cluster has the same ones
+        self.help = sys.intern(help)
         self.labels = labels
         self.deprecated = deprecated
         self.joined = joined
