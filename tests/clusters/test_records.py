@@ -7,7 +7,7 @@ import pytest
 from clusters.journals import MemoryJournal
 
 from pilothouse.clusters.records import STEP, ClusterRecord, Records
-from pilothouse.storage.interface import KeyValue, Unavailable
+from pilothouse.storage.interface import KeyValue, Op, Unavailable
 from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
 
 RECORD = ClusterRecord(base="base-1", filled="digest", key=b"-----BEGIN\0 KEY")
@@ -30,7 +30,13 @@ async def test_a_record_is_read_as_it_was_written(runner: asyncio.Runner, journa
     assert await records.read("one") is None
     await records.write("one", RECORD)
     assert await Records(journal).read("one") == RECORD
-    assert await Records(journal).all() == {"one": RECORD}
+    assert [found async for found in Records(journal).each()] == [("one", RECORD)]
+
+
+async def test_all_records_are_read_in_parts(runner: asyncio.Runner, journal: MemoryJournal) -> None:
+    uids = [f"uid-{number:05}" for number in range(2 * STEP + 1)]
+    await journal.txn([Op(f"/clusters/{uid}", RECORD.packed()) for uid in uids])
+    assert [uid async for uid, _ in Records(journal).each()] == uids
 
 
 def test_a_record_survives_its_packing() -> None:

@@ -88,8 +88,7 @@ class ClusterController(Background):
     async def _sweep(self, uids: set[str]) -> None:
         """Remove what was left of clusters whose removal was interrupted, and unused base states."""
         records = self._directory.records
-        kept = await records.all()
-        for uid in kept.keys() - uids:
+        for uid in [uid async for uid, _ in records.each() if uid not in uids]:
             await records.remove(uid)
         await records.sweep()
 

@@ -9,7 +9,7 @@ cluster's objects where the state is that of a fresh cluster.
 import asyncio
 import base64
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -74,10 +74,16 @@ class Records:
         """Keep a cluster's record."""
         await self._journal.txn([Op(RECORDS + uid, record.packed())])
 
-    async def all(self) -> dict[str, ClusterRecord]:
-        """The records of all clusters, by UID."""
-        page = await self._journal.range(RECORDS)
-        return {kv.key.removeprefix(RECORDS): ClusterRecord.unpacked(kv.value) for kv in page.items}
+    async def each(self) -> AsyncIterator[tuple[str, ClusterRecord]]:
+        """The UID and the record of each cluster. There may be very many: they are not in memory together."""
+        start = ""
+        while True:
+            page = await self._journal.range(RECORDS, start=start, limit=STEP, counted=False)
+            for kv in page.items:
+                yield kv.key.removeprefix(RECORDS), ClusterRecord.unpacked(kv.value)
+            if not page.more:
+                return
+            start = page.items[-1].key + "\0"
 
     async def remove(self, uid: str) -> None:
         """Remove the rows of a cluster, its record last: what was interrupted is removed by another call."""
@@ -89,7 +95,7 @@ class Records:
     async def raise_to(self, revision: int) -> None:
         """Have every cluster that is not open continue behind a revision: clients that have seen others are
         told to list once more."""
-        for some in _parts(list(await self.all())):
+        for some in _parts([uid async for uid, _ in self.each()]):
             ops = [Op(rows.prefix_of(uid) + rows.REVISION, rows.tombstone(revision)) for uid in some]
             await self._journal.txn(ops)
 
@@ -156,7 +162,7 @@ class Records:
             told = {kv.key.removeprefix(BASES): kv.value for kv in (await self._journal.range(BASES)).items}
             held = {*self._bases.keys()}
             self._frozen = {uid: known for uid, known in self._frozen.items() if known[1] in held}
-            used = {record.base for record in (await self.all()).values()}
+            used = {record.base async for _, record in self.each()}
             unused = [name for name in told if name not in used]
             self._unswept = any(name in held and not orjson.loads(told[name])["fresh"] for name in unused)
             for name in unused:
