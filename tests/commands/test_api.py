@@ -149,3 +149,9 @@ def test_settings_that_were_read_before(server: InProcess) -> None:
     assert Api(config).call("GET", "/api/v1/namespaces/default")["kind"] == "Namespace"
     with pytest.raises(ValueError, match=r"^the server 'http://a' is no https URL$"):
         Api(config._replace(server="http://a"))
+
+
+def test_another_server_of_a_logical_cluster(server: InProcess, tmp_path: pathlib.Path) -> None:
+    api = changed(server, tmp_path, server=f"{server.url}/clusters/a")
+    assert api.other("10.0.0.1", 6443).config.server == "https://10.0.0.1:6443/clusters/a"
+    assert api.other("::1", 6443).address == ("::1", 6443)

@@ -176,6 +176,15 @@ def test_delete_waits_until_it_is_gone(api: Api, run: Run) -> None:
     assert run("delete", "a") == (1, 'Error: clusters.pilothouse.dev "a" not found\n')
 
 
+def test_history_says_that_logical_clusters_have_none(
+    server: InProcess, api: Api, run: Run, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("create", "a")
+    entered(server, tmp_path, "a")
+    assert cli.main(["history", f"--kubeconfig={tmp_path / 'a.kubeconfig'}"]) == 1
+    assert capsys.readouterr().err.endswith("keeps no history: logical clusters have none\n")
+
+
 def test_a_cluster_that_cannot_be_made(api: Api, run: Run) -> None:
     """The server's reason is told, not the time that has passed."""
     named = {"apiVersion": "pilothouse.dev/v1alpha1", "kind": "Cluster", "metadata": {"name": "held"}}

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from e2e.http_client import Connection, Lost
 
-from pilothouse.clusters.records import BASES
-from pilothouse.clusters.records import FOLDER
+from pilothouse.clusters.records import BASES, FOLDER
 from pilothouse.storage.keyspaces import rows
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.testing.server import Subprocess

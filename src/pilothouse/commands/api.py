@@ -93,10 +93,11 @@ class Api:
         """The same for another server of the cluster, which is trusted by the name that all of them have."""
         found = copy.copy(self)
         shown = f"[{host}]" if ":" in host else host
-        found._where = urlsplit(f"https://{shown}:{port}")
+        url = f"https://{shown}:{port}{self._where.path}"  # below it: a logical cluster has a path
+        found._where = urlsplit(url)
         trust = self.config.trust
         trust = dataclasses.replace(trust, server_name=trust.server_name or OTHERS)
-        found.config = self.config._replace(server=f"https://{shown}:{port}", trust=trust)
+        found.config = self.config._replace(server=url, trust=trust)
         return found
 
     def held(self) -> "Api":

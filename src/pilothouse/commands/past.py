@@ -57,7 +57,9 @@ class Past:
         try:
             self.kinds = APIKinds(self._api)
             if not self.kinds.serves(GROUP):
-                raise ApiError(f"{self._api.config.server} keeps no history: start it with --history")
+                server = self._api.config.server
+                how = "logical clusters have none" if "/clusters/" in server else "start it with --history"
+                raise ApiError(f"{server} keeps no history: {how}")
         except ApiError:
             self._api.close()
             raise
