@@ -218,7 +218,7 @@ async def test_clusters_share_room_and_threads(runner: asyncio.Runner, lane: Off
     one, two = Share(lane, "a"), Share(lane, "b")
     first = await entered(one, "jane", ROOM_OF_USER)
     other = await entered(two, "jane", ROOM_OF_USER)  # another user, whatever the name
-    again = asyncio.ensure_future(entered(one, "joe", ROOM_OF_USER))  # the cluster pays, whoever asks
+    again = asyncio.ensure_future(entered(one, "joe", ROOM_OF_USER))  # the cluster pays for all of its users
     await asyncio.sleep(0)
     assert not again.done()
     assert sum(lane._in.values()) == 2 * ROOM_OF_USER

@@ -60,7 +60,7 @@ class Provider:
         return keys.load_private(self.key).sign(claims)
 
     def spec(self, prefix: str = "tenant:") -> Object:
-        """What a Cluster says."""
+        """The member `authentication` of a Cluster."""
         issuer = {
             "url": self.url,
             "audiences": ["tenant"],

@@ -112,7 +112,7 @@ def test_authorizers_with_files_are_the_servers_own(modes: str, expected: tuple[
 async def test_parts_of_a_guest(rig: ClusterRig) -> None:
     host, storage = rig.server.host, MemoryStorage()
     config = guest_config(host.config, "/clusters/a", "https://server/clusters/a")
-    made = guest(host, config, "a", "uid-a", storage, b"key", SYSTEM)
+    made = guest(host, config, name="a", uid="uid-a", storage=storage, token_key=b"key", clock=SYSTEM)
     assert made.authorities.scope == "uid-a"
     assert made.offload.payer == "cluster uid-a"
     assert made.authorities.proxies == b""

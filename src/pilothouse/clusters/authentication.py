@@ -1,4 +1,4 @@
-"""Who may say who a cluster's users are: the issuers of tokens that its object names (`spec.authentication`).
+"""The issuers of tokens by which a cluster knows users: its object names them (`spec.authentication`).
 
 They are those of an AuthenticationConfiguration (KEP-3331), and read and judged as those of the server's own
 file are. The server fetches the keys of an issuer from the address that the object names, as it does for its

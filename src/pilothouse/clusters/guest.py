@@ -141,6 +141,7 @@ class GuestHealth(Health):
 def guest(
     host: Host,
     config: Config,
+    *,
     name: str,
     uid: str,
     storage: Storage,

@@ -37,7 +37,17 @@ class Guests:
         """The host of a cluster; `given` is what its object says of its users."""
         config = self._config(name)
         issuers = usable(given, config.authentication.service_accounts.issuers, name)
-        return guest(self._host, config, name, uid, storage, key, clock, issuers, self.journal)
+        return guest(
+            self._host,
+            config,
+            name=name,
+            uid=uid,
+            storage=storage,
+            token_key=key,
+            clock=clock,
+            issuers=issuers,
+            journal=self.journal,
+        )
 
     def issuers_of(self, name: str) -> tuple[str, ...]:
         """The issuers of the tokens of a cluster's service accounts."""

@@ -82,7 +82,7 @@ def carries_anything(info: RequestInfo) -> bool:
 
 
 class Adding(Protocol):
-    """What takes the requests that have ended."""
+    """A receiver of the requests that have ended."""
 
     def add(self, request: tuple[Any, ...]) -> None:
         """Keep a request, in the order of Kept (_journal.Ring)."""

@@ -45,7 +45,7 @@ class _TaggingRing:
 
 
 class _Taken:
-    """What a ticket and its priority level tell of the seats that a request has taken."""
+    """The seats that a request has taken, as its ticket and its priority level tell of them."""
 
     __slots__ = ("name", "schema", "seats", "waited")
 
