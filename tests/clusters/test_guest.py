@@ -125,6 +125,24 @@ async def test_parts_of_a_guest(rig: ClusterRig) -> None:
     assert made.told.value("data-dir") != host.told.value("data-dir") == str(rig.data)
 
 
+async def test_clusters_pay_from_the_memory_of_the_process(rig: ClusterRig, tmp_path: pathlib.Path) -> None:
+    async with running(tmp_path / "data", "--max-memory=64Gi") as other:
+        await other.make("payer")
+        for number in range(3):
+            await other.keep("payer", f"long-{number}", k="x" * 200_000)
+        budget = other.server.host.memory
+        assert budget is not None and budget.charged == 0
+        answer = await other.call("GET", f"{MAPS}?limit=2", cluster="payer")
+        assert answer.status == 200 and budget.charged == 0
+        limit, budget.limit = budget.limit, 1
+        answer = await other.call("GET", MAPS, cluster="payer")
+        assert answer.status == 429, "its administrators wait as well"
+        budget.limit = limit
+        assert other.directory.relieve in budget.relievers
+        other.directory.relieve()
+        assert (await other.call("GET", MAPS, cluster="payer")).status == 200
+
+
 async def test_the_health_of_a_guest_is_the_process_s(rig: ClusterRig) -> None:
     await rig.make("healthy")
     own, theirs = [await rig.call("GET", "/readyz?verbose", cluster=name) for name in ("", "healthy")]

@@ -131,6 +131,16 @@ async def test_addresses(runner: asyncio.Runner, stream: io.StringIO) -> None:
     assert [one["srcIP"] for one in lines(stream)] == ["10.0.0.1:4242", "[fd00::1]:4242"]
 
 
+async def test_the_cluster(runner: asyncio.Runner, stream: io.StringIO) -> None:
+    async with logged(stream) as rig:
+        for cluster in (None, "", "shop"):
+            request = Request("GET", "/version", {}, [])
+            request.cluster = cluster
+            response: Any = rig.pipeline.handle(request)
+            response.on_done(0, None)
+    assert [one.get("cluster") for one in lines(stream)] == [None, None, "shop"]
+
+
 async def test_one_file_alone(runner: asyncio.Runner, stream: io.StringIO) -> None:
     async with logged(stream, 0, (("httplog", 3),)) as rig:
         await rig.call("GET", "/version")
