@@ -52,7 +52,7 @@ def test_a_context_tells_where_it_is_from(tmp_path: pathlib.Path) -> None:
 
 
 def test_contexts_of_a_cluster_are_forgotten(tmp_path: pathlib.Path) -> None:
-    """Those that lead elsewhere stay, and what other contexts use."""
+    """Contexts that lead elsewhere stay, and what other contexts use."""
     contexts = written(tmp_path / "config")
     contexts.put("a", ORIGIN, FOUND, USER)
     contexts.put("b", Origin("b", "home"), FOUND._replace(server="https://host:1/clusters/b"), USER)

@@ -60,7 +60,7 @@ class GuestHost(Host):
     __slots__ = ("_annotations", "_flow_control", "_repair", "issuers")
 
     issuers: AuthenticationConfiguration
-    """Those that the cluster's object names."""
+    """The issuers that the cluster's object names."""
 
     _annotations: dict[str, str]
     """Annotations of the events of audit, which tell the cluster."""

@@ -180,7 +180,7 @@ class MemoryBudget(BackgroundTask, Group):
             waiter.granted.set_exception(self._refusal("time-out", waiter))
 
     def _able(self) -> list[_Waiter]:
-        """Those who wait for nothing but room: others wait for requests of their own."""
+        """The requests that wait for nothing but room: others wait for those of their own cluster."""
         return [waiter for waiter in self._waiting if self._may(waiter)]
 
     def _may(self, waiter: _Waiter) -> bool:
