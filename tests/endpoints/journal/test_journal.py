@@ -100,6 +100,16 @@ def test_the_newest_come_first_out_of_all_rings() -> None:
     assert times == sorted(times, reverse=True) and len(times) > 250
 
 
+def test_how_far_it_reaches_back() -> None:
+    """Refused requests that outlive others do not count: those between them are gone."""
+    journal = Journal(10)
+    ended(journal, "/old", 403, 1.0)
+    assert journal.reaches(0.0)
+    flood(journal, 10, 200, 2.0)
+    assert "/old" in kept(journal)
+    assert [journal.reaches(time) for time in (0.5, 1.5, 2.0, 2.1)] == [False, False, False, True]
+
+
 def test_what_is_pushed_out_meanwhile_does_not_come() -> None:
     journal = Journal(50)
     flood(journal, 50, 200)

@@ -119,6 +119,19 @@ def test_what_is_pushed_out_is_taken_over(added: list[tuple[int, int]], most: in
     assert len(ring) == min(most, len(added))
 
 
+def test_records_are_found_by_the_end_of_their_texts() -> None:
+    """Also of those that another ring has taken over, and not of those that are gone."""
+    late = Ring(4, 100_000, LONGEST, shortened)
+    ring = Ring(4, 100_000, LONGEST, shortened, outlives=lambda request: 1, others=(late,))
+    for number in range(6):
+        made = record("/a", number, code=500)
+        made[1].append("even" if number % 2 == 0 else "odd")
+        ring.add(made)
+    assert [ring.before(number, b"\neven") for number in (99, 6, 5, 4, 3, 2, 0)] == [4, 4, 4, 2, 2, -1, -1]
+    assert (late.before(9, b"\nodd"), late.before(9, b"\neven"), late.before(9, b"other")) == (1, 0, -1)
+    assert ring.before(9, b"x" * 500) == -1
+
+
 def test_rings_let_go_of_what_they_took_over() -> None:
     other = Ring(2, 1 << 20, LONGEST, shortened)
     ring = Ring(1, 1 << 20, LONGEST, shortened, slow=99.0, outlives=lambda request: 1, others=(other,))

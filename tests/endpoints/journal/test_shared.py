@@ -38,6 +38,17 @@ def test_each_sees_its_own() -> None:
     assert (entry.agent, entry.info.name, entry.kept.code) == ("test", "n", 503)
 
 
+def test_it_has_all_while_the_shared_ring_reaches_back() -> None:
+    """Whether or not the cluster itself has asked for anything since."""
+    whole = Journal(3)
+    one, two = ClusterJournal(whole, "uid-1"), ClusterJournal(whole, "uid-2")
+    assert one.reaches(0.0)
+    for number in range(4):
+        add(two, f"two-{number}", code=503)
+    assert [one.reaches(time) for time in (1.5, 2.0, 2.5)] == [False, False, True]
+    assert len(one) == 0 and len(two) == 4
+
+
 def test_requests_hold_nothing_of_their_cluster() -> None:
     whole, level = Journal(100), Level()
     gone = weakref.ref(level)

@@ -8,7 +8,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -199,6 +199,20 @@ cdef class Ring:
             <object>record.error,
             <object>record.detail,
         )
+
+    def before(self, long long number, bytes ending not None):
+        """The number of the newest record before `number` whose texts end with `ending`; -1 for none."""
+        cdef Record *record
+        cdef Py_ssize_t size = len(ending)
+        cdef const char *wanted = ending
+        number = min(number, self.end)
+        while number > self.first:
+            number -= 1
+            record = &self.records[number % self.most]
+            if record.length >= size and not memcmp(
+                    &record.slab.data[record.at + record.length - size], wanted, size):
+                return number
+        return -1
 
     cdef Slab *room(self, Py_ssize_t length) except NULL:
         """The slab that the texts of the next record go to."""

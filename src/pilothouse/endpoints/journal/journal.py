@@ -49,12 +49,11 @@ _USERS = 256
 class Kept(NamedTuple):
     """One request that has ended, as it is kept.
 
-    size: bytes, as the journal counts them. told: audit ID, verb, path, query, address, user agent
-    and, in the journal of logical clusters, the cluster, each on a line of its own. user, caller: JSON of the
+    size: bytes, as the journal counts them. told: audit ID, verb, path, query, address, user agent and, in
+    the journal of logical clusters, the cluster, each on a line of its own. user, caller: JSON of the
     effective and of the authenticated user. flow: flow schema, priority level, seats, and the seconds of
-    waiting for them. started, recognised, decided,
-    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting: as in Context. error:
-    what cut the answer short. detail: JSON, see `_detail`.
+    waiting for them. started, recognised, decided, answered, ended: by time.perf_counter(), 0 where a stage
+    was not reached. acting: as in Context. error: what cut the answer short. detail: JSON, see `_detail`.
     """
 
     size: int
@@ -246,6 +245,12 @@ class Journal:
         """All that is kept, the newest first. Requests that end meanwhile push out what has not come yet."""
         rings = [self._newest(ring) for ring in self.rings]
         return map(JournalEntry, heapq.merge(*rings, key=lambda kept: kept.ended, reverse=True))
+
+    def reaches(self, time: float) -> bool:
+        """Whether all requests that have ended since a time (by time.perf_counter()) are still kept."""
+        latest = self.rings[0]
+        oldest = latest.get(latest.first)
+        return not latest.first or (oldest is not None and Kept._make(oldest).ended < time)
 
     def _newest(self, ring: Ring) -> Iterator[Kept]:
         """The records of a ring, the newest first."""

@@ -14,17 +14,23 @@ class ClusterJournal(Journal):
     """The requests of one logical cluster. `cluster` tells it from others for ever, as its UID does."""
 
     def __init__(self, whole: Journal, cluster: str) -> None:
-        self.server = whole.server
+        self.server = ""
         self.ring = _TaggingRing(whole.ring, cluster)
         self.rings = whole.rings
-        self._tag = f"\n{cluster}"
+        self._ending = f"\n{cluster}".encode()
         self._users = {}
 
     def __len__(self) -> int:
-        return sum(1 for ring in self.rings for _ in self._newest(ring))
+        return sum(1 for ring in self.rings for _ in self._numbers(ring))
 
     def _newest(self, ring: Ring) -> Iterator[Kept]:
-        return (kept for kept in super()._newest(ring) if kept.told.endswith(self._tag))
+        return (Kept._make(found) for number in self._numbers(ring) if (found := ring.get(number)))
+
+    def _numbers(self, ring: Ring) -> Iterator[int]:
+        """The numbers of the cluster's records in a ring, the newest first."""
+        number = ring.end
+        while (number := ring.before(number, self._ending)) >= 0:
+            yield number
 
 
 class _TaggingRing:

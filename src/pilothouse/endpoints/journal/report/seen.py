@@ -63,16 +63,15 @@ async def requests(journal: Journal, begun: float, wall: float) -> tuple[list[Se
     """
     out: list[Seen] = []
     users: dict[bytes, str] = {}
-    pace, older = Pace(), False
+    pace = Pace()
     for entry in journal.entries():
         if entry.kept.ended + wall < begun:
-            older = True
             break
         if entry.kept.started + wall >= begun and _counts(entry):
             out.append(_seen(entry, wall, users))
         await pace.pause()
     out.reverse()
-    return out, older or not journal.ring.first
+    return out, journal.reaches(begun - wall)
 
 
 def _counts(entry: JournalEntry) -> bool:
