@@ -8,6 +8,7 @@ from clusters.journals import MemoryJournal
 
 from pilothouse.clusters.records import STEP, ClusterRecord, Records
 from pilothouse.storage.interface import KeyValue, Op, Unavailable
+from pilothouse.storage.keyspaces import rows
 from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
 
 RECORD = ClusterRecord(base="base-1", filled="digest", key=b"-----BEGIN\0 KEY")
@@ -43,16 +44,30 @@ def test_a_record_survives_its_packing() -> None:
     assert ClusterRecord.unpacked(RECORD.packed()) == RECORD
 
 
-async def test_clusters_continue_behind_a_revision(runner: asyncio.Runner, journal: MemoryJournal) -> None:
+async def test_restored_clusters_continue_beyond_all_revisions(
+    runner: asyncio.Runner, journal: MemoryJournal
+) -> None:
     records = Records(journal)
     for uid in ("one", "two"):
         await records.write(uid, RECORD)
-    await records.raise_to(1000)
-    for uid, first in (("one", 1000), ("two", 1000), ("three", 1)):
+    await records.add_base(PAIRS, 40)
+    await records.raise_by(10)
+    assert await newest(journal) == {"one": 50, "two": 50, "three": 1}
+    await journal.txn([Op(rows.prefix_of("two") + "/a", rows.packed(60, 70, 0, b"{}"))])
+    await records.raise_by(10)
+    assert await newest(journal) == {"one": 80, "two": 80, "three": 1}
+
+
+async def newest(journal: MemoryJournal) -> dict[str, int]:
+    """The revisions at which clusters continue, and at which their history begins."""
+    found = {}
+    for uid in ("one", "two", "three"):
         storage = KeyspaceStorage(journal, uid)
         await storage.start()
-        assert (storage.revision, storage.compacted) == (first, first)
+        assert storage.compacted == storage.revision
+        found[uid] = storage.revision
         await storage.close()
+    return found
 
 
 async def test_a_base_state_is_read_as_it_was_kept(runner: asyncio.Runner, journal: MemoryJournal) -> None:

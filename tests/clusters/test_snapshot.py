@@ -57,5 +57,7 @@ async def test_nothing_is_overwritten_and_without_clusters_nothing_is_made(
     assert await run("save", str(file), f"--data-dir={data}") == 0
     assert await run("restore", str(file), f"--data-dir={data}") == 1
     (data / "clusters" / "state.db").unlink()
+    assert await run("restore", str(file), f"--data-dir={data}") == 1
+    assert not snapshot.exists(data), "its own store is there"
     assert await run("save", str(tmp_path / "lone"), f"--data-dir={data}") == 0
-    assert not snapshot.beside(tmp_path / "lone").exists() and not snapshot.exists(data)
+    assert not snapshot.beside(tmp_path / "lone").exists()

@@ -76,11 +76,16 @@ class Records:
 
     async def each(self) -> AsyncIterator[tuple[str, ClusterRecord]]:
         """The UID and the record of each cluster. There may be very many: they are not in memory together."""
+        async for kv in self._rows(RECORDS):
+            yield kv.key.removeprefix(RECORDS), ClusterRecord.unpacked(kv.value)
+
+    async def _rows(self, prefix: str) -> AsyncIterator[KeyValue]:
+        """The rows whose keys begin with a prefix, read in parts."""
         start = ""
         while True:
-            page = await self._journal.range(RECORDS, start=start, limit=STEP, counted=False)
+            page = await self._journal.range(prefix, start=start, limit=STEP, counted=False)
             for kv in page.items:
-                yield kv.key.removeprefix(RECORDS), ClusterRecord.unpacked(kv.value)
+                yield kv
             if not page.more:
                 return
             start = page.items[-1].key + "\0"
@@ -92,9 +97,13 @@ class Records:
         self._frozen.pop(uid, None)
         self._unswept = True
 
-    async def raise_to(self, revision: int) -> None:
-        """Have every cluster that is not open continue behind a revision: clients that have seen others are
-        told to list once more."""
+    async def raise_by(self, bump: int) -> None:
+        """Have every cluster, none of which is open, continue at a revision `bump` beyond the newest of all:
+        clients that have seen others are told to list once more."""
+        revision = max([orjson.loads(kv.value)["revision"] async for kv in self._rows(BASES)], default=0)
+        async for kv in self._rows(rows.ROOT):
+            revision = max(revision, rows.unpacked("", kv.value).mod)
+        revision += bump
         for some in _parts([uid async for uid, _ in self.each()]):
             ops = [Op(rows.prefix_of(uid) + rows.REVISION, rows.tombstone(revision)) for uid in some]
             await self._journal.txn(ops)
