@@ -199,7 +199,8 @@ class Directory:
         """Have a cluster know users by the issuers that its object names now."""
         place, known = self.places.get(name), self.open.get(name)
         if place is not None and known is not None and known.uid == place.uid:
-            await known.use(usable(place.authentication, self.guests.issuers_of(name), name))
+            own = known.host.config.authentication.service_accounts.issuers
+            await known.use(usable(place.authentication, own, name))
 
     def _trust(self) -> None:
         """Have all clusters know clients by the CAs that are in force."""
