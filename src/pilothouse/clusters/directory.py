@@ -183,7 +183,7 @@ class Directory:
             await made.close()
             raise errors.not_found(GROUP, PLURAL, name)
         self.open[name] = made
-        await self.authenticate(name)
+        await self.authenticate(name)  # its object may have changed meanwhile
         await self._make_room(name)
         return made
 

@@ -121,7 +121,7 @@ cdef class Ring:
         made.seats, made.waited = 0, 0.0
         if ticket is not None:
             flow = ticket.flow
-            schema, level = flow.schema, flow.level
+            schema, level = flow.schema, flow.level.name
             made.seats, made.waited = ticket.seats, ticket.waited
         try:
             length = measure(told)
@@ -141,7 +141,7 @@ cdef class Ring:
         put(slab, told)
         made.user, made.caller = hold(user), hold(caller)
         made.recognition, made.decision = hold(recognition), hold(decision)
-        # Not the flow itself, whose distinguisher may be long.
+        # Not the flow itself, whose distinguisher may be long, nor the level: a logical cluster may leave memory.
         made.schema, made.level = hold(schema), hold(level)
         made.acting, made.error, made.detail = hold(acting), hold(error), hold(detail)
         self.keep(&made)
@@ -179,7 +179,7 @@ cdef class Ring:
         record = &self.records[number % self.most]
         flow = None
         if <object>record.schema is not None:
-            flow = <object>record.schema, (<object>record.level).name, record.seats, record.waited
+            flow = <object>record.schema, <object>record.level, record.seats, record.waited
         return (
             record.size,
             PyUnicode_DecodeUTF8(&record.slab.data[record.at], record.length, NULL),

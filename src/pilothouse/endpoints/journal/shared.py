@@ -42,30 +42,6 @@ class _TaggingRing:
         self._ring, self._tag = ring, tag
 
     def add(self, request: tuple[Any, ...]) -> None:
-        """Keep a request, and nothing of the parts of its cluster, which may leave memory."""
+        """Keep a request, in the order of Kept."""
         request[1].append(self._tag)
-        ticket = request[6]
-        if ticket is not None:
-            request = (*request[:6], _Taken(ticket), *request[7:])
         self._ring.add(request)
-
-
-class _Taken:
-    """The seats that a request has taken, as its ticket and its priority level tell of them."""
-
-    __slots__ = ("name", "schema", "seats", "waited")
-
-    def __init__(self, ticket: Any) -> None:
-        flow = ticket.flow
-        self.schema, self.name = flow.schema, flow.level.name
-        self.seats, self.waited = ticket.seats, ticket.waited
-
-    @property
-    def flow(self) -> "_Taken":
-        """The flow."""
-        return self
-
-    @property
-    def level(self) -> "_Taken":
-        """The priority level, which has a name."""
-        return self
