@@ -148,10 +148,7 @@ class Handlers:
             self.verbs, Judges(given.authorizer, given.authenticator, self.verbs.now), given.outbound
         )
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
-        explained = config.diagnostics.explained_requests
-        self.journal = given.journal
-        if self.journal is None and explained:
-            self.journal = Journal(explained)
+        self.journal = given.journal if given.journal is not None else _journal(config.diagnostics)
         self.faults = faults.faults_of(config.diagnostics, registry, given.metrics)
         """Faults on request; None where no option asks for them."""
         self.dispatcher = self._dispatcher(given)
@@ -347,6 +344,11 @@ def resolver_for(options: OutboundOptions, readers: Readers) -> ServiceResolver:
         cert_file=options.proxy_client_cert_file,
         key_file=options.proxy_client_key_file,
     )
+
+
+def _journal(options: DiagnosticsOptions) -> Journal | None:
+    """The journal of requests, None where none is to be explained."""
+    return Journal(options.explained_requests) if options.explained_requests else None
 
 
 def _relay(options: RequestHeaderOptions, outbound: Outbound) -> Relay:
