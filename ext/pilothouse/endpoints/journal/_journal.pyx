@@ -141,7 +141,7 @@ cdef class Ring:
         put(slab, told)
         made.user, made.caller = hold(user), hold(caller)
         made.recognition, made.decision = hold(recognition), hold(decision)
-        # Not the flow itself, whose distinguisher may be long, nor the level: a logical cluster may leave memory.
+        # Not the flow itself, whose distinguisher may be long, nor its level: a logical cluster may be freed.
         made.schema, made.level = hold(schema), hold(level)
         made.acting, made.error, made.detail = hold(acting), hold(error), hold(detail)
         self.keep(&made)
