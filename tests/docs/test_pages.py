@@ -11,7 +11,7 @@ from docs.pages import ROOT, blocks, main, run, script
 DOCS = ROOT / "docs"
 ALL = sorted(DOCS.glob("*.md"))
 PAGES = [page for page in ALL if any(b.runs for b in blocks(page.read_text()))]
-PROGRAMS = {"testing.md": ("etcd",), "backup.md": ("etcd", "etcdutl"), "production.md": ("etcd", "haproxy")}
+PROGRAMS = {"backup.md": ("etcd", "etcdutl"), "production.md": ("etcd", "haproxy")}
 """The programs that a page needs beside the development environment."""
 NOT_RUN = {
     "changes the host; tests/deploy/test_systemd.py checks the units": 1,

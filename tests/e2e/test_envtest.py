@@ -1,4 +1,4 @@
-"""kube-apiserver as controller-runtime's envtest starts it:
+"""kube-apiserver as controller-runtime's envtest starts it, over an etcd and from the folder without one:
 its flags, its files, its health check, its administrator."""
 
 import json
@@ -9,10 +9,13 @@ import ssl
 import subprocess
 import sysconfig
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from eventually import eventually
 
+from pilothouse.commands import envtest_assets
 from pilothouse.pki import CertificateAuthority, key_pem, pem
 from pilothouse.testing import etcd
 from pilothouse.testing.ports import free_ports
@@ -67,13 +70,33 @@ def flags(directory: pathlib.Path, etcd_url: str, port: int) -> list[str]:
     ]
 
 
+@contextmanager
+def stand_in(assets: pathlib.Path) -> Iterator[str]:
+    """The URL of what is called etcd in the folder, while it runs."""
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    process = subprocess.Popen([assets / "etcd", f"--listen-client-urls={url}", f"--data-dir={assets}"])
+
+    def healthy() -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    try:
+        eventually(healthy, "the health of what is called etcd")
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def test_help_tells_which_flags_there_are() -> None:
     """envtest looks for insecure-port, and passes it where the program has it."""
     printed = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
     assert re.search(r"(?m)^\s+--secure-port\s", printed) and "--insecure-port" not in printed
 
 
-def test_it_serves_and_ends(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("assets", [False, True], ids=["over an etcd", "of the folder"])
+def test_it_serves_and_ends(tmp_path: pathlib.Path, assets: bool) -> None:
     certificates = tmp_path / "certificates"
     certificates.mkdir()
     context = files(certificates)
@@ -93,8 +116,15 @@ def test_it_serves_and_ends(tmp_path: pathlib.Path) -> None:
         except OSError:
             return False
 
-    with etcd.EtcdCluster(tmp_path) as cluster, (tmp_path / "log").open("wb") as log:
-        command = [PROGRAM, *flags(certificates, cluster.urls[0], port)]
+    with ExitStack() as stack:
+        log = stack.enter_context((tmp_path / "log").open("wb"))
+        if assets:
+            envtest_assets.write(tmp_path / "assets")
+            etcd_url = stack.enter_context(stand_in(tmp_path / "assets"))
+        else:
+            etcd_url = stack.enter_context(etcd.EtcdCluster(tmp_path)).urls[0]
+        program = str(tmp_path / "assets/kube-apiserver") if assets else str(PROGRAM)
+        command = [program, *flags(certificates, etcd_url, port)]
         server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             eventually(healthy, "healthz", 30)

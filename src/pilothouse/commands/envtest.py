@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 from pilothouse import pki
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.definition import GROUP, KIND, VERSION
-from pilothouse.commands import cluster_objects
+from pilothouse.commands import cluster_objects, envtest_assets
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
@@ -27,15 +28,20 @@ SERVER_FLAGS = ("data-dir",)
 FLAGS = (
     Flag("copy-of", "string", "", "command", "Begin with the objects of this cluster of the server."),
     Flag("keep", "bool", False, "command", "Leave the cluster and the server when the command has ended."),
+    Flag("assets", "string", "", "command", "Write the programs of envtest into this folder; run nothing."),
 )  # fmt: skip
 USAGE = """Run a test suite, or any command, with an API server of its own: a logical cluster that is ready in milliseconds.
 
 Usage:
   pilothouse envtest [--data-dir DIR] [--copy-of CLUSTER] [--keep] -- COMMAND [ARGUMENT...]
+  pilothouse envtest --assets DIR
 
 The command finds its cluster by KUBECONFIG. USE_EXISTING_CLUSTER=true has controller-runtime's envtest take it instead of starting
 programs. Suites that run at the same time share one server in DIR: the first one starts it, the last one stops it. Everything is
 forgotten then.
+
+With --assets it writes etcd, kube-apiserver and kubectl into DIR, for suites that start programs: KUBEBUILDER_ASSETS=DIR. What is
+called etcd there keeps nothing: the server keeps its objects itself, in memory.
 """  # noqa: E501
 PREFIX = "/clusters/"
 ATTEMPTS = 3
@@ -46,11 +52,15 @@ PATIENCE = 30.0
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command; its exit status. Raises FlagError, ConfigError, OSError, ApiError."""
-    if "--" not in arguments:
-        raise FlagError('"pilothouse envtest" needs -- and a command')
-    at = list(arguments).index("--")
+    at = list(arguments).index("--") if "--" in arguments else len(arguments)
     command = list(arguments[at + 1 :])
     config, values, rest = options.parse_command(arguments[:at], FLAGS)
+    if values["assets"]:
+        if rest or command:
+            raise FlagError('"pilothouse envtest --assets" runs no command')
+        return _write_assets(Path(values["assets"]).absolute())
+    if at == len(arguments):
+        raise FlagError('"pilothouse envtest" needs -- and a command')
     if rest or not command:
         raise FlagError('"pilothouse envtest" takes its command after --')
     named = config.data.data_dir
@@ -61,6 +71,13 @@ def run(arguments: Sequence[str]) -> int:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
     with SharedServer(folder, keep=values["keep"]).used() as api:
         return _run(api, folder, command, values["copy-of"], values["keep"])
+
+
+def _write_assets(folder: Path) -> int:
+    """Write the programs of envtest, and print how suites find them."""
+    envtest_assets.write(folder)
+    print(f"export KUBEBUILDER_ASSETS={shlex.quote(str(folder))}")
+    return 0
 
 
 def _run(api: Api, folder: Path, command: list[str], copy_of: str, keep: bool) -> int:
