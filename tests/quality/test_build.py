@@ -164,6 +164,7 @@ FOLDERS = (
 """The folders of the repository."""
 
 TEXTS = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "RELEASING.md", "SECURITY.md"}
+TEXTS |= {"action.yml"}
 
 
 def test_an_sdist_holds_the_tree(archive: pathlib.Path) -> None:
