@@ -3,6 +3,7 @@
 import crds
 import pytest
 import restart
+import starts
 import startup
 
 pytestmark = pytest.mark.alone
@@ -16,6 +17,13 @@ def test_ready_and_idle() -> None:
     assert got["ready-empty"] < SLACK * startup.READY_SECONDS
     assert got["ready-existing"] < SLACK * startup.READY_SECONDS
     assert got["idle-mb"] < startup.IDLE_MB
+
+
+@pytest.mark.slow
+def test_starts_two_at_once() -> None:
+    """None of four fails; `make aims` takes a thousand, and their times."""
+    seconds, failed = starts.measure(4, starts.AT_ONCE, [])
+    assert failed == [] and len(seconds) == 4
 
 
 @pytest.mark.slow
