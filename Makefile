@@ -23,7 +23,7 @@ COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/objects/test_list.py tests/endpoints/objects/test_watch.py \
 	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history soak coverage fuzz fuzz-decoders scenarios differ differ-workloads siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
+.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-languages test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history soak coverage fuzz fuzz-decoders scenarios differ differ-workloads siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take a minute, once"
@@ -178,6 +178,12 @@ test-packages: $(READY)
 	@ls dist/pilothouse_*.deb >/dev/null || { echo 'no package is there: make deb' >&2; exit 1; }
 	PILOTHOUSE_PACKAGES=$(abspath dist) $(BIN)/python -m pytest -q tests/deploy
 
+# The examples for tests in other languages, of those whose programs are installed. Each fetches its packages.
+LANGUAGES ?= $(foreach one,go:go java:mvn node:npm rust:cargo, \
+	$(if $(shell command -v $(lastword $(subst :, ,$(one)))),$(firstword $(subst :, ,$(one)))))
+test-languages: $(READY)
+	PILOTHOUSE_LANGUAGES="$(LANGUAGES)" $(BIN)/python -m pytest -q tests/clients/test_languages.py
+
 # Clients of three servers on three members of etcd while processes are killed and paused; what they saw must be linearizable.
 # FUZZ_SECONDS says for how long, FUZZ_SEED repeats a run.
 test-ha: $(READY)
@@ -209,11 +215,13 @@ test-soak: $(READY)
 		$(MAKE) --no-print-directory $$part FUZZ_SECONDS=$(SOAK_SECONDS) || failed="$$failed $$part"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-# Memory of 100,000 objects, 1,000 definitions, 5,000 nodes that come back at once: the goals whole, which the tests hold in part.
+# Memory of 100,000 objects, 1,000 definitions, 5,000 nodes that come back at once, 1,000 starts: the goals whole, which the tests
+# hold in part.
 aims: $(READY)
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/crds.py
 	$(BIN)/python benchmarks/restart.py --certificates
+	$(BIN)/python benchmarks/starts.py
 
 # Whether memory stays where it is while LOADGEN reads and writes, for FUZZ_SECONDS (20 minutes, at least 6).
 soak: $(READY)
