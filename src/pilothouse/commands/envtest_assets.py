@@ -8,8 +8,8 @@ from pathlib import Path
 
 SERVER = "import sys; from pilothouse.cli import kube_apiserver; sys.exit(kube_apiserver())"
 FLAGS = ("--storage-backend=memory", "--controllers=")
-"""The flags before those of the suite: objects stay in memory, and no controller runs unless the suite asks for it, as with
-kube-apiserver alone."""  # noqa: E501
+"""The flags before those of the suite: objects stay in memory, and no controller runs unless the suite asks
+for it, as with kube-apiserver alone."""
 
 
 def write(folder: Path) -> list[str]:

@@ -1,5 +1,7 @@
-"""Takes etcd's place where a suite starts one, though the API server keeps its objects itself: it says that it is healthy, and
-keeps nothing. It is run as a script, with the flags of etcd."""  # noqa: E501
+"""Takes etcd's place where a suite starts one, though the API server keeps its objects itself.
+
+It says that it is healthy, and keeps nothing. It is run as a script, with the flags of etcd.
+"""
 
 import argparse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
