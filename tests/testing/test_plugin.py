@@ -1,10 +1,12 @@
-"""The pytest plugin, in a separate pytest process."""
+"""The pytest plugin, in separate pytest processes: one for each way to run."""
 
+import functools
 import os
 import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -98,52 +100,6 @@ def test_server_is_dead(kube, monkeypatch):
     monkeypatch.setattr(type(kube), "kubeconfig", "/none")
     assert not "dead"
 """
-ARGUMENTS = ("-q", "-W", "error", "-p", "pilothouse.testing.plugin")
-
-
-def run(folder: pathlib.Path, program: str, *arguments: str, **variables: str) -> str:
-    """The output of pytest for a file."""
-    folder.joinpath("test_it.py").write_text(program)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *ARGUMENTS, *arguments, "."],
-        cwd=folder,
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": SOURCE} | variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.stdout + done.stderr
-
-
-@pytest.mark.slow
-def test_pytest_rewrites_no_module_of_a_server(tmp_path: pathlib.Path) -> None:
-    """Rewriting takes longer than all imports, in each job that begins without compiled files."""
-    installed = tmp_path / "site" / "pilothouse-1.0.dist-info"
-    installed.mkdir(parents=True)
-    for name, text in INSTALLED.items():
-        installed.joinpath(name).write_text(text)
-    tmp_path.joinpath("test_it.py").write_text(REWRITTEN)
-    path = os.pathsep.join((str(installed.parent), SOURCE))
-    done = subprocess.run(
-        [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["thread", "process"])
-def test_each_test_finds_a_fresh_server(where: str, tmp_path: pathlib.Path) -> None:
-    flags = (f"--kube-apiserver={where}", "--kube-apiserver-flag=--v=0")
-    assert "2 passed" in run(tmp_path, PROGRAM, *flags)
-
-
 CLUSTERS = """
 import json, urllib.request
 import pytest
@@ -177,51 +133,6 @@ class jane_of:
     def __init__(self, kube, jane):
         self.url, self.context = kube.url, jane.context
 """
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["cluster", "copy"])
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["alone", "xdist"])
-def test_each_test_finds_a_fresh_cluster(
-    where: str, workers: tuple[str, ...], tmp_path: pathlib.Path
-) -> None:
-    if workers:
-        pytest.importorskip("xdist")
-    printed = run(tmp_path, CLUSTERS, f"--kube-apiserver={where}", *workers)
-    assert "4 passed" in printed, printed
-    assert len(set((tmp_path / "ports").read_text().split())) == 1, "workers share a server"
-
-
-@pytest.mark.slow
-def test_the_environment_names_the_kubeconfig(tmp_path: pathlib.Path) -> None:
-    assert "2 passed" in (printed := run(tmp_path, CONFIG, KUBECONFIG="before")), printed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "arguments",
-    [["--kube-apiserver=thread"], ["--kube-apiserver=process"], ["-p", "xdist", "-n", "2"]],
-    ids=["thread", "process", "xdist"],
-)
-def test_the_report_shows_what_happened(arguments: list[str], tmp_path: pathlib.Path) -> None:
-    if "xdist" in arguments:
-        pytest.importorskip("xdist")
-    printed = run(tmp_path, REFUSED, *arguments)
-    assert "4 failed, 1 passed, 1 error" in printed, printed
-    title = "What happened on Pilothouse"
-    reports = dict(re.findall(r"^_+ (.*?) _+$(.*?)(?=^[_=]{3})", printed, re.M | re.S))
-    assert {name for name, text in reports.items() if title in text} == {
-        "test_fails",
-        "ERROR at setup of test_setup",
-    }
-    lines = reports["test_fails"].partition(title)[2].splitlines()[1:]
-    assert lines[0] == "Refused"
-    assert lines[1].startswith("  get /api/v1/namespaces/default/secrets/s0 by jane: 403 Forbidden: secrets ")
-    assert "  Python-urllib/" in reports["test_fails"] and " as jane: 22 (get secrets 403 x22)" in printed
-    assert "get /api/v1/namespaces/default/pods/setup by kubernetes-admin: 404 NotFound: " in printed
-    assert "INTERNALERROR" not in printed and "early" not in printed
-
-
 FAULTY = """
 import pytest, urllib.error, urllib.request
 
@@ -238,16 +149,6 @@ def test_it_is_gone(kube):
     with kube.fault("missed", verb="delete", code=409):
         assert not "fails"
 """
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["thread", "cluster"])
-def test_faults_end_with_their_test(where: str, tmp_path: pathlib.Path) -> None:
-    printed = run(tmp_path, FAULTY, f"--kube-apiserver={where}")
-    assert "1 failed, 1 passed" in printed, printed
-    assert "  missed never struck" in printed and "stays" not in printed.partition("What happened")[2]
-
-
 MOVED = """
 def test_time_and_states(kube):
     before = kube.clock.now()
@@ -255,11 +156,143 @@ def test_time_and_states(kube):
     kube.restore(kube.checkpoint())
     kube.save_state("state")
 """
+PROGRAMS = {
+    "fresh": PROGRAM,
+    "config": CONFIG,
+    "report": REFUSED,
+    "faulty": FAULTY,
+    "moved": MOVED,
+    "clusters": CLUSTERS,
+}
+"""The files, each a test_NAME.py."""
+XDIST = ("-p", "xdist", "-n", "2")
+WAYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "thread": (("fresh", "config", "report", "faulty", "moved"), ()),
+    "process": (("fresh", "report"), ("--kube-apiserver=process",)),
+    "cluster": (("clusters", "faulty"), ("--kube-apiserver=cluster",)),
+    "copy": (("clusters",), ("--kube-apiserver=copy",)),
+    "xdist": (("report",), XDIST),
+    "cluster-xdist": (("clusters",), ("--kube-apiserver=cluster", *XDIST)),
+    "copy-xdist": (("clusters",), ("--kube-apiserver=copy", *XDIST)),
+}
+"""The files that are run in each way, in this order, and the options."""
+ARGUMENTS = ("-q", "-rpfE", "-W", "error", "-p", "pilothouse.testing.plugin", "--kube-apiserver-flag=--v=0")
+
+
+def run(folder: pathlib.Path, programs: tuple[str, ...], *arguments: str) -> str:
+    """The output of pytest for files, which it writes into the folder."""
+    for name in programs:
+        folder.joinpath(f"test_{name}.py").write_text(PROGRAMS[name])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *ARGUMENTS, *arguments, *(f"test_{name}.py" for name in programs)],
+        cwd=folder,
+        env=os.environ
+        | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": SOURCE, "KUBECONFIG": "before"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def results(printed: str, program: str) -> list[str]:
+    """What has become of the tests of a file."""
+    return sorted(re.findall(rf"^(PASSED|FAILED|ERROR) test_{program}\.py::", printed, re.M))
+
+
+Runs = Callable[[str], tuple[pathlib.Path, str]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Runs the files of a way, once; the folder and the output."""
+
+    @functools.cache
+    def once(way: str) -> tuple[pathlib.Path, str]:
+        if "xdist" in way:
+            pytest.importorskip("xdist")
+        programs, options = WAYS[way]
+        folder = tmp_path_factory.mktemp(way)
+        return folder, run(folder, programs, *options)
+
+    return once
 
 
 @pytest.mark.slow
-def test_tests_move_the_time_and_start_from_a_state(tmp_path: pathlib.Path) -> None:
-    assert "1 passed" in (printed := run(tmp_path, MOVED)), printed
-    assert "1 passed" in (printed := run(tmp_path, MOVED, "--kube-apiserver-state=state")), printed
-    refused = run(tmp_path, MOVED, "--kube-apiserver-state=state", "--kube-apiserver=cluster")
+def test_pytest_rewrites_no_module_of_a_server(tmp_path: pathlib.Path) -> None:
+    """Rewriting takes longer than all imports, in each job that begins without compiled files."""
+    installed = tmp_path / "site" / "pilothouse-1.0.dist-info"
+    installed.mkdir(parents=True)
+    for name, text in INSTALLED.items():
+        installed.joinpath(name).write_text(text)
+    tmp_path.joinpath("test_it.py").write_text(REWRITTEN)
+    path = os.pathsep.join((str(installed.parent), SOURCE))
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["thread", "process"])
+def test_each_test_finds_a_fresh_server(where: str, runs: Runs) -> None:
+    _, printed = runs(where)
+    assert results(printed, "fresh") == ["PASSED"] * 2, printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["cluster", "copy", "cluster-xdist", "copy-xdist"])
+def test_each_test_finds_a_fresh_cluster(where: str, runs: Runs) -> None:
+    folder, printed = runs(where)
+    assert results(printed, "clusters") == ["PASSED"] * 4, printed
+    assert len(set((folder / "ports").read_text().split())) == 1, "workers share a server"
+
+
+@pytest.mark.slow
+def test_the_environment_names_the_kubeconfig(runs: Runs) -> None:
+    _, printed = runs("thread")
+    assert results(printed, "config") == ["PASSED"] * 2, printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["thread", "process", "xdist"])
+def test_the_report_shows_what_happened(where: str, runs: Runs) -> None:
+    _, printed = runs(where)
+    assert results(printed, "report") == ["ERROR"] + ["FAILED"] * 4 + ["PASSED"], printed
+    title = "What happened on Pilothouse"
+    reports = dict(re.findall(r"^_+ (.*?) _+$(.*?)(?=^[_=]{3})", printed, re.M | re.S))
+    assert {name for name, text in reports.items() if title in text} - {"test_it_is_gone"} == {
+        "test_fails",
+        "ERROR at setup of test_setup",
+    }
+    lines = reports["test_fails"].partition(title)[2].splitlines()[1:]
+    assert lines[0] == "Refused"
+    assert lines[1].startswith("  get /api/v1/namespaces/default/secrets/s0 by jane: 403 Forbidden: secrets ")
+    assert "  Python-urllib/" in reports["test_fails"] and " as jane: 22 (get secrets 403 x22)" in printed
+    assert "get /api/v1/namespaces/default/pods/setup by kubernetes-admin: 404 NotFound: " in printed
+    assert "INTERNALERROR" not in printed and "early" not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["thread", "cluster"])
+def test_faults_end_with_their_test(where: str, runs: Runs) -> None:
+    _, printed = runs(where)
+    assert results(printed, "faulty") == ["FAILED", "PASSED"], printed
+    assert "  missed never struck" in printed and "stays" not in printed.partition("What happened")[2]
+
+
+@pytest.mark.slow
+def test_tests_move_the_time_and_start_from_a_state(runs: Runs) -> None:
+    folder, printed = runs("thread")
+    assert results(printed, "moved") == ["PASSED"], printed
+    printed = run(folder, ("moved",), "--kube-apiserver-state=state")
+    assert results(printed, "moved") == ["PASSED"], printed
+    refused = run(folder, ("moved",), "--kube-apiserver-state=state", "--kube-apiserver=cluster")
     assert "--kube-apiserver-state goes with --kube-apiserver=thread and process" in refused, refused
