@@ -1,7 +1,8 @@
 """Three servers are replaced one after the other under load, by ours and back: nothing is lost.
 
-They are of ours all the time, or kube-apiservers at first if PILOTHOUSE_REFERENCE is the path of its binary.
-PILOTHOUSE_MOVE_CLIENTS is the number of writers, and of watchers: 40 by default.
+They are kube-apiservers at first if PILOTHOUSE_REFERENCE is the path of its binary. Otherwise all of them are
+ours, and there is no way back.
+PILOTHOUSE_MOVE_CLIENTS is the number of writers, and of watchers: 20 by default.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason="needs etcd and haproxy; apt-get install etcd-server haproxy"),
 ]
 
-CLIENTS = int(os.environ.get("PILOTHOUSE_MOVE_CLIENTS", "40"))
+CLIENTS = int(os.environ.get("PILOTHOUSE_MOVE_CLIENTS", "20"))
 GROUPS = max(1, CLIENTS // 10)
 """Each group of writers is followed by as many watchers."""
 PAUSE = 1.0
@@ -46,7 +47,7 @@ class Move:
         self.since = self.last = 0
 
     async def run(self, there: list[str], here: list[str]) -> None:
-        """Replace one program by the other and back, server by server, under load."""
+        """Replace one program by the other and back, if they differ, server by server, under load."""
         setup = Connection(self.cluster.port, self.cluster.context(), TIMEOUT)
         status, made = await setup.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         assert status == 201, made
@@ -58,7 +59,7 @@ class Move:
         done = asyncio.Event()
         writing = [asyncio.ensure_future(writer.run(done, PAUSE)) for writer in self.writers]
         try:
-            for program in (here, there):
+            for program in (here, there) if there != here else (here,):
                 for index in range(MEMBERS):
                     await self._written()
                     await self._replace(index, program)
@@ -158,6 +159,6 @@ def test_nothing_is_lost_on_the_way_there_and_back(tmp_path: pathlib.Path, there
         asyncio.run(move.run(there, OURS))
         print(move.report())
         assert move.problems() == []
-        assert sum(len(writer.acknowledged) for writer in move.writers) > 5 * CLIENTS
+        assert sum(len(writer.acknowledged) for writer in move.writers) >= len(move.restarts.done) * BETWEEN
     finally:
         cluster.stop()
