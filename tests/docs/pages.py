@@ -44,6 +44,8 @@ PORTS = ("6443", "6444", "6445", "6446", "2379", "2380", "8001", "8443")
 FOLDERS = ("/var/lib/pilothouse", "/etc/kubernetes", "/etc/pilothouse", "/etc/containerd", "/etc/cni")
 HOSTS = ("192.0.2.10",)
 """The addresses that are replaced in commands and files."""
+PYTEST = "-p no:hypothesispytest -p no:anyio"
+"""Options of pytest: plugins of our environment that a reader need not have, and that take long to import."""
 SERVER = re.compile(r"^<!-- server:(.*?)-->$", re.M)
 MARK = re.compile(r"^<!-- (file|refused|needs|not run): ([^\n]+?) -->$", re.M)
 BLOCK = re.compile(
@@ -114,7 +116,8 @@ def environment(folder: pathlib.Path) -> dict[str, str]:
     and a home directory that is empty."""
     out = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "KUBE"))}
     path = [sysconfig.get_path("scripts"), os.environ["PATH"], os.environ.get("PILOTHOUSE_NODE_BIN", "")]
-    return out | {"PATH": ":".join(filter(None, path)), "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    out |= {"HOME": str(folder), "LC_ALL": "C.UTF-8", "PYTEST_ADDOPTS": PYTEST}
+    return out | {"PATH": ":".join(filter(None, path))}
 
 
 def run(page: str, folder: pathlib.Path, variables: Mapping[str, str] | None = None) -> tuple[int, str]:

@@ -31,6 +31,7 @@ NOT_RUN = {
     "a part of a module": 1,
     "takes hours, and a load generator that is not part of the project": 1,
     "the tests run where the package is installed": 2,
+    "tests/testing/test_plugin.py runs pytest with each option": 2,
 }
 """The reasons why blocks are not run, and the number of blocks for each."""
 
