@@ -185,10 +185,12 @@ test-languages: $(READY)
 	PILOTHOUSE_LANGUAGES="$(LANGUAGES)" $(BIN)/python -m pytest -q tests/clients/test_languages.py
 
 # Clients of three servers on three members of etcd while processes are killed and paused; what they saw must be linearizable.
-# FUZZ_SECONDS says for how long, FUZZ_SEED repeats a run.
+# Then servers that are stopped and replaced under load. FUZZ_SECONDS says for how long the first goes on, FUZZ_SEED repeats it.
 test-ha: $(READY)
-	$(if $(FUZZ_SECONDS),PILOTHOUSE_HA_SECONDS=$(FUZZ_SECONDS)) $(if $(FUZZ_SEED),PILOTHOUSE_HA_SEED=$(FUZZ_SEED)) \
-		$(BIN)/python -m pytest -q tests/e2e/test_ha.py
+	PILOTHOUSE_HA_PAUSE=0 $(if $(FUZZ_SECONDS),PILOTHOUSE_HA_SECONDS=$(FUZZ_SECONDS)) \
+		$(if $(FUZZ_SEED),PILOTHOUSE_HA_SEED=$(FUZZ_SEED)) \
+		PILOTHOUSE_DRAIN_RATE=300 PILOTHOUSE_DRAIN_WATCHES=200 PILOTHOUSE_MOVE_CLIENTS=40 \
+		$(BIN)/python -m pytest -q tests/e2e/test_ha.py tests/e2e/test_drain.py tests/e2e/test_rolling_move.py
 
 # A process that writes to the embedded store is killed KILLS times, and a server with 200 logical clusters for FUZZ_SECONDS;
 # nothing acknowledged may be lost.
