@@ -110,7 +110,7 @@ class Load:
         connection, name = self._connect(port), f"map-{port}"
         one = f"{MAPS}/{name}"
         obj = {"metadata": {"name": name}, "data": {"a": "b"}}
-        while not self._ended.wait(0.05):
+        while not self._ended.wait(0.25):
             self._send(connection, "POST", MAPS, obj)
             self._send(connection, "GET", one)
             self._send(connection, "PUT", one, obj)

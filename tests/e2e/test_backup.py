@@ -19,7 +19,7 @@ from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.server import Subprocess
 
 WRITERS, RATE = 20, 1000
-SECONDS = 2.0
+SECONDS = 0.5
 """The seconds of writing before the first snapshot, and after the last."""
 SNAPSHOTS = 2
 ETCDUTL = shutil.which("etcdutl")

@@ -18,7 +18,9 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.testing.server import Subprocess
 
 SECONDS = float(os.environ.get("PILOTHOUSE_CLUSTERS_SECONDS", "5"))
-CLUSTERS, WRITERS, RATE = 200, 20, 500
+CLUSTERS, WRITERS = 200, 20
+RATE = 500 if "PILOTHOUSE_CLUSTERS_SECONDS" in os.environ else 150
+"""Writes a second."""
 OBJECTS = "/apis/pilothouse.dev/v1alpha1/clusters"
 MAPS = "/api/v1/namespaces/default/configmaps"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"

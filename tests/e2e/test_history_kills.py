@@ -18,7 +18,9 @@ from e2e.http_client import Connection, Lost
 from pilothouse.testing.server import Subprocess
 
 SECONDS = float(os.environ.get("PILOTHOUSE_HISTORY_SECONDS", "10"))
-WRITERS, USERS, RATE = 20, 5, 500
+WRITERS, USERS = 20, 5
+RATE = 500 if "PILOTHOUSE_HISTORY_SECONDS" in os.environ else 150
+"""Writes a second."""
 MAPS = "/api/v1/namespaces/default/configmaps"
 CHANGES = "/apis/history.pilothouse.dev/v1/namespaces/default/changes"
 ADMIN = "token-of-admin"
