@@ -4,6 +4,7 @@ whole files, long ones first, some of them alone at the end.
 `durations.json` has the seconds that files took; a file that is not in it counts as short. `--save-durations`
 writes it anew after a run of the whole suite.
 A file in which the mark `alone` stands begins when every other file has ended.
+The tests of a file in which the mark `apart` stands go to several workers.
 """
 
 import functools
@@ -30,8 +31,18 @@ def inside(nodeid: str) -> str:
 @functools.cache
 def alone(file: str) -> bool:
     """Whether a file bears no neighbours: pytest.mark.alone stands in it."""
+    return _marked(file, "alone")
+
+
+@functools.cache
+def apart(file: str) -> bool:
+    """Whether the tests of a file share nothing, so that each may go to another worker."""
+    return _marked(file, "apart")
+
+
+def _marked(file: str, mark: str) -> bool:
     path = TESTS / file
-    return path.is_file() and "pytest.mark.alone" in path.read_text()
+    return path.is_file() and f"pytest.mark.{mark}" in path.read_text()
 
 
 def order(files: set[str], seconds: dict[str, float]) -> dict[str, tuple[bool, float, str]]:
@@ -53,6 +64,10 @@ class LongestFirst(LoadFileScheduling):  # type: ignore[misc]  # without types
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         config.option.loadscopereorder = False
         super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        """What goes to one worker: a file, or a test of a file whose tests are apart."""
+        return nodeid if apart(inside(nodeid)) else str(super()._split_scope(nodeid))
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if alone(inside(next(iter(self.workqueue)))) and len(self.nodes) > 1:

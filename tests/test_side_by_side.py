@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from side_by_side import alone, by_folder, inside, order
+from side_by_side import alone, apart, by_folder, inside, order
 
 TESTS = pathlib.Path(__file__).parent
 NOTED = """
@@ -23,6 +23,23 @@ def test_it():
 """
 
 
+def noted(folder: pathlib.Path, count: int) -> list[list[str]]:
+    """What the tests of a folder note that two workers run."""
+    for name in ("conftest.py", "side_by_side.py", "durations.json"):
+        (folder / name).write_text((TESTS / name).read_text())
+    notes = folder / "notes"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(folder)],
+        env={**os.environ, "NOTES": str(notes), "PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"{count} passed" in done.stdout, done.stdout + done.stderr
+    return [line.split() for line in notes.read_text().splitlines()]
+
+
 def test_the_longest_come_first_and_those_alone_last() -> None:
     files = {"a/test_short.py", "a/test_new.py", "a/test_long.py", "quality/test_aims.py"}
     place = order(files, {"a/test_short.py": 2, "a/test_long.py": 30, "quality/test_aims.py": 90})
@@ -35,8 +52,8 @@ def test_the_longest_come_first_and_those_alone_last() -> None:
 
 
 def test_a_file_is_known_by_the_mark() -> None:
-    assert alone("quality/test_aims.py")
-    assert not alone("test_wire.py")
+    assert alone("quality/test_aims.py") and apart("docs/test_pages.py")
+    assert not alone("test_wire.py") and not apart("test_wire.py")
     assert not alone("no/such/file.py")
 
 
@@ -47,22 +64,10 @@ def test_seconds_are_summed_by_folder() -> None:
 
 @pytest.mark.slow
 def test_a_file_that_bears_no_neighbours_begins_when_the_others_have_ended(tmp_path: pathlib.Path) -> None:
-    for name in ("conftest.py", "side_by_side.py", "durations.json"):
-        (tmp_path / name).write_text((TESTS / name).read_text())
     for name in ("a", "b", "c", "d", "e"):
         mark = "pytestmark = pytest.mark.alone" if name in "de" else ""
         (tmp_path / f"test_{name}.py").write_text(NOTED % (mark, name, name))
-    notes = tmp_path / "notes"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(tmp_path)],
-        env={**os.environ, "NOTES": str(notes), "PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "5 passed" in done.stdout, done.stdout + done.stderr
-    *early, first, second, third, last = [line.split() for line in notes.read_text().splitlines()]
+    *early, first, second, third, last = noted(tmp_path, 5)
     assert {name for _, name, _ in early} == {"a", "b", "c"}
     assert len({worker for _, _, worker in early}) == 2
     assert [(word, name) for word, name, _ in (first, second, third, last)] == [
@@ -71,3 +76,10 @@ def test_a_file_that_bears_no_neighbours_begins_when_the_others_have_ended(tmp_p
         ("begin", "e"),
         ("end", "e"),
     ]
+
+
+@pytest.mark.slow
+def test_the_tests_of_a_file_go_to_several_workers_if_they_are_apart(tmp_path: pathlib.Path) -> None:
+    many = "@pytest.mark.apart\n@pytest.mark.parametrize('number', range(6))\ndef test_it(number):"
+    (tmp_path / "test_a.py").write_text((NOTED % ("", "a", "a")).replace("def test_it():", many))
+    assert len({worker for _, _, worker in noted(tmp_path, 6)}) == 2

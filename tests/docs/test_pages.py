@@ -49,6 +49,7 @@ def variables(tmp_path: pathlib.Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.apart
 @pytest.mark.slow
 @pytest.mark.timeout(360)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
