@@ -48,13 +48,28 @@ class Site:
         return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
-@pytest.fixture
-def site(tmp_path: pathlib.Path) -> Iterator[Site]:
-    with StreamingKubelet(tmp_path) as kubelet, Subprocess() as server:
+@contextlib.contextmanager
+def started(folder: pathlib.Path) -> Iterator[Site]:
+    """A site whose kubelet has a folder."""
+    with StreamingKubelet(folder) as kubelet, Subprocess() as server:
         raw = Raw(server)
         fill(raw, kubelet)
         raw.connection.close()
         yield Site(server, kubelet)
+
+
+@pytest.fixture
+def site(tmp_path: pathlib.Path) -> Iterator[Site]:
+    """For a test that ends the server, or measures its memory."""
+    with started(tmp_path) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """For tests that leave the server as it is."""
+    with started(tmp_path_factory.mktemp("standing")) as site:
+        yield site
 
 
 def received(connection: ClientConnection) -> tuple[dict[int, bytes], int]:
@@ -121,27 +136,27 @@ def test_a_command_that_does_not_read_costs_no_memory(site: Site, pod: str) -> N
         assert site.memory() - before < 24 << 20
 
 
-def test_a_kubelet_that_never_answers_holds_nobody(site: Site) -> None:
-    raw = Raw(site.server)
+def test_a_kubelet_that_never_answers_holds_nobody(standing: Site) -> None:
+    raw = Raw(standing.server)
     from clients.cluster_streams import create_pod
 
     create_pod(raw, "never", "n-old")
-    with site.exec("never", "true") as waiting:
+    with standing.exec("never", "true") as waiting:
         assert waiting.recv(timeout=10) == b"\x01"
-        eventually(lambda: len(site.kubelet.hanging) == 1, "the kubelet to be asked")
+        eventually(lambda: len(standing.kubelet.hanging) == 1, "the kubelet to be asked")
         assert raw.ok("GET", f"{PODS}/never")["metadata"]["name"] == "never"
     raw.connection.close()
 
 
-def test_garbage_after_the_upgrade_ends_only_its_connection(site: Site) -> None:
-    with site.exec("old", "exec%20cat") as good:
+def test_garbage_after_the_upgrade_ends_only_its_connection(standing: Site) -> None:
+    with standing.exec("old", "exec%20cat") as good:
         good.recv(timeout=10)
         for garbage in (
             b"GET / HTTP/1.1\r\n\r\n",
             b"\x82\x05hello",
             struct.pack(">BBQ", 0x82, 0xFF, 1 << 63),
         ):
-            with site.exec("old", "exec%20cat") as bad:
+            with standing.exec("old", "exec%20cat") as bad:
                 bad.socket.sendall(garbage)
                 with pytest.raises(ConnectionClosed):  # noqa: PT012 -- it ends the loop
                     while bad.recv(timeout=10):
@@ -150,15 +165,15 @@ def test_garbage_after_the_upgrade_ends_only_its_connection(site: Site) -> None:
         assert good.recv(timeout=10) == b"\x01still here"
 
 
-def test_a_watch_and_a_log(site: Site) -> None:
-    raw = Raw(site.server)
+def test_a_watch_and_a_log(standing: Site) -> None:
+    raw = Raw(standing.server)
     maps = "/api/v1/namespaces/default/configmaps"
     with (
-        site.connect(f"{maps}?watch=1", max_queue=1) as watch,
-        site.connect(f"{PODS}/old/log?follow=1") as log,
+        standing.connect(f"{maps}?watch=1", max_queue=1) as watch,
+        standing.connect(f"{PODS}/old/log?follow=1") as log,
     ):
         assert log.recv(timeout=10) == b"" and log.recv(timeout=10) == b"first\n"
-        site.kubelet.say(b"second\n")
+        standing.kubelet.say(b"second\n")
         assert log.recv(timeout=10) == b"second\n"
         for number in range(12):  # less than what ends a watch that is not read
             raw.ok("POST", maps, {"metadata": {"name": f"m-{number}"}, "data": {"k": "x" * 300_000}})
@@ -169,5 +184,5 @@ def test_a_watch_and_a_log(site: Site) -> None:
                 names.append(event["object"]["metadata"]["name"])
         assert names == [f"m-{number}" for number in range(12)], "also those that waited"
         assert watch.ping().wait(10)
-    eventually(lambda: site.kubelet.following == 0, "the kubelet to be left")
+    eventually(lambda: standing.kubelet.following == 0, "the kubelet to be left")
     raw.connection.close()
