@@ -1,4 +1,4 @@
-"""Writers in 200 logical clusters, and a server that is killed again and again: nothing acknowledged is lost
+"""Writers in many logical clusters, and a server that is killed again and again: nothing acknowledged is lost
 in any cluster, revisions never go back, and none is given out twice."""
 
 import asyncio
@@ -18,9 +18,9 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.testing.server import Subprocess
 
 SECONDS = float(os.environ.get("PILOTHOUSE_CLUSTERS_SECONDS", "5"))
-CLUSTERS, WRITERS = 200, 20
-RATE = 500 if "PILOTHOUSE_CLUSTERS_SECONDS" in os.environ else 150
-"""Writes a second."""
+CLUSTERS, RATE = (200, 500) if "PILOTHOUSE_CLUSTERS_SECONDS" in os.environ else (60, 150)
+"""How many there are, and the writes a second."""
+WRITERS = 20
 OBJECTS = "/apis/pilothouse.dev/v1alpha1/clusters"
 MAPS = "/api/v1/namespaces/default/configmaps"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
@@ -172,7 +172,7 @@ class Load:
     async def run(self, seconds: float) -> int:
         """Kill the server every few seconds; how often."""
         tasks = [asyncio.create_task(self._write(index)) for index in range(WRITERS)]
-        tasks += [asyncio.create_task(self._watch(ledger)) for ledger in self.ledgers[::20]]
+        tasks += [asyncio.create_task(self._watch(ledger)) for ledger in self.ledgers[:: CLUSTERS // 10]]
         tasks.append(asyncio.create_task(self._churn()))
         self.up.set()
         kills = 0
