@@ -66,7 +66,7 @@ class LongestFirst(LoadFileScheduling):  # type: ignore[misc]  # without types
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        """What goes to one worker: a file, or a test of a file whose tests are apart."""
+        """The work of one worker: a file, or a test of a file whose tests are apart."""
         return nodeid if apart(inside(nodeid)) else str(super()._split_scope(nodeid))
 
     def _assign_work_unit(self, node: WorkerController) -> None:

@@ -24,7 +24,7 @@ def test_it():
 
 
 def noted(folder: pathlib.Path, count: int) -> list[list[str]]:
-    """What the tests of a folder note that two workers run."""
+    """The notes of the tests of a folder, which two workers run."""
     for name in ("conftest.py", "side_by_side.py", "durations.json"):
         (folder / name).write_text((TESTS / name).read_text())
     notes = folder / "notes"

@@ -20,6 +20,8 @@ LONGEST = 0.01
 REPLACES = ("setattr", "setitem", "delattr", "delitem")
 
 SLEEPS = {
+    "deploy/test_monitoring.py": "asks a Prometheus that hears of something every two seconds",
+    "eventually.py": "looks at other processes less often the longer it waits",
     "e2e/moving.py": "writes at a rate, against servers in other processes",
     "e2e/test_connections.py": "opens connections at a rate, against a server in another process",
     "e2e/draining.py": "sends requests at a rate, against servers in other processes",

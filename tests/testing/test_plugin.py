@@ -197,7 +197,7 @@ def run(folder: pathlib.Path, programs: tuple[str, ...], *arguments: str) -> str
 
 
 def results(printed: str, program: str) -> list[str]:
-    """What has become of the tests of a file."""
+    """The outcomes of the tests of a file."""
     return sorted(re.findall(rf"^(PASSED|FAILED|ERROR) test_{program}\.py::", printed, re.M))
 
 
