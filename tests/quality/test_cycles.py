@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from syntax import parsed
+
 ROOT = pathlib.Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 COMPILED = ROOT / "ext"
@@ -38,7 +40,7 @@ def source_of(path: pathlib.Path) -> str:
 
 
 def _of_python(path: pathlib.Path) -> Iterator[tuple[str, list[str]]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

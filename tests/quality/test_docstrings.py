@@ -8,6 +8,8 @@ import pathlib
 import re
 from collections.abc import Iterator
 
+from syntax import parsed
+
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = ("benchmarks", "ext", "loadtest", "src", "tests", "tools")
 KINDS = {".py", ".pyi", ".pyx", ".pxd", ".pxi"}
@@ -16,11 +18,13 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "ch
 OLD = re.compile(r"\b(?:whoever|whomever|mended)\b", re.I)
 """Words that plain modern English does without."""
 RIDDLE = re.compile(r"(?:What|Whatever|Who|Whoever|Whom|Whose|As|Those)\b")
+QUOTED = re.compile(rf"[\"']\\?\s*{RIDDLE.pattern}")
+"""A text that begins with one of the words: files without any are not parsed."""
 
 
 def of_python(text: str) -> Iterator[tuple[int, str]]:
     """The line and the text of each docstring; an attribute's stands behind its assignment."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         body = getattr(node, "body", None)
         for statement in body if isinstance(body, list) else ():
             match statement:
@@ -37,6 +41,8 @@ def of_cython(text: str) -> Iterator[tuple[int, str]]:
 def riddles(path: pathlib.Path) -> list[tuple[int, str]]:
     """The docstrings of a file that begin with one of the words."""
     text = path.read_text()
+    if not QUOTED.search(text):
+        return []
     found = of_python(text) if path.suffix in (".py", ".pyi") else of_cython(text)
     return sorted((line, docstring) for line, docstring in found if RIDDLE.match(docstring.lstrip()))
 

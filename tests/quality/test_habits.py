@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from syntax import parsed
 
 TESTS = pathlib.Path(__file__).parents[1]
 LONGEST = 0.01
@@ -82,10 +83,14 @@ MANY = {
 }
 
 
-@functools.cache
-def parsed(path: pathlib.Path) -> ast.Module:
-    """The syntax tree of a file."""
-    return ast.parse(path.read_text())
+def dotted(node: ast.expr) -> str:
+    """A name with its attributes as it is written, `*` for anything else that attributes are taken of."""
+    match node:
+        case ast.Name(name):
+            return name
+        case ast.Attribute(value, name):
+            return f"{dotted(value)}.{name}"
+    return "*"
 
 
 def constants(tree: ast.Module) -> dict[str, float]:
@@ -103,7 +108,7 @@ def sleeps(tree: ast.Module) -> Iterator[int]:
     """The lines that sleep longer than LONGEST, or nobody knows how long."""
     named = constants(tree)
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not node.args or not ast.unparse(node.func).endswith("sleep"):
+        if not isinstance(node, ast.Call) or not node.args or not dotted(node.func).endswith("sleep"):
             continue
         seconds = node.args[0]
         known = named.get(seconds.id) if isinstance(seconds, ast.Name) else getattr(seconds, "value", None)
@@ -115,7 +120,8 @@ def patches(tree: ast.Module) -> Iterator[int]:
     """The lines that replace something: by pytest's monkeypatch,
     by mock, or by an assignment in a module of ours."""
     ours: set[str] = set()
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    for node in nodes:
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
         module = (node.module or "") + "." if isinstance(node, ast.ImportFrom) else ""
@@ -125,13 +131,13 @@ def patches(tree: ast.Module) -> Iterator[int]:
                 yield node.lineno
             if name.startswith("pilothouse"):
                 ours.add(alias.asname or alias.name.partition(".")[0])
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if ast.unparse(node.func.value) == "monkeypatch" and node.func.attr in REPLACES:
+            if dotted(node.func.value) == "monkeypatch" and node.func.attr in REPLACES:
                 yield node.lineno
         elif isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Attribute) and ast.unparse(target.value).partition(".")[0] in ours:
+                if isinstance(target, ast.Attribute) and dotted(target.value).partition(".")[0] in ours:
                     yield node.lineno
 
 
@@ -154,8 +160,16 @@ def nameless_arguments(tree: ast.Module) -> Iterator[tuple[int, int]]:
     for node in ast.walk(tree):
         match node:
             case ast.Call(function, arguments) if len(arguments) > POSITIONAL:
-                if ast.unparse(function) not in NAMELESS:
+                if dotted(function) not in NAMELESS:
                     yield node.lineno, len(arguments)
+
+
+@functools.cache
+def found_in(path: pathlib.Path) -> dict[Callable[..., Any], list[Any]]:
+    """All that is found in a file, by what finds it: a file is read once, and its tree is not kept."""
+    tree = parsed(path.read_text())
+    finders = (sleeps, patches) if path.is_relative_to(TESTS) else (long_functions, nameless_arguments)
+    return {finds: sorted(finds(tree)) for finds in finders}
 
 
 @pytest.mark.parametrize(("finds", "excused"), [(sleeps, SLEEPS), (patches, PATCHES)])
@@ -164,8 +178,7 @@ def test_nothing_sleeps_or_patches(
 ) -> None:
     found: dict[str, list[int]] = {}
     for path in FILES:
-        lines = sorted(finds(parsed(path)))
-        if lines:
+        if lines := found_in(path)[finds]:
             found[str(path.relative_to(TESTS))] = lines
     assert not found.keys() - excused.keys(), {k: v for k, v in found.items() if k not in excused}
     assert not excused.keys() - found.keys(), "an excuse that nobody needs any more"
@@ -199,7 +212,7 @@ def test_functions_are_short_and_calls_name_their_arguments(
     files: list[pathlib.Path],
     excused: dict[str, str],
 ) -> None:
-    every = {str(path.relative_to(ROOT)): list(finds(parsed(path))) for path in files}
+    every = {str(path.relative_to(ROOT)): found_in(path)[finds] for path in files}
     found = {name: places for name, places in every.items() if places}
     assert not found.keys() - excused.keys(), {k: v for k, v in found.items() if k not in excused}
     assert not excused.keys() - found.keys(), "an excuse that nobody needs any more"

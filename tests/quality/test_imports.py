@@ -9,6 +9,7 @@ from functools import cache
 
 import pytest
 from quality.test_cycles import files, reached
+from syntax import parsed
 
 SRC = pathlib.Path(__file__).parents[2] / "src"
 ALONE = """
@@ -37,7 +38,7 @@ def at_once(path: pathlib.Path) -> set[str]:
     """The modules of ours that a file imports whenever it is imported itself:
     those that stand outside of every block."""
     found: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in parsed(path.read_text()).body:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

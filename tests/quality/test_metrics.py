@@ -87,9 +87,12 @@ class Running:
         assert status < 300, answer
         return answer
 
+    async def text(self) -> str:
+        return (await self.server.host.metrics.expose() + await self.server.host.slis.expose()).decode()
+
     async def values(self) -> Values:
-        text = await self.server.host.metrics.expose() + await self.server.host.slis.expose()
-        return parsed(text.decode())
+        """Without the lines of buckets, which take most of the parser's time."""
+        return parsed(re.sub(r"^\w+_bucket\{.*\n", "", await self.text(), flags=re.M))
 
 
 def parsed(text: str) -> Values:
@@ -705,8 +708,7 @@ def moved(name: str, before: Values, after: Values) -> bool:
 def test_every_metric_is_moved_by_what_it_says(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path) as run:
-            start = await run.values()
-            assert set(start) >= AT_THE_START
+            assert set(parsed(await run.text())) >= AT_THE_START
             still = []
             for action, names in ACTIONS.items():
                 before = await run.values()

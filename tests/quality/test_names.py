@@ -5,6 +5,8 @@ import pathlib
 from collections import defaultdict
 from collections.abc import Iterable
 
+from syntax import parsed
+
 SOURCE = pathlib.Path(__file__).parents[2] / "src" / "pilothouse"
 FILES = [path for path in sorted(SOURCE.rglob("*.*")) if path.suffix in (".py", ".pyi")]
 SHARED = {
@@ -31,7 +33,7 @@ def shared_names(sources: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """The files that define a public class of a name, where it has several."""
     places: dict[str, list[str]] = defaultdict(list)
     for where, text in sources:
-        for node in ast.parse(text).body:
+        for node in parsed(text).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(where)
     return {name: files for name, files in places.items() if len(files) > 1}

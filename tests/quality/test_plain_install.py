@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 
 import pytest
+from syntax import parsed
 
 pytestmark = pytest.mark.slow
 
@@ -44,14 +45,14 @@ def normalized(name: str) -> str:
 
 def imported(path: pathlib.Path) -> Iterator[str]:
     """The top-level packages that a file imports, also within functions; not those for types only."""
-    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(parsed(path.read_text())))
     typing = {
         inner
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if node in typing:
             continue
         if isinstance(node, ast.Import):

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from syntax import parsed
+
 import pilothouse
 
 SOURCE = Path(pilothouse.__file__).parent
@@ -135,7 +137,7 @@ def test_all_state_of_the_process_is_listed() -> None:
     found = {
         f"{file.relative_to(SOURCE)}:{name}"
         for file in SOURCE.rglob("*.py")
-        for name in kept(ast.parse(file.read_text()))
+        for name in kept(parsed(file.read_text()))
     }
     listed = CONSTANTS | FROM_THE_RELEASE | ANSWERS_OF_PURE_FUNCTIONS | OF_THE_PROCESS.keys()
     assert sorted(found - listed) == [], "state that a second server would share"

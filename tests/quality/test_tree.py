@@ -5,6 +5,7 @@ import pathlib
 import re
 
 import pytest
+from syntax import parsed
 
 ROOT = pathlib.Path(__file__).parents[2]
 PACKAGE = ROOT / "src/pilothouse"
@@ -47,7 +48,7 @@ def test_the_map_lists_every_file_and_no_other() -> None:
 
 @pytest.mark.parametrize("path", PACKAGES, ids=inside)
 def test_packages_hold_a_docstring_only(path: pathlib.Path) -> None:
-    body = ast.parse(path.read_text()).body
+    body = parsed(path.read_text()).body
     assert isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant), "says what lives here"
     if path.parent == PACKAGE:
         body = [node for node in body if not isinstance(node, ast.Assign)]  # the version
@@ -58,7 +59,7 @@ def test_packages_hold_a_docstring_only(path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=inside)
 def test_modules_say_what_they_are_for(path: pathlib.Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(parsed(path.read_text()))
 
 
 def test_files_can_be_read_in_one_sitting() -> None:
