@@ -3,10 +3,12 @@
 import contextlib
 import http.client
 import json
+import os
 import pathlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +33,9 @@ WRONG: tuple[Any, ...] = (
     [{}],
 )
 """The values that replace a member."""
+
+WHOLE = bool(os.environ.get("PILOTHOUSE_FUZZ_WHOLE"))
+"""Whether every member gets every one of them in every way: `make fuzz` sets it."""
 
 
 @dataclass
@@ -146,3 +151,15 @@ def variants(value: object, wrong: object) -> list[Any]:
             out.append([*value[:at], wrong, *value[at + 1 :]])
             out += [[*value[:at], changed, *value[at + 1 :]] for changed in variants(inner, wrong)]
     return out
+
+
+def share(value: object, ways: int, turn: int) -> Iterator[Any]:
+    """One in so many of a value's variants with each of WRONG, all if WHOLE.
+
+    The turn says which: each of so many ways that have turns of their own takes others. Every member gets
+    some of the values in each way, and every value is given to some of the members.
+    """
+    for at, wrong in enumerate(WRONG):
+        for member, changed in enumerate(variants(value, wrong)):
+            if WHOLE or (at + member + turn) % ways == 0:
+                yield changed
