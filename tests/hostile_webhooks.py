@@ -47,8 +47,9 @@ async def answer(request: web.Request) -> web.StreamResponse:
     elif path == "/endless":
         stream = web.StreamResponse()
         await stream.prepare(request)
-        while True:
+        while request.transport is not None and not request.transport.is_closing():
             await stream.write(HUGE[:65536])
+        return stream
     elif path == "/deep":
         return web.Response(body=b'{"a":' * 400_000)
     elif path == "/values":

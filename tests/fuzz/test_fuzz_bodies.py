@@ -196,7 +196,7 @@ def test_objects_with_one_thing_wrong(target: Target, data: st.DataObject) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize(("path", "body"), GOOD, ids=[path.strip("/").replace("/", "-") for path, _ in GOOD])
 def test_every_member_of_a_wrong_type(target: Target, path: str, body: dict[str, object]) -> None:
-    """Each member of a good object in turn gets some of a few other values, and all of them in `make fuzz`."""
+    """Each member of a good object in turn gets some of a few other values, in `make fuzz` all of them."""
     for changed in share(body, 3, GOOD.index((path, body))):
         answer = target.send("POST", f"{path}?dryRun=All", json.dumps(changed).encode(), JSON)
         try:

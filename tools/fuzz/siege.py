@@ -72,12 +72,16 @@ class Siege:
         tokens = self.server.directory / "tokens.csv"
         tokens.write_text(TOKENS)
         self.server.flags += (f"--token-auth-file={tokens}",)
-        self._watch()
+        self._stack.enter_context(self.server)
+        self._bystander: Bystander | None = None
 
-    def _watch(self) -> None:
-        """Start the server, and the bystander that reads from it."""
-        server = self._stack.enter_context(self.server)
-        self.bystander = self._stack.enter_context(Bystander(server.port, server.directory, self.pid))
+    @property
+    def bystander(self) -> Bystander:
+        """The client that reads from the server; it does so from the first time that somebody asks for it."""
+        if self._bystander is None:
+            made = Bystander(self.server.port, self.server.directory, self.pid)
+            self._bystander = self._stack.enter_context(made)
+        return self._bystander
 
     @property
     def pid(self) -> int:
@@ -107,6 +111,7 @@ class Siege:
         for request in attack.before:
             self.send(request)
         request = attack.make()
+        self.bystander.seen()
         time.sleep(0.2)
         resident, used = self._memory("VmRSS"), self._processor()
         self._forget_peak()
