@@ -4,11 +4,11 @@ import asyncio
 import gc
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from harness import ADMIN, CONFIG_MAPS, PODS, Rig
+from harness import CONFIG_MAPS, PODS, Rig
 
 MB = 1 << 20
 LONG = 300_000
@@ -124,47 +124,55 @@ ATTACKS: dict[str, tuple[int, Callable[[int], Send]]] = {
 }
 
 
-async def kept(count: int, make: Callable[[int], Send]) -> int:
-    """The bytes that are held after `count` requests and were not before."""
-    async with Rig() as rig:
+RULES = [
+    {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"], "resources": ["*"]},
+    {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]},
+    {"verbs": ["get"], "nonResourceURLs": ["/api"]},
+]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[asyncio.Runner, Rig]]:
+    """A server for all of them, which lets jane do what RULES say, and the loop that it runs on."""
+
+    async def prepare(rig: Rig) -> None:
+        await rig.start()
+        group = "rbac.authorization.k8s.io"
         binding = {
             "metadata": {"name": "all"},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": "all",
-            },
-            "subjects": [{"kind": "Group", "name": "dev", "apiGroup": "rbac.authorization.k8s.io"}],
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "all"},
+            "subjects": [{"kind": "Group", "name": "dev", "apiGroup": group}],
         }
-        rules = [
-            {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"], "resources": ["*"]},
-            {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]},
-            {"verbs": ["get"], "nonResourceURLs": ["/api"]},
-        ]
-        await rig.ok(
-            "POST",
-            "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-            {"metadata": {"name": "all"}, "rules": rules},
-        )
-        await rig.ok("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
-        assert ADMIN.name == "admin"
-        await rig.call(**make(count))  # what is loaded at the first use
-        gc.collect()
-        tracemalloc.start()
-        for n in range(count):
-            answer = await rig.call(**make(n))
-            assert answer.status < 500, answer
-        del answer
-        gc.collect()
-        held, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        return held
+        await rig.ok("POST", f"/apis/{group}/v1/clusterroles", {"metadata": {"name": "all"}, "rules": RULES})
+        await rig.ok("POST", f"/apis/{group}/v1/clusterrolebindings", binding)
+
+    with asyncio.Runner() as runner:
+        rig = Rig()
+        runner.run(prepare(rig))
+        yield runner, rig
+        runner.run(rig.stop())
+
+
+async def kept(rig: Rig, count: int, make: Callable[[int], Send]) -> int:
+    """The bytes that are held after `count` requests and were not before."""
+    await rig.call(**make(count))  # what is loaded at the first use
+    gc.collect()
+    tracemalloc.start()
+    for n in range(count):
+        answer = await rig.call(**make(n))
+        assert answer.status < 500, answer
+    del answer
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_little_is_kept(attack: str) -> None:
+def test_little_is_kept(shared: tuple[asyncio.Runner, Rig], attack: str) -> None:
+    runner, rig = shared
     count, make = ATTACKS[attack]
-    held = asyncio.run(kept(count, make))
+    held = runner.run(kept(rig, count, make))
     brought = len(json.dumps(make(0))) * count
     assert held < 3 * MB, f"{held / MB:.1f} MB of {brought / MB:.1f} MB"

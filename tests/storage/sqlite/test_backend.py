@@ -18,8 +18,8 @@ from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.check import problems
 
 P = "/registry/pods/"
-KILLS = int(os.environ.get("PILOTHOUSE_KILLS", "40"))
-"""How often a process that writes is killed in the slow test; `make test-soak` says more."""
+KILLS = int(os.environ.get("PILOTHOUSE_KILLS", "16"))
+"""How often a process that writes is killed in the slow test; `make test-kill` says more."""
 
 
 class TestSqlite(StoreContract):
