@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from pilothouse.outbound import spdy
 from pilothouse.pki import CertificateAuthority
 
-SIZE = 4 << 20
+SIZE = 2 << 20
 """Bytes that are sent of each kind."""
 
 DEAF = 5.0

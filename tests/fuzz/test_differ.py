@@ -26,7 +26,7 @@ def differ(reference: Subprocess, *more: str) -> tuple[int, str]:
 
 
 def test_two_servers_alike_do_not_differ(reference: Subprocess) -> None:
-    code, report = differ(reference, "--steps", "1500", "--share", "0")
+    code, report = differ(reference, "--steps", "800", "--share", "0")
     assert code == 0, report
 
 
