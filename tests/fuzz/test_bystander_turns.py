@@ -35,9 +35,10 @@ class Assault(Siege):
 
     def _start(self) -> None:
         self.server = Subprocess(["--v=1", "--console"])
-        self._watch()
+        self._serve()
 
     def endure(self, name: str, attack: Callable[["Assault"], None]) -> Damage:
+        self.bystander.seen()
         time.sleep(0.2)
         resident, used = self._memory("VmRSS"), self._processor()
         self._forget_peak()

@@ -72,6 +72,10 @@ class Siege:
         tokens = self.server.directory / "tokens.csv"
         tokens.write_text(TOKENS)
         self.server.flags += (f"--token-auth-file={tokens}",)
+        self._serve()
+
+    def _serve(self) -> None:
+        """Start the server; nobody reads from it yet."""
         self._stack.enter_context(self.server)
         self._bystander: Bystander | None = None
 
