@@ -272,7 +272,7 @@ def test_any_bytes_are_no_harm(delta: bytes, text: bytes) -> None:
 
 def test_the_way_back_takes_time_that_grows_with_the_size() -> None:
     def texts(count: int) -> tuple[bytes, list[bytes]]:
-        first = {f"member-{number}": {"x": number, "text": "x" * 300} for number in range(count)}
+        first = {f"member-{number}": {"x": number, "text": "x" * 500} for number in range(count)}
         last = {**first, "member-1": {"x": 0}, f"member-{count // 2}": 1}
         return orjson.dumps(last), deltas_of([first, last])
 
