@@ -9,12 +9,12 @@ import zipfile
 import pytest
 
 import pilothouse
-import pilothouse.api._uuid
+import pilothouse.api._json
 from deploy import linked
 
 ROOT = pathlib.Path(__file__).parents[2]
 MACHINE = platform.machine()
-EXTENSION = pathlib.Path(str(pilothouse.api._uuid.__file__))
+EXTENSION = pathlib.Path(str(pilothouse.api._json.__file__))
 GLIBC = platform.libc_ver()[0] == "glibc"
 
 
@@ -67,6 +67,14 @@ def test_an_extension_that_is_not_what_the_tag_says_is_found(
     """The extension is one of this installation, so for this machine and its glibc."""
     found = linked.faults(wheel(tmp_path, tag, EXTENSION))
     assert any(fault in line for line in found) if fault else found == []
+
+
+@pytest.mark.parametrize("family", ["manylinux_2_17", "musllinux_1_2"])
+def test_an_extension_that_calls_no_library_needs_none(tmp_path: pathlib.Path, family: str) -> None:
+    source, extension = tmp_path / "one.c", tmp_path / "one.so"
+    source.write_text("int one(void) { return 1; }")
+    subprocess.run(["cc", "-shared", "-nostdlib", "-fPIC", "-o", extension, source], check=True)
+    assert linked.faults(wheel(tmp_path, f"{family}_{MACHINE}", extension)) == []
 
 
 def test_a_wheel_without_extensions_is_found(tmp_path: pathlib.Path) -> None:
