@@ -2,7 +2,8 @@
 when one is not what the wheel's tag says.
 
 Each has to be compiled for the machine of the tag, linked against its C library unless it calls none, and to
-need no version of glibc's symbols that is newer than the tag's. Nothing but the standard library and readelf is used.
+need no version of glibc's symbols that is newer than the tag's. Nothing but the standard library and readelf
+is used.
 """
 
 import pathlib

@@ -40,18 +40,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 
 
 async def fill(storage: Storage) -> None:
-    """Write what the server has stored of one object to the store under many names."""
+    """Write what the server has stored of one object to the store under many names, as created years ago."""
     first = f"{ROOT}configmaps/many/cfg-00000"
     [stored] = (await storage.range(first)).items
-    uid = json.loads(stored.value)["metadata"]["uid"]
+    metadata = json.loads(stored.value)["metadata"]
+    uid, old = metadata["uid"], b"2020-01-01T00:00:00Z"
+    value = stored.value.replace(metadata["creationTimestamp"].encode(), old)
 
     def another(number: int) -> Op:
         name = f"cfg-{number:05}"
         own = f"{uid[:-5]}{number:05}"
-        value = stored.value.replace(b"cfg-00000", name.encode()).replace(uid.encode(), own.encode())
-        return Op(f"{ROOT}configmaps/many/{name}", value)
+        named = value.replace(b"cfg-00000", name.encode()).replace(uid.encode(), own.encode())
+        return Op(f"{ROOT}configmaps/many/{name}", named)
 
-    for begin in range(1, MANY, AT_ONCE):
+    for begin in range(0, MANY, AT_ONCE):
         await storage.txn([another(number) for number in range(begin, min(begin + AT_ONCE, MANY))])
 
 
