@@ -9,8 +9,10 @@ import pytest
 
 from pilothouse.api._json import JsonEncoder
 from pilothouse.api.values._selectors import Requirement, Selector
+from pilothouse.metrics._instruments import Distribution
 from pilothouse.storage._entry import Entry
 from pilothouse.storage._watchcache import ResourceCache
+from pilothouse.storage._watchers import DELAYS
 
 P = "/registry/pods/"
 COUNT = 5000
@@ -18,6 +20,7 @@ COUNT = 5000
 
 class Owner:
     revision = COUNT
+    delays = Distribution(DELAYS)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
