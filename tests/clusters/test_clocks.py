@@ -3,11 +3,15 @@
 import asyncio
 
 import pytest
+from clusters.rig import ClusterRig
 
 from pilothouse.api.values.clock import SYSTEM
 from pilothouse.clusters.clocks import Clocks
+from pilothouse.endpoints.documents import checkpoint_page, clock_page
 from pilothouse.lifecycle import Opened
 from pilothouse.simulate.clock import Clock
+
+FLAGS = ("--test-api",)
 
 
 async def test_a_server_without_a_clock_that_moves_has_none(runner: asyncio.Runner) -> None:
@@ -31,3 +35,11 @@ async def test_each_has_its_own_and_keeps_it_while_it_is_not_in_memory(runner: a
             assert clocks.open(uid, opened).time() == pytest.approx(SYSTEM.time() + 3600, abs=60)
     clocks.forget("a")
     assert clocks.ahead("a") == 0
+
+
+async def test_an_administrator_of_one_moves_its_clock_and_gets_no_key_of_the_server(rig: ClusterRig) -> None:
+    await rig.make("timed")
+    moved = await rig.ok("POST", clock_page.PATH, {"advance": "2h"}, cluster="timed")
+    assert moved["time"] > (await rig.ok("GET", clock_page.PATH))["time"]
+    assert (await rig.call("POST", checkpoint_page.PATH, cluster="timed")).status == 201
+    assert (await rig.call("GET", checkpoint_page.STATE_PATH, cluster="timed")).status == 404

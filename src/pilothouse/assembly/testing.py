@@ -59,6 +59,7 @@ def open_testing(
     clock.moved.append(authenticator.forget)  # tokens that were good may have expired
     checkpoints = checkpoints_of(registry, clock)
     ClockPage(clock, Settling(registry)).install(nonresource)
+    # A logical cluster has a key of its own, and must not show those of the server.
     packed = None if host.token_key else _packing(host, registry)
     CheckpointPage(checkpoints, packed).install(nonresource)
     return checkpoints
