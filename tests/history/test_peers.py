@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from kept_history import PREFIX, author
 
 from pilothouse.history.kept import KeptChange
 from pilothouse.history.peers import Peers
+from pilothouse.history.spool import LearntAuthor
 from pilothouse.history.written import MOST, PATH, answer
 from pilothouse.outbound.http import Unanswered
 from pilothouse.storage.sqlite.backend import SqliteStorage
@@ -40,6 +41,7 @@ class Pair:
         self.asked.append(path)
         if self.said is not None:
             return self.said
+        await self.other.caught_up()  # a server that is behind is asked again, which is not what is tested
         after, upto = (int(part.rpartition("=")[2]) for part in path.split("&"))
         upto = min(upto, self.other.foreign.revision)
         return orjson.dumps(answer(await self.other.reader.written(last_of(after), last_of(upto)), upto))
@@ -102,6 +104,26 @@ async def test_authors_of_what_was_there_at_the_start_and_has_been_moved_elsewhe
         two.peers.start()
         assert users(await two.learnt()) == ["jim"] * len(names)
         assert 2 <= len(two.asked) <= 4
+
+
+async def test_an_author_is_unknown_until_it_is_kept(
+    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So an author that cannot be kept is asked for again."""
+    async with pair(tmp_path) as two:
+        unknown = []
+        learn = two.one.foreign.learn
+
+        async def slow(authors: Sequence[LearntAuthor]) -> None:
+            await asyncio.sleep(0.01)
+            unknown.extend(two.peers._unknown)
+            await learn(authors)
+
+        monkeypatch.setattr(two.one.foreign, "learn", slow)
+        two.peers.start()
+        revision = await two.write("a", "jim")
+        assert users(await two.learnt()) == ["jim"]
+        assert unknown == [(revision, f"{PREFIX}a")]
 
 
 async def test_what_nobody_knows_stays_unknown(runner: Any, tmp_path: Path) -> None:

@@ -96,9 +96,11 @@ class Peers(BackgroundTask):
         asked = [address for address in self._addresses() if self._silent.get(address, 0.0) <= now]
         first, last = min(self._unknown)[0], max(self._unknown)[0]
         for learnt in await asyncio.gather(*(self._learn(address, first - 1, last) for address in asked)):
-            wanted = [one for one in learnt if self._unknown.pop((one.revision, one.key), None) is not None]
+            wanted = [one for one in learnt if (one.revision, one.key) in self._unknown]
             if wanted:
                 await self._foreign.learn(wanted)
+                for one in wanted:  # known only now, when the spool has them
+                    self._unknown.pop((one.revision, one.key), None)
 
     async def _learn(self, address: str, after: int, upto: int) -> list[LearntAuthor]:
         """The authors that a server knows of the revisions between two."""
