@@ -126,4 +126,7 @@ async def test_a_plugin_is_added_while_requests_are_judged(rig: Rig) -> None:
     chain.add(Noted("late", log, error=errors.Forbidden("no more")))
     with pytest.raises(errors.Forbidden, match="no more"):
         await chain.validate(attributes)
-    assert log == ["a mutates", "a validates", "a validates", "late validates"]
+    with pytest.raises(errors.Forbidden, match="no more"):
+        await chain.mutate(attributes)
+    late = ["a mutates", "late mutates"]
+    assert log == ["a mutates", "a validates", "a validates", "late validates", *late]

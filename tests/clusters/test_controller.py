@@ -34,6 +34,15 @@ async def test_a_cluster_tells_where_it_is(rig: ClusterRig) -> None:
     assert obj["metadata"]["finalizers"] == [FINALIZER]
 
 
+async def test_a_cluster_has_its_finalizer_from_the_first_write_on(rig: ClusterRig) -> None:
+    made = cluster_of("whole")
+    made["metadata"]["finalizers"] = ["example.com/mine"]
+    answer = await rig.call("POST", CLUSTERS, made)
+    assert answer.status == 201
+    assert answer.body["metadata"]["finalizers"] == ["example.com/mine", FINALIZER]
+    assert len(answer.body["metadata"]["managedFields"]) == 1
+
+
 async def test_kubectl_has_columns(rig: ClusterRig) -> None:
     await rig.make("columns")
     accept = "application/json;as=Table;v=v1;g=meta.k8s.io"

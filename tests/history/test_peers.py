@@ -106,12 +106,10 @@ async def test_authors_of_what_was_there_at_the_start_and_has_been_moved_elsewhe
         assert 2 <= len(two.asked) <= 4
 
 
-async def test_an_author_is_unknown_until_it_is_kept(
-    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_author_is_unknown_until_it_is_kept(runner: Any, tmp_path: Path) -> None:
     """So an author that cannot be kept is asked for again."""
     async with pair(tmp_path) as two:
-        unknown = []
+        unknown: list[tuple[int, str]] = []
         learn = two.one.foreign.learn
 
         async def slow(authors: Sequence[LearntAuthor]) -> None:
@@ -119,7 +117,7 @@ async def test_an_author_is_unknown_until_it_is_kept(
             unknown.extend(two.peers._unknown)
             await learn(authors)
 
-        monkeypatch.setattr(two.one.foreign, "learn", slow)
+        two.one.foreign.learn = slow  # type: ignore[method-assign]
         two.peers.start()
         revision = await two.write("a", "jim")
         assert users(await two.learnt()) == ["jim"]

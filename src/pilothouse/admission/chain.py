@@ -102,16 +102,21 @@ class Chain:
     def __init__(self, plugins: Sequence[AdmissionPlugin], metrics: AdmissionMetrics | None = None) -> None:
         metrics = metrics or AdmissionMetrics()
         self._admitting, self._validating = metrics.timers(ADMIT), metrics.timers(VALIDATE)
-        self.plugins = list(plugins)
-        self.mutators = [p for p in plugins if type(p).mutate is not AdmissionPlugin.mutate]
-        self.validators = [p for p in plugins if type(p).validate is not AdmissionPlugin.validate]
+        self.plugins: list[AdmissionPlugin] = []
+        self.mutators: list[AdmissionPlugin] = []
+        self.validators: list[AdmissionPlugin] = []
         self._steps: dict[tuple[str, str, str], _Steps] = {}
         self._mutating: dict[AdmissionPlugin, Callable[[AdmissionAttributes], Any]] = {}
+        for plugin in plugins:
+            self.add(plugin)
 
     def add(self, plugin: AdmissionPlugin) -> None:
-        """Have a plugin that changes nothing asked last of all."""
+        """Have a plugin asked last of all."""
         self.plugins.append(plugin)
-        self.validators.append(plugin)
+        if type(plugin).mutate is not AdmissionPlugin.mutate:
+            self.mutators.append(plugin)
+        if type(plugin).validate is not AdmissionPlugin.validate:
+            self.validators.append(plugin)
         self._steps.clear()
 
     def of(self, resource: Resource, subresource: str, operation: str) -> _Steps:

@@ -19,6 +19,7 @@ from pilothouse.clusters.definition import (
     settled,
 )
 from pilothouse.clusters.directory import ClusterPlace, Directory, SourceMissing
+from pilothouse.clusters.finalizer import ClusterFinalizer
 from pilothouse.clusters.kubeconfig import AGAIN, ClusterKubeconfigs
 from pilothouse.clusters.limiter import ClusterLimiter
 from pilothouse.clusters.profiles import ClusterProfiles
@@ -51,9 +52,13 @@ class ClusterController(Background):
         self._task: asyncio.Task[None] | None = None
 
     def plugins(self, options: ClusterOptions) -> list[AdmissionPlugin]:
-        """The admission plugins that refuse clusters beyond the limits, and those whose issuers cannot be
-        used."""
-        return [ClusterLimiter(self._directory, options), ClusterIssuers(self._directory.guests.issuers_of)]
+        """The admission plugins that give clusters their finalizer, and refuse those beyond the limits and
+        those whose issuers cannot be used."""
+        return [
+            ClusterFinalizer(),
+            ClusterLimiter(self._directory, options),
+            ClusterIssuers(self._directory.guests.issuers_of),
+        ]
 
     def start(self) -> None:
         """Bring the definition, then follow the clusters."""
@@ -148,7 +153,7 @@ class ClusterController(Background):
                 await self._directory.remove(metadata["uid"])
                 await self._client.change_metadata(resource, "", name, _without_finalizer, metadata["uid"])
             return None
-        if FINALIZER not in metadata.get("finalizers", ()):
+        if FINALIZER not in metadata.get("finalizers", ()):  # an older version has created it
             await self._client.change_metadata(resource, "", name, _with_finalizer, metadata["uid"])
         ready = condition(READY, "True", "Served", "requests are answered")
         await self._directory.authenticate(name)

@@ -5,7 +5,7 @@ An embedded store tells of a commit before its writer is answered: then reads of
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -32,7 +32,7 @@ __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Wa
 
 log = Logger(__name__)
 
-PAGE = 10_000
+PAGE = 1000
 """Keys that are read from the store at a time."""
 
 HISTORY = 1000
@@ -101,16 +101,10 @@ class Cacher(Intake):
         newest = await self._storage.current_revision()
         base = min(max(self._storage.compacted, newest - HISTORY, 1), newest)
         try:
-            found = await self._read(base)
+            loaded = await self._load(base)
         except Compacted:  # another server has compacted meanwhile
             base = newest
-            found = await self._read(base)
-        loaded: dict[str, list[Entry]] = {}
-        for kv in found:
-            try:
-                loaded.setdefault(self.find(kv.key).prefix, []).append(self.entry(kv))
-            except UnreadableError as error:
-                self.hide(error)
+            loaded = await self._load(base)
         for cache in (self.unclaimed, *self.by_prefix.values()):
             entries = loaded.pop(cache.prefix, [])
             cache.load(entries)
@@ -216,14 +210,28 @@ class Cacher(Intake):
             if watcher.bookmarks and self.ready:
                 watcher.bookmark(self.revision)
 
+    async def _load(self, revision: int) -> dict[str, list[Entry]]:
+        """The objects by the prefixes of their caches; a page is forgotten before the next is read."""
+        loaded: dict[str, list[Entry]] = {}
+        self.unreadable.clear()
+        async for page in self._pages(revision):
+            for kv in page:
+                try:
+                    loaded.setdefault(self.find(kv.key).prefix, []).append(self.entry(kv))
+                except UnreadableError as error:
+                    self.hide(error)
+        return loaded
+
     async def _read(self, revision: int) -> list[KeyValue]:
-        found: list[KeyValue] = []
+        return [kv async for page in self._pages(revision) for kv in page]
+
+    async def _pages(self, revision: int) -> AsyncIterator[list[KeyValue]]:
         start = ""
         while True:
             page = await self._storage.range(ROOT, start=start, limit=PAGE, revision=revision, counted=False)
-            found += page.items
+            yield page.items
             if not page.more:
-                return found
+                return
             start = page.items[-1].key + "\0"
 
     def hide(self, error: UnreadableError) -> None:

@@ -246,6 +246,7 @@ class SqliteStorage:
             self._writer.open()
             self._reader = self._directory.connect()
             self._reader.execute("PRAGMA query_only = ON")
+            self._reader.execute(f"PRAGMA cache_size = -{SMALL_CACHE_KB}")  # it reads in one go, or seldom
         except BaseException:
             self._directory.unlock()
             raise

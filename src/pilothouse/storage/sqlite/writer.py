@@ -111,6 +111,7 @@ class SQLiteWriter:
                 advance(self._db, revision)
             self.compacted = sqlite_file.read_meta(self._db)["compacted"]
             self.expiring = self._heads.load(sqlite_file.read_heads(self._db), revision)
+            self._db.execute("PRAGMA shrink_memory")  # the pages that it has read are not what it will write
         except BaseException:
             self._db.close()
             raise
