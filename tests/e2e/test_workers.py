@@ -27,17 +27,28 @@ ESTABLISHED, LISTENING = "01", "0A"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subprocess]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subprocess]:
     with EtcdCluster(tmp_path_factory.mktemp("etcd")) as etcd:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", "--workers=2"]
         with Subprocess(flags) as running:
-            wait_for_all(running)
             yield running
+
+
+@pytest.fixture
+def server(started: Subprocess) -> Subprocess:
+    """All workers listen, also if the test before has killed one."""
+    wait_for_all(started)
+    return started
 
 
 def wait_for_all(server: Subprocess) -> None:
     """Until every worker listens; the server is ready when the first does."""
-    eventually(lambda: all(sockets(pid, server.port, LISTENING) for pid in workers(server)), "all listen", 30)
+
+    def all_listen() -> bool:
+        pids = workers(server)
+        return len(pids) == 2 and all(sockets(pid, server.port, LISTENING) for pid in pids)
+
+    eventually(all_listen, "all listen", 60)
 
 
 def workers(server: Subprocess) -> list[int]:
