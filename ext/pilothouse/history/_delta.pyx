@@ -20,7 +20,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from pilothouse.history._packing cimport expand, unpacked_size
+from pilothouse.history._packing cimport alike, expand, unpacked_size
 
 cdef enum:
     AHEAD = 16                        # members among which one is looked for that is not in its place
@@ -163,18 +163,9 @@ cdef bint is_ahead(Member* wanted, Piece walk) noexcept nogil:
 
 cdef void look_ahead(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     """Find out how far the texts are the same from here on."""
-    cdef const char* a = old.text + old.at
-    cdef const char* b = new.text + new.at
-    cdef Py_ssize_t at = 0, end = min(old.end - old.at, new.end - new.at)
-    cdef unsigned long long one, other
-    while at + 8 <= end:
-        memcpy(&one, a + at, 8)
-        memcpy(&other, b + at, 8)
-        if one != other:
-            break
-        at += 8
-    while at < end and a[at] == b[at]:
-        at += 1
+    cdef const uint8_t* one = <const uint8_t*>old.text + old.at
+    cdef const uint8_t* other = <const uint8_t*>new.text + new.at
+    cdef Py_ssize_t at = alike(one, other, min(old.end - old.at, new.end - new.at))
     delta.until = old.at + at
     delta.over = at == old.end - old.at == new.end - new.at
     delta.level = delta.deepest = 0
