@@ -171,6 +171,7 @@ cdef void look_ahead(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     delta.level = delta.deepest = 0
 
 
+@cython.overflowcheck(False)          # bits are shifted out
 cdef Py_ssize_t forward(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     """Go over members or elements that are the same in both texts; how many they were.
 
@@ -182,35 +183,44 @@ cdef Py_ssize_t forward(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     cdef Py_ssize_t at = old.at + (old.at < delta.until and text[old.at] == c',')
     cdef Py_ssize_t block, member = at, index = 0      # of the level where the walk is
     cdef Marks walk = Marks(text, at, delta.until, 0, False)
-    cdef uint64_t marks
-    cdef char mark
+    cdef Block found
+    cdef Level* level
+    cdef uint64_t brackets, commas, empty, bit, before
     cdef int depth = 0
     while walk.at < walk.end:
         block = walk.at
-        marks = next_marks(&walk)
-        while marks:
-            at = block + lowest_bit(marks)
-            marks &= marks - 1
-            mark = text[at]
-            if mark == c',':
-                member = at + 1
-                index += 1
-            elif mark == c'{' or mark == c'[':
-                if depth == DEEPEST - 1:
-                    walk.end = 0
+        next_block(&walk, &found)
+        commas = found.commas
+        empty = found.opens & found.closes >> 1        # objects and lists that nobody needs to enter
+        brackets = (found.opens | found.closes) & ~(empty | empty << 1)
+        while brackets:
+            bit = brackets & -brackets
+            brackets ^= bit
+            before = commas & (bit - 1)
+            commas ^= before
+            level = &levels[depth]
+            if found.closes & bit:
+                if depth == 0:        # the end of the object or list
+                    member, commas, walk.end = block + lowest_bit(bit), 0, 0
                     break
-                levels[depth].member, levels[depth].index = member, index
-                depth += 1
-                levels[depth].at, member, index = at, at + 1, 0
-            elif mark != c'}' and mark != c']':
-                continue
-            elif depth:
                 depth -= 1
-                member, index = levels[depth].member, levels[depth].index
-            else:  # the end of the object or list
-                member = at
-                walk.end = 0
+                level -= 1
+                member, index = level.member, level.index
+                continue
+            if before:
+                member = block + highest_bit(before) + 1
+                index += bits_in(before)
+            if depth == DEEPEST - 1:
+                commas = walk.end = 0
                 break
+            level.member, level.index = member, index
+            level += 1
+            depth += 1
+            level.at = block + lowest_bit(bit)
+            member, index = level.at + 1, 0
+        if commas:
+            member = block + highest_bit(commas) + 1
+            index += bits_in(commas)
     levels[depth].member, levels[depth].index = member, index
     delta.level, delta.deepest = 1, depth
     new.at += levels[0].member - old.at
