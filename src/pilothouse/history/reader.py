@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from pilothouse.history._packing import unpack
@@ -10,13 +11,13 @@ from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.history.thread import HistoryThread
-from pilothouse.history.undoing import ToJSON, Undoing
+from pilothouse.history.undoing import Undoing
 from pilothouse.history.written import MOST, WrittenChange, of_rows
 from pilothouse.offload import Turns
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of, revision_of
-from pilothouse.storage.sqlite.file import LAST
+from pilothouse.storage.sqlite.file import BITS, LAST
 
 NEVER = 1 << 62
 """An id that no row reaches."""
@@ -34,10 +35,20 @@ WRITTEN = (
     "SELECT c.id, o.key, c.time, c.audit, a.author FROM changes c JOIN objects o ON o.id = c.object"
     " JOIN authors a ON a.id = c.author WHERE c.id > ? AND c.id <= ? AND a.author <> ? ORDER BY c.id"
 )
-
-
-def _as_it_is(key: str, value: bytes) -> bytes:
-    return value
+FIRST_AFTER = f"""
+WITH RECURSIVE search(low, high) AS (
+    SELECT ((SELECT min(id) FROM changes) >> {BITS}) - 1, ((SELECT max(id) FROM changes) >> {BITS}) + 1
+    UNION ALL
+    SELECT iif(c.time > ?1, low, c.id >> {BITS}), iif(c.time > ?1, (low + high) / 2, high)
+    FROM search CROSS JOIN changes c
+    ON c.id = (SELECT id FROM changes WHERE id >= (low + high) / 2 << {BITS} ORDER BY id LIMIT 1)
+    WHERE high - low > 1
+)
+SELECT id FROM changes WHERE id >= (SELECT high FROM search WHERE high - low <= 1) << {BITS}
+ORDER BY id LIMIT 1
+"""
+"""Halves the revisions between two, of which all changes up to the one are not after a time, and those from
+the other on are."""
 
 
 def _any(change: KeptChange) -> bool:
@@ -91,23 +102,43 @@ class HistoryReader:
     # --- objects
 
     async def get(
-        self, key: str, revision: int, latest: KeyValue | None = None, latest_at: int = 0
+        self, key: str, revision: int, latest: KeyValue | None = None, latest_at: int = 0, *, at_ms: int = 0
     ) -> KeyValue | None:
-        """The value of a key at a revision, as JSON. Compacted when that is too long ago.
+        """The value of a key at a revision or a time, as JSON. Compacted when that is too long ago.
 
         latest: the key as it was at a later revision, as JSON, where that is at hand.
         """
         recorded = self._recorder.recorded
-        if (
-            latest is not None
-            and latest.mod <= recorded <= latest_at
-            and self.reach <= revision < recorded
-            and self._storage.compacted <= recorded
-        ):
-            found = await self._undo([latest], (key, key + "\0"), revision, recorded, _as_it_is)
-            return found[0] if found else None
+        settled = latest is not None and latest.mod <= recorded <= latest_at
+        if latest is not None and settled and self._storage.compacted <= recorded and self._ciphers is None:
+            found: tuple[KeyValue | None] | None = await self._read(
+                self._undone, latest, recorded, revision, at_ms
+            )
+            if found is not None:
+                return found[0]
+        revision = revision or await self.revision_at(at_ms)
+        if latest is not None and self.reach <= revision:
+            if latest.mod <= revision <= latest_at:
+                return latest
+            if settled and revision < recorded and self._storage.compacted <= recorded:
+                value = latest.value
+                then = await self.states(lambda _: value, (key, key + "\0"), (revision, recorded))
+                return then.get(key, latest)
         page = await self._page(key, key + "\0", revision, 0)
         return page.items[0] if page.items else None
+
+    def _undone(
+        self, latest: KeyValue, recorded: int, revision: int, at_ms: int
+    ) -> tuple[KeyValue | None] | None:
+        """A pair as it was at a revision or a time before the last change that is kept; None where that is
+        not known here."""
+        if at_ms >= self._recorder.since_ms and not revision:
+            revision = revision_of(self._first_after(at_ms)) - 1
+        if not self.reach <= revision < recorded:
+            return None
+        keys, ids = (latest.key, latest.key + "\0"), (last_of(revision), last_of(recorded))
+        then = Undoing(self._db, lambda _: latest.value, keys, ids, self.reach).all()
+        return (then.get(latest.key, latest),)
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int) -> Page:
         """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
@@ -129,7 +160,7 @@ class HistoryReader:
             base = await self._base(first, end, max(at, revision), limit)
             upto = base.items[-1].key + "\0" if base.more else end
             if revision < at:
-                items += await self._undo(base.items, (first, upto), revision, recorded, self._to_json)
+                items += await self._before(base.items, (first, upto), revision, recorded)
             else:
                 items += await self._read(self._as_json, base.items)
             if limit and len(items) > limit:
@@ -159,17 +190,41 @@ class HistoryReader:
     def _as_json(self, pairs: list[KeyValue]) -> list[KeyValue]:
         return [KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create) for kv in pairs]
 
-    async def _undo(
-        self, base: list[KeyValue], keys: tuple[str, str], revision: int, recorded: int, to_json: ToJSON
+    async def _before(
+        self, base: list[KeyValue], keys: tuple[str, str], revision: int, recorded: int
     ) -> list[KeyValue]:
-        """The pairs of keys between two at a revision; `base` are those at a later one."""
-        undoing = Undoing(self._db, base, keys, (last_of(revision), last_of(recorded)), self.reach, to_json)
+        """The pairs of keys between two at a revision, as JSON; `base` are those at a later one."""
+        now = {kv.key: kv for kv in base}
+
+        def value_of(key: str) -> bytes | None:
+            kv = now.get(key)
+            return None if kv is None else self._to_json(key, kv.value)
+
+        then = await self.states(value_of, keys, (revision, recorded))
+        same = await self._read(self._as_json, [kv for kv in base if kv.key not in then])
+        return sorted([*same, *(kv for kv in then.values() if kv is not None)], key=attrgetter("key"))
+
+    async def states(
+        self, value_of: Callable[[str], bytes | None], keys: tuple[str, str], revisions: tuple[int, int]
+    ) -> dict[str, KeyValue | None]:
+        """Of the keys between two that have been changed between two revisions, the pairs at the first one, as
+        JSON; None for keys that were not there. value_of: the JSON of a key at the other one."""
+        ids = last_of(revisions[0]), last_of(revisions[1])
+        undoing = Undoing(self._db, value_of, keys, ids, self.reach)
         if self._ciphers is not None:
             while changed := await self._read(undoing.read):
                 await self._prepare((key, value) for key, (_, rows) in changed.items() for _, value in rows)
                 await self._read(undoing.undo, changed, self._ciphers.decrypt)
-        found: list[KeyValue] = await self._read(undoing.all)
+        found: dict[str, KeyValue | None] = await self._read(undoing.all)
         return found
+
+    def undoable(self, revision: int, latest_at: int) -> int:
+        """The revision from which one gets back to an earlier one, by changes that are kept; 0 where that has
+        to begin with the store. latest_at: the newest revision of which the state is at hand."""
+        recorded = self._recorder.recorded
+        if self.reach <= revision < recorded <= latest_at and self._storage.compacted <= recorded:
+            return recorded
+        return 0
 
     def _opened(self, key: str, kept: bytes) -> bytes:
         return unpack(kept if self._ciphers is None else self._ciphers.decrypt(key, kept))
@@ -279,20 +334,5 @@ class HistoryReader:
 
     def _first_after(self, time_ms: int) -> int:
         """The id of the first kept change after a time, 0 for none."""
-        (low,), (high,) = (
-            self._db.execute(f"SELECT {which}(id) FROM changes").fetchone() for which in ("min", "max")
-        )
-        if low is None:
-            return 0
-        low, high = low - 1, high + 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            row = self._db.execute(
-                "SELECT id, time FROM changes WHERE id >= ? ORDER BY id LIMIT 1", (middle,)
-            ).fetchone()
-            if row is None or row[1] > time_ms:
-                high = middle
-            else:
-                low = row[0]
-        row = self._db.execute("SELECT id FROM changes WHERE id >= ? ORDER BY id LIMIT 1", (high,)).fetchone()
+        row = self._db.execute(FIRST_AFTER, (time_ms,)).fetchone()
         return row[0] if row else 0

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable
-from operator import attrgetter
 
 from pilothouse.history._packing import unpack
 from pilothouse.history.delta import text_before
@@ -31,37 +30,31 @@ ToJSON = Callable[[str, bytes], bytes]
 class Undoing:
     """Makes the pairs of keys between two that there were before the changes with ids between two.
 
-    `base` are the pairs after these. reach: the oldest revision that is known. Used on the thread of `db`.
+    value_of: the JSON of a key after these, None without one. reach: the oldest revision that is known. Used
+    on the thread of `db`.
     """
 
     def __init__(
         self,
         db: sqlite3.Connection,
-        base: list[KeyValue],
+        value_of: Callable[[str], bytes | None],
         keys: tuple[str, str],
         ids: tuple[int, int],
         reach: int,
-        to_json: ToJSON,
     ) -> None:
         self._db = db
-        self._base = base
-        self._now = {kv.key: kv for kv in base}
+        self._value_of = value_of
         self._first, self._end = keys
         self._after, self._upto = ids
         self._reach = reach
-        self._to_json = to_json
-        self._then: dict[str, KeyValue | None] = {}
+        self.then: dict[str, KeyValue | None] = {}
+        """The pairs of the keys that have been changed, None for those that were not there."""
 
-    def all(self) -> list[KeyValue]:
-        """The pairs. What has not been undone by now is not encrypted."""
+    def all(self) -> dict[str, KeyValue | None]:
+        """Undo all changes that have not been undone by now, which are not encrypted."""
         while changed := self.read():
             self.undo(changed)
-        then = self._then
-        same = [kv for kv in self._base if kv.key not in then]
-        found = [KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create) for kv in same]
-        if not then:
-            return found
-        return sorted([*found, *(kv for kv in then.values() if kv is not None)], key=attrgetter("key"))
+        return self.then
 
     def read(self) -> Changed:
         """The next keys that have been changed; empty when there are no others."""
@@ -93,16 +86,15 @@ class Undoing:
                 rows = [(kind, value and decrypt(key, value)) for kind, value in rows]
             value = self._undone(key, rows)
             mod = revision_of(before) or min(self._reach, revision_of(self._after))
-            self._then[key] = None if value is None else KeyValue(key, value, mod)
+            self.then[key] = None if value is None else KeyValue(key, value, mod)
 
     def _undone(self, key: str, rows: list[tuple[int, bytes | None]]) -> bytes | None:
         """The value before some changes, which are in the order in which they were made."""
-        kv = self._now.get(key)
         kind, kept = rows[-1]
         if kind in (ChangeKind.UNREADABLE, ChangeKind.UNREADABLE_DELETED):
             raise HistoryError(f"the value of {key} could not be decrypted when its change was kept")
         if kind == ChangeKind.CHANGED:
-            value = None if kv is None else self._to_json(key, kv.value)
+            value = self._value_of(key)
         else:
             value = None if kind == ChangeKind.CREATED or kept is None else unpack(kept)
             rows.pop()
