@@ -136,42 +136,71 @@ cdef void put_value(Rewind* way, Piece* walk, Places mine, Py_ssize_t step, int 
     walk.at = end
 
 
+cdef inline void put_run(Rewind* way, Piece* walk, Py_ssize_t begun, Py_ssize_t from_, Py_ssize_t to) noexcept nogil:
+    """Put members or elements as they are, with a comma where others were put since `begun`."""
+    if from_ < to:
+        if way.made[way.turn].size > begun:
+            put(way, b",", 1)
+        put(way, walk.text + from_, to - from_)
+
+
+cdef inline Py_ssize_t closing(Piece* walk) noexcept nogil:
+    """Where the bracket is that ends the object or list in which a walk is, -1 when there is none."""
+    return after_brackets(walk.text, walk.at, walk.end, 1) - 1
+
+
 cdef void put_members(Rewind* way, Piece* walk, Places live, int depth) noexcept nogil:
     cdef Member member
     cdef Places mine, found = 0
     cdef Place* place
-    cdef Py_ssize_t start, begun
-    cdef int number
+    cdef Py_ssize_t begun, run, end   # where members begin and end that stay as they are
     walk.at += 1
     put(way, b"{", 1)
     begun = way.made[way.turn].size
+    run = end = walk.at
     while not way.failed and goes_on(walk, c'}'):
-        start = walk.at
+        if found == live:
+            walk.at = end = closing(walk)
+            way.failed |= end < run
+            break
         if not read_name(walk, &member):
             way.failed = True
             return
         mine = named(way, live & ~found, member.name, member.size)
+        if not mine:
+            way.failed |= not read_end(walk, &member)
+            walk.at = end = member.end
+            continue
         found |= mine
-        if mine:
-            place = &way.places[first_of(mine)]
-            if place.value == NULL and place.at + member.size == place.size:
-                way.failed |= not read_end(walk, &member)
-                walk.at = member.end
-                continue
-        elif not read_end(walk, &member):
-            way.failed = True
-            return
-        if way.made[way.turn].size > begun:
-            put(way, b",", 1)
+        put_run(way, walk, begun, run, end)
         walk.at = member.value
-        if mine:
+        place = &way.places[first_of(mine)]
+        if place.value == NULL and place.at + member.size == place.size:
+            way.failed |= not read_end(walk, &member)
+            walk.at = member.end
+        else:
+            if way.made[way.turn].size > begun:
+                put(way, b",", 1)
             put(way, member.name, member.size + 1)
             put_value(way, walk, mine, member.size, depth)
-        else:
-            put(way, walk.text + start, member.end - start)
-            walk.at = member.end
+        run = end = walk.at + (walk.at < walk.end and walk.text[walk.at] == c',')
+    if way.failed:
+        return
+    put_run(way, walk, begun, run, end)
+    put_missing(way, live & ~found, begun)
+    way.failed |= walk.at >= walk.end
+    walk.at += 1
+    put(way, b"}", 1)
+
+
+cdef void put_missing(Rewind* way, Places live, Py_ssize_t begun) noexcept nogil:
+    """Put the members that are not there any more."""
+    cdef Place* place
+    cdef int number
+    if not live:
+        return
     for number in range(way.count):
-        if (live & ~found) >> number & 1:
+        if live >> number & 1:
             place = &way.places[number]
             if place.first >= 0 or place.path[place.at] != c'"' or element_end(place) != place.size:
                 way.failed = True
@@ -183,9 +212,6 @@ cdef void put_members(Rewind* way, Piece* walk, Places live, int depth) noexcept
             put(way, place.path + place.at, place.size - place.at)
             put(way, b":", 1)
             put(way, place.value, place.length)
-    way.failed |= walk.at >= walk.end
-    walk.at += 1
-    put(way, b"}", 1)
 
 
 cdef inline Py_ssize_t element_end(Place* place) noexcept nogil:
@@ -201,27 +227,33 @@ cdef inline Py_ssize_t element_end(Place* place) noexcept nogil:
 cdef void put_list(Rewind* way, Piece* walk, Places live, int depth) noexcept nogil:
     cdef char digits[24]
     cdef Places mine, found = 0
-    cdef Py_ssize_t index = 0, size, end
+    cdef Py_ssize_t index = 0, size, end, begun, run
     walk.at += 1
     put(way, b"[", 1)
+    begun = way.made[way.turn].size
+    run = end = walk.at
     while not way.failed and goes_on(walk, c']'):
-        mine = 0
-        if found != live:
-            size = snprintf(digits, sizeof(digits), b"%zd", index)
-            mine = named(way, live, digits, size)
-            found |= mine
-        if index:
-            put(way, b",", 1)
-        if mine:
-            put_value(way, walk, mine, size, depth)
-        else:
-            end = after_value(walk.text, walk.at, walk.end)
-            if end <= walk.at:
-                way.failed = True
-                return
-            put(way, walk.text + walk.at, end - walk.at)
-            walk.at = end
+        if found == live:
+            walk.at = end = closing(walk)
+            way.failed |= end < run
+            break
+        size = snprintf(digits, sizeof(digits), b"%zd", index)
+        mine = named(way, live & ~found, digits, size)
         index += 1
+        if not mine:
+            end = after_value(walk.text, walk.at, walk.end)
+            way.failed |= end <= walk.at
+            walk.at = end
+            continue
+        found |= mine
+        put_run(way, walk, begun, run, end)
+        if way.made[way.turn].size > begun:
+            put(way, b",", 1)
+        put_value(way, walk, mine, size, depth)
+        run = end = walk.at + (walk.at < walk.end and walk.text[walk.at] == c',')
+    if way.failed:
+        return
+    put_run(way, walk, begun, run, end)
     way.failed |= found != live or walk.at >= walk.end
     walk.at += 1
     put(way, b"]", 1)

@@ -207,8 +207,8 @@ class HistoryReader:
     async def states(
         self, value_of: Callable[[str], bytes | None], keys: tuple[str, str], revisions: tuple[int, int]
     ) -> dict[str, KeyValue | None]:
-        """Of the keys between two that have been changed between two revisions, the pairs at the first one, as
-        JSON; None for keys that were not there. value_of: the JSON of a key at the other one."""
+        """Of the keys between two that have been changed between two revisions, the pairs at the first one,
+        as JSON; None for keys that were not there. value_of: the JSON of a key at the other one."""
         ids = last_of(revisions[0]), last_of(revisions[1])
         undoing = Undoing(self._db, value_of, keys, ids, self.reach)
         if self._ciphers is not None:
