@@ -57,7 +57,7 @@ cdef struct Member:
     const char* name
     Py_ssize_t size, value, end       # bytes of the name; where the value begins and ends
 
-cdef char[256] SPECIAL                # the characters at which a walk over a value stops
+cdef char[256] SPECIAL                # the characters at which a number or word ends
 memset(SPECIAL, 0, 256)
 SPECIAL[c'"'] = SPECIAL[c'{'] = SPECIAL[c'}'] = SPECIAL[c'['] = SPECIAL[c']'] = SPECIAL[c','] = 1
 
