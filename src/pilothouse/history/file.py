@@ -114,7 +114,8 @@ class HistoryFile:
         self._unseal = unseal
         self._objects: dict[str, int] = {}
         self._authors: dict[bytes, int] = {}
-        self._version = 0
+        self._version = self.purges = 0
+        """The version of what others have written, and how often it was another one."""
         self._db: sqlite3.Connection
         self.recorded = 0
         """The id up to which the store's rows have been looked at."""
@@ -249,7 +250,7 @@ class HistoryFile:
         """A transaction that is carried out whole or not at all."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._look_around()
+            self.look_around()
             yield
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -261,13 +262,14 @@ class HistoryFile:
                 raise HistoryError(f"{self.path} can not be written: {error}") from error
             raise
 
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
         """Forget which ids are known when another process has written: it may have purged some."""
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._objects.clear()
             self._authors.clear()
             self._version = version
+            self.purges += 1
 
     # --- what goes
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.api._json import strip
+from pilothouse.caches import CacheBudget
 from pilothouse.history.author import Authors, Sources
 from pilothouse.history.file import HistoryFile
 from pilothouse.history.foreign import ForeignChanges, OthersStorage
@@ -46,6 +47,7 @@ class History:
         ciphers: Ciphers | None = None,
         turns: Turns | None = None,
         clock: Callable[[], float] = time.time,
+        caches: CacheBudget | None = None,
         sources: Sources,
     ) -> None:
         self.policy = policy
@@ -84,7 +86,13 @@ class History:
             turns=turns,
         )
         self.reader = HistoryReader(
-            self.recorder, file.path, storage, to_json=to_json, ciphers=ciphers, turns=turns
+            self.recorder,
+            file.path,
+            storage,
+            to_json=to_json,
+            ciphers=ciphers,
+            turns=turns,
+            caches=caches,
         )
 
     @property

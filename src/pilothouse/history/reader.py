@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.history._packing import unpack
 from pilothouse.history.author import UNKNOWN
 from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.history.thread import HistoryThread
-from pilothouse.history.undoing import Undoing
+from pilothouse.history.undoing import SPANS, PastState, Undoing
 from pilothouse.history.written import MOST, WrittenChange, of_rows
 from pilothouse.offload import Turns
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
@@ -24,6 +25,8 @@ NEVER = 1 << 62
 
 CHUNK = 500
 """Changes that one step looks at."""
+LARGEST, STATE = 1 << 18, 512
+"""Bytes of the largest state that is remembered, and of a state beside its value."""
 MOST_BYTES = 4 << 20
 """Bytes of values that are in memory for one step, and one value more."""
 
@@ -68,14 +71,23 @@ class HistoryReader:
         to_json: Callable[[str, bytes], bytes],
         ciphers: Ciphers | None = None,
         turns: Turns | None = None,
+        caches: CacheBudget | None = None,
     ) -> None:
-        """`storage` is the one below encryption; to_json also decrypts."""
+        """`storage` is the one below encryption; to_json also decrypts. caches: their budget."""
         self._recorder = recorder
         self._path = path
         self._storage = storage
         self._to_json = to_json
         self._ciphers = ciphers
         self._kept = KeptRows()
+        self._states: Cache[str, PastState] = Cache(
+            "past states",
+            caches or CacheBudget(),
+            largest=LARGEST,
+            weigh=lambda key, state: len(key) + STATE + (len(state.kv.value) if state.kv is not None else 0),
+        )
+        """Of keys that are not encrypted, the state that was asked for last."""
+        self._purges = 0
         self._thread = HistoryThread("history-reader", turns)
         self._db: sqlite3.Connection
 
@@ -108,14 +120,20 @@ class HistoryReader:
 
         latest: the key as it was at a later revision, as JSON, where that is at hand.
         """
+        state = self._remembered(key, revision, at_ms)
+        if state is not None:
+            return state.kv
         recorded = self._recorder.recorded
         settled = latest is not None and latest.mod <= recorded <= latest_at
         if latest is not None and settled and self._storage.compacted <= recorded and self._ciphers is None:
-            found: tuple[KeyValue | None] | None = await self._read(
+            found: PastState | KeyValue | None = await self._read(
                 self._undone, latest, recorded, revision, at_ms
             )
+            if isinstance(found, PastState):
+                self._remember(key, found)
+                return found.kv
             if found is not None:
-                return found[0]
+                return found
         revision = revision or await self.revision_at(at_ms)
         if latest is not None and self.reach <= revision:
             if latest.mod <= revision <= latest_at:
@@ -127,18 +145,40 @@ class HistoryReader:
         page = await self._page(key, key + "\0", revision, 0)
         return page.items[0] if page.items else None
 
+    def _remembered(self, key: str, revision: int, at_ms: int) -> PastState | None:
+        """The state of a key at a revision or a time, where that was asked for before."""
+        self._forget_purged()
+        state = self._states[key]
+        if state is None:
+            return None
+        if revision:
+            holds = self.reach <= revision and state.since <= revision < state.until
+        else:
+            holds = self._recorder.since_ms <= at_ms and state.since_ms <= at_ms < state.until_ms
+        return state if holds else None
+
+    def _forget_purged(self) -> None:
+        """Forget what is remembered when another process has written to the file: it may have purged some."""
+        if self._purges != self._recorder.purges:
+            self._purges = self._recorder.purges
+            self._states.clear()
+
+    def _remember(self, key: str, state: PastState) -> None:
+        if state.since and self._ciphers is None:
+            self._states.put(key, state)
+
     def _undone(
         self, latest: KeyValue, recorded: int, revision: int, at_ms: int
-    ) -> tuple[KeyValue | None] | None:
-        """A pair as it was at a revision or a time before the last change that is kept; None where that is
-        not known here."""
+    ) -> PastState | KeyValue | None:
+        """The state of a key at a revision or a time before the last change that is kept; the latest where
+        it has not changed since, None where that is not known here."""
         if at_ms >= self._recorder.since_ms and not revision:
             revision = revision_of(self._first_after(at_ms)) - 1
         if not self.reach <= revision < recorded:
             return None
         keys, ids = (latest.key, latest.key + "\0"), (last_of(revision), last_of(recorded))
         then = Undoing(self._db, lambda _: latest.value, keys, ids, self.reach).all()
-        return (then.get(latest.key, latest),)
+        return then.get(latest.key, latest)
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int) -> Page:
         """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
@@ -210,12 +250,35 @@ class HistoryReader:
         """Of the keys between two that have been changed between two revisions, the pairs at the first one,
         as JSON; None for keys that were not there. value_of: the JSON of a key at the other one."""
         ids = last_of(revisions[0]), last_of(revisions[1])
-        undoing = Undoing(self._db, value_of, keys, ids, self.reach)
+        known: dict[str, PastState] = {}
+        self._forget_purged()
+        if self._states:
+            spans = await self._read(self._spans, keys, ids)
+            for key, since, until in spans:
+                state = self._states[key]
+                if state is not None and (state.since, state.until) == (
+                    revision_of(since),
+                    revision_of(until),
+                ):
+                    known[key] = state
+            if len(known) == len(spans):
+                return {key: state.kv for key, state in known.items()}
+        undoing = Undoing(self._db, value_of, keys, ids, self.reach, known)
         if self._ciphers is not None:
             while changed := await self._read(undoing.read):
-                await self._prepare((key, value) for key, (_, rows) in changed.items() for _, value in rows)
+                await self._prepare((key, value) for key, one in changed.items() for _, value in one.rows)
                 await self._read(undoing.undo, changed, self._ciphers.decrypt)
-        found: dict[str, KeyValue | None] = await self._read(undoing.all)
+        found: dict[str, PastState] = await self._read(undoing.all)
+        for key, state in found.items():
+            if key not in known:
+                self._remember(key, state)
+        return {key: state.kv for key, state in found.items()}
+
+    def _spans(self, keys: tuple[str, str], ids: tuple[int, int]) -> list[tuple[str, int, int]]:
+        """Of the keys between two that have been changed between two ids, the ids of the changes before and
+        behind."""
+        args = {"first": keys[0], "end": keys[1], "after": ids[0], "upto": ids[1]}
+        found: list[tuple[str, int, int]] = self._db.execute(SPANS, args).fetchall()
         return found
 
     def undoable(self, revision: int, latest_at: int) -> int:

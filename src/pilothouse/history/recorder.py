@@ -129,6 +129,11 @@ class HistoryRecorder(BackgroundTask):
         return self._file.since_ms
 
     @property
+    def purges(self) -> int:
+        """How often another process has written to the file, as far as that is known."""
+        return self._file.purges
+
+    @property
     def lag(self) -> float:
         """Seconds by which it is late."""
         recorded = self._file.recorded
@@ -300,6 +305,7 @@ class HistoryRecorder(BackgroundTask):
         return self._source.read(self._read_to, upto, STEP)
 
     def _trim(self, before_ms: int) -> bool:
+        self._file.look_around()
         trimmed = self._file.trim(before_ms, self._policy.max_bytes)
         self.metrics.size.set(self._file.size())
         self.metrics.lag.set(self.lag)
