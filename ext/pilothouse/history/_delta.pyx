@@ -15,6 +15,8 @@ its old place among the others is told as gone and new; the steps of members tha
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
@@ -57,6 +59,8 @@ cdef struct Member:
     const char* name
     Py_ssize_t size, value, end       # bytes of the name; where the value begins and ends
 
+cdef object NOTHING = object()        # stands for the value of what is not there
+
 cdef char[256] SPECIAL                # the characters at which a number or word ends
 memset(SPECIAL, 0, 256)
 SPECIAL[c'"'] = SPECIAL[c'{'] = SPECIAL[c'}'] = SPECIAL[c'['] = SPECIAL[c']'] = SPECIAL[c','] = 1
@@ -65,6 +69,7 @@ SPECIAL[c'"'] = SPECIAL[c'{'] = SPECIAL[c'}'] = SPECIAL[c'['] = SPECIAL[c']'] = 
 include "_marks.pxi"
 include "_walks.pxi"
 include "_rewind.pxi"
+include "_blame.pxi"
 
 
 # --- the text of a delta

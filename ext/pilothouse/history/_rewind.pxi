@@ -305,6 +305,14 @@ cdef void gather(Rewind* way, Place place) noexcept nogil:
     way.count += 1
 
 
+cdef inline Py_ssize_t after_path(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """The offset behind the list of names and indexes that begins at `at`, -1 when it does not end."""
+    at += 1
+    while 0 <= at < end and text[at] != c']':
+        at = after_string(text, at, end) if text[at] == c'"' else at + 1
+    return at + 1 if 0 <= at < end else -1
+
+
 cdef bint read_step(Piece* step, Place* place) noexcept nogil:
     """The place that a step of a delta is about, and the value that it had; the walk goes behind it."""
     cdef const char* text = step.text
@@ -314,7 +322,7 @@ cdef bint read_step(Piece* step, Place* place) noexcept nogil:
     if step.end - step.at < 9 or memcmp(text + step.at, b'["', 2) or text[at] != c'[':
         return False
     kind = text[step.at + 2]
-    end = after_value(text, at, step.end)
+    end = after_path(text, at, step.end)
     place.path, place.size, place.first = text + at + 1, end - at - 2, -1
     if place.size <= 0 or text[end] != c',':
         return False
@@ -435,23 +443,3 @@ def rewound(bytes new not None, list deltas not None):
         free(unpacked)
         free(way)
         free(pieces)
-
-
-def set_paths(bytes delta not None):
-    """The paths of the values that a delta sets, as it has them; None of a delta that does more, or sets an
-    object or a list."""
-    cdef const char* text = PyBytes_AS_STRING(delta)
-    cdef Piece walk = Piece(text, 1, PyBytes_GET_SIZE(delta))
-    cdef Py_ssize_t start
-    cdef Place place
-    cdef char new
-    cdef list found = []
-    while goes_on(&walk, c']'):
-        start = walk.at
-        if not read_step(&walk, &place) or text[start + 2] != c'=':
-            return None
-        new = place.value[place.length + 1]
-        if new == c'{' or new == c'[':
-            return None
-        found.append(PyBytes_FromStringAndSize(place.path, place.size))
-    return found
