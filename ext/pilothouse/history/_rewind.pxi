@@ -130,12 +130,12 @@ cdef void put_value(Rewind* way, Piece* walk, Places mine, Py_ssize_t step, int 
     walk.at = end
 
 
-cdef inline void put_run(Rewind* way, Piece* walk, Py_ssize_t begun, Py_ssize_t from_, Py_ssize_t to) noexcept nogil:
+cdef inline void put_run(Rewind* way, Py_ssize_t begun, Piece run) noexcept nogil:
     """Put members or elements as they are, with a comma where others were put since `begun`."""
-    if from_ < to:
+    if run.at < run.end:
         if way.made[way.turn].size > begun:
             put(way, b",", 1)
-        put(way, walk.text + from_, to - from_)
+        put(way, run.text + run.at, run.end - run.at)
 
 
 cdef inline Py_ssize_t closing(Piece* walk) noexcept nogil:
@@ -166,7 +166,7 @@ cdef void put_members(Rewind* way, Piece* walk, Places live, int depth) noexcept
             walk.at = end = member.end
             continue
         found |= mine
-        put_run(way, walk, begun, run, end)
+        put_run(way, begun, Piece(walk.text, run, end))
         walk.at = member.value
         place = &way.places[lowest_bit(mine)]
         if place.value == NULL and place.at + member.size == place.size:
@@ -180,7 +180,7 @@ cdef void put_members(Rewind* way, Piece* walk, Places live, int depth) noexcept
         run = end = walk.at + (walk.at < walk.end and walk.text[walk.at] == c',')
     if way.failed:
         return
-    put_run(way, walk, begun, run, end)
+    put_run(way, begun, Piece(walk.text, run, end))
     put_missing(way, live & ~found, begun)
     way.failed |= walk.at >= walk.end
     walk.at += 1
@@ -248,14 +248,14 @@ cdef void put_list(Rewind* way, Piece* walk, Places live, int depth) noexcept no
             walk.at = end
             continue
         found |= mine
-        put_run(way, walk, begun, run, end)
+        put_run(way, begun, Piece(walk.text, run, end))
         if way.made[way.turn].size > begun:
             put(way, b",", 1)
         put_value(way, walk, mine, size, depth)
         run = end = walk.at + (walk.at < walk.end and walk.text[walk.at] == c',')
     if way.failed:
         return
-    put_run(way, walk, begun, run, end)
+    put_run(way, begun, Piece(walk.text, run, end))
     way.failed |= found != live or walk.at >= walk.end
     walk.at += 1
     put(way, b"]", 1)

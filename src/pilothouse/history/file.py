@@ -200,11 +200,13 @@ class HistoryFile:
             "SELECT id FROM changes WHERE id >= ? AND id <= ?", (changes[0].id, changes[-1].id)
         )
         known = {id for (id,) in kept}
-        rows = [self._row(change) for change in changes if change.id not in known]
+        new = [change for change in changes if change.id not in known] if known else changes
+        rows = [self._row(change) for change in new]
         self._db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        uses = Counter(row[4] for row in rows if row[4] is not None)
+        uses = Counter([row[4] for row in rows])
+        del uses[None]
         self._db.executemany(
-            "UPDATE authors SET uses = uses + ? WHERE id = ?", ((count, id) for id, count in uses.items())
+            "UPDATE authors SET uses = uses + ? WHERE id = ?", [(count, id) for id, count in uses.items()]
         )
 
     def _row(self, change: RecordedChange) -> tuple[Any, ...]:
@@ -212,14 +214,15 @@ class HistoryFile:
         id, key, kind, time_ms, who, audit_id, value = change
         sealed: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
         if value:
-            sealed = bytearray(self._packed(key, value))
+            packed = pack(value)
+            sealed = bytearray(packed if self._seal is None else self._seal(key, packed))
         object_id = self._objects.get(key) or self._id(self._objects, "objects (key) VALUES (?)", "key", key)
         author = None
         if who:
             author = self._authors.get(who) or self._id(
                 self._authors, "authors (author, uses) VALUES (?, 0)", "author", who
             )
-        return id, object_id, kind + 0, time_ms, author, packed_id(audit_id), sealed
+        return id, object_id, int(kind), time_ms, author, packed_id(audit_id), sealed
 
     def _packed(self, key: str, value: bytes) -> bytes:
         packed = pack(value)
