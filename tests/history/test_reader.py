@@ -141,7 +141,7 @@ async def test_the_latest_state_that_is_at_hand_is_not_read_again(runner: Any, t
         one.reader._storage = stub
         found = await one.reader.get(key, first, latest, last)
         assert found is not None and found.mod == first and orjson.loads(found.value) == states[0]
-        one.reader._states.clear()
+        one.reader.forget()
         with pytest.raises(AssertionError, match="the store is read"):
             await one.reader.get(key, first, latest, last - 1)
         with pytest.raises(AssertionError, match="the store is read"):

@@ -161,7 +161,11 @@ class HistoryReader:
         """Forget what is remembered when another process has written to the file: it may have purged some."""
         if self._purges != self._recorder.purges:
             self._purges = self._recorder.purges
-            self._states.clear()
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget the states that are remembered."""
+        self._states.clear()
 
     def _remember(self, key: str, state: PastState) -> None:
         if state.since and self._ciphers is None:

@@ -293,6 +293,7 @@ class HistoryRecorder(BackgroundTask):
         return bool(await self.run(self._trim, before))
 
     def _read(self, upto: int) -> tuple[list[StoredChange], int]:
+        self._file.look_around()
         first, last = self._source.gap()
         if first <= self._read_to < last:  # older states cannot be put together any more
             self._file.skip(last, int(self._clock() * 1000))
