@@ -171,7 +171,8 @@ async def test_a_state_that_was_asked_for_is_remembered(runner: Any, tmp_path: P
         assert found is not None and orjson.loads(found.value) == states[1]
         one.reader._db = None  # type: ignore[assignment]
         for revision, at_ms in ((revisions[1], 0), (0, times[1]), (0, times[2] - 1)):
-            assert await one.reader.get(key, revision, latest, one.storage.revision, at_ms=at_ms) is found
+            past = await one.reader.get(key, revision, latest, one.storage.revision, at_ms=at_ms)
+            assert past == found
         for revision, at_ms in ((revisions[0], 0), (revisions[2], 0), (0, times[1] - 1), (0, times[2])):
             with pytest.raises(AttributeError):
                 await one.reader.get(key, revision, latest, one.storage.revision, at_ms=at_ms)

@@ -172,7 +172,8 @@ class History:
 
         then = await self.reader.states(value_of, keys, (revision, recorded))
         same = [entry for entry in latest if entry.key not in then]
-        return sorted([*same, *(_entry(kv) for kv in then.values() if kv is not None)], key=key_of)
+        changed = [entry for state in then.values() if (entry := state.entry) is not None]
+        return sorted(same + changed, key=key_of)
 
     async def revision_at(self, time_ms: int) -> int:
         """The revision that was the newest one at a time. Compacted when that is too long ago."""

@@ -84,7 +84,7 @@ class HistoryReader:
             "past states",
             caches or CacheBudget(),
             largest=LARGEST,
-            weigh=lambda key, state: len(key) + STATE + (len(state.kv.value) if state.kv is not None else 0),
+            weigh=lambda key, state: len(key) + STATE + state.size,
         )
         """Of keys that are not encrypted, the state that was asked for last."""
         self._purges = 0
@@ -141,7 +141,7 @@ class HistoryReader:
             if settled and revision < recorded and self._storage.compacted <= recorded:
                 value = latest.value
                 then = await self.states(lambda _: value, (key, key + "\0"), (revision, recorded))
-                return then.get(key, latest)
+                return then[key].kv if key in then else latest
         page = await self._page(key, key + "\0", revision, 0)
         return page.items[0] if page.items else None
 
@@ -246,13 +246,14 @@ class HistoryReader:
 
         then = await self.states(value_of, keys, (revision, recorded))
         same = await self._read(self._as_json, [kv for kv in base if kv.key not in then])
-        return sorted([*same, *(kv for kv in then.values() if kv is not None)], key=attrgetter("key"))
+        changed = [kv for state in then.values() if (kv := state.kv) is not None]
+        return sorted(same + changed, key=attrgetter("key"))
 
     async def states(
         self, value_of: Callable[[str], bytes | None], keys: tuple[str, str], revisions: tuple[int, int]
-    ) -> dict[str, KeyValue | None]:
-        """Of the keys between two that have been changed between two revisions, the pairs at the first one,
-        as JSON; None for keys that were not there. value_of: the JSON of a key at the other one."""
+    ) -> dict[str, PastState]:
+        """The states at the first of two revisions, of the keys between two that have been changed until the
+        other one. value_of: the JSON of a key at that one."""
         ids = last_of(revisions[0]), last_of(revisions[1])
         known: dict[str, PastState] = {}
         self._forget_purged()
@@ -266,7 +267,7 @@ class HistoryReader:
                 ):
                     known[key] = state
             if len(known) == len(spans):
-                return {key: state.kv for key, state in known.items()}
+                return known
         undoing = Undoing(self._db, value_of, keys, ids, self.reach, known)
         if self._ciphers is not None:
             while changed := await self._read(undoing.read):
@@ -276,7 +277,7 @@ class HistoryReader:
         for key, state in found.items():
             if key not in known:
                 self._remember(key, state)
-        return {key: state.kv for key, state in found.items()}
+        return found
 
     def _spans(self, keys: tuple[str, str], ids: tuple[int, int]) -> list[tuple[str, int, int]]:
         """Of the keys between two that have been changed between two ids, the ids of the changes before and

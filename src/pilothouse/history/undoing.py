@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from pilothouse.api._json import strip
 from pilothouse.history._packing import unpack
 from pilothouse.history.delta import text_before
 from pilothouse.history.file import ChangeKind, HistoryError
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.sqlite.changes import revision_of
 
@@ -29,15 +31,34 @@ SPANS = (
 """Of each key that has been changed since, the ids of the changes before and behind."""
 
 
-class PastState(NamedTuple):
+class PastState:
     """A key as it was from one change to the next: the revisions and times of these, in milliseconds. kv: as
-    JSON, None where the key was not there. since: 0 where that change is not kept."""
+    JSON, None where the key was not there. since: 0 where that change is not kept. size: of the value."""
 
-    kv: KeyValue | None
-    since: int
-    until: int
-    since_ms: int
-    until_ms: int
+    __slots__ = ("_entry", "_kv", "since", "since_ms", "size", "until", "until_ms")
+
+    def __init__(self, kv: KeyValue | None, revisions: tuple[int, int], times: tuple[int, int]) -> None:
+        self._kv = kv
+        self._entry: Entry | None = None
+        self.since, self.until = revisions
+        self.since_ms, self.until_ms = times
+        self.size = len(kv.value) if kv is not None else 0
+
+    @property
+    def kv(self) -> KeyValue | None:
+        """The pair, None where the key was not there."""
+        entry = self._entry
+        if entry is not None:
+            return KeyValue(entry.key, strip(entry.value), entry.rev, entry.create_rev)
+        return self._kv
+
+    @property
+    def entry(self) -> Entry | None:
+        """The same as it is served; it takes the place of the pair."""
+        kv = self._kv
+        if kv is not None:
+            self._entry, self._kv = Entry(kv.key, kv.value, kv.mod, kv.create), None
+        return self._entry
 
 
 class Since(NamedTuple):
@@ -119,7 +140,7 @@ class Undoing:
                 rows = [(kind, value and decrypt(key, value)) for kind, value in rows]
             value, since = self._undone(key, rows), revision_of(before)
             kv = None if value is None else KeyValue(key, value, since or oldest)
-            self.then[key] = PastState(kv, since, revision_of(first), since_ms, until_ms)
+            self.then[key] = PastState(kv, (since, revision_of(first)), (since_ms, until_ms))
 
     def _undone(self, key: str, rows: list[tuple[int, bytes | None]]) -> bytes | None:
         """The value before some changes, which are in the order in which they were made."""
