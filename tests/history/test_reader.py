@@ -196,3 +196,19 @@ async def test_what_is_purged_is_not_remembered(runner: Any, tmp_path: Path) -> 
         await one.move()
         past = await one.reader.get(key, first)
         assert past is None or orjson.loads(past.value) == states[2]
+
+
+async def test_the_revision_of_each_time(runner: Any, tmp_path: Path) -> None:
+    """It is that of the last change up to the time, also where others come between or at the same time."""
+    now = [1_800_000_000.0]
+    async with kept(str(tmp_path), clock=lambda: now[0]) as one:
+        begun, before = round(now[0] * 1000), one.storage.revision
+        made: list[tuple[int, int]] = []
+        gaps = random.Random(1)
+        for number in range(60):
+            now[0] += gaps.choice((0.0, 0.001, 0.002, 0.007))
+            made.append((round(now[0] * 1000), await one.write(f"n{number % 7}", {"n": number})))
+        await one.move()
+        for time_ms in range(begun, made[-1][0] + 3):
+            expected = max([revision for at, revision in made if at <= time_ms], default=before)
+            assert await one.reader.revision_at(time_ms) == expected

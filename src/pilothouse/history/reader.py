@@ -42,7 +42,9 @@ FIRST_AFTER = f"""
 WITH RECURSIVE search(low, high) AS (
     SELECT ((SELECT min(id) FROM changes) >> {BITS}) - 1, ((SELECT max(id) FROM changes) >> {BITS}) + 1
     UNION ALL
-    SELECT iif(c.time > ?1, low, c.id >> {BITS}), iif(c.time > ?1, (low + high) / 2, high)
+    SELECT
+        CASE WHEN c.time > ?1 THEN low ELSE c.id >> {BITS} END,
+        CASE WHEN c.time > ?1 THEN (low + high) / 2 ELSE high END
     FROM search CROSS JOIN changes c
     ON c.id = (SELECT id FROM changes WHERE id >= (low + high) / 2 << {BITS} ORDER BY id LIMIT 1)
     WHERE high - low > 1
