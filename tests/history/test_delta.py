@@ -11,7 +11,7 @@ from complexity import assert_linear
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.history._delta import difference, rewound, set_paths
+from pilothouse.history._delta import difference, rewound, take_set
 from pilothouse.history._packing import pack
 from pilothouse.history.delta import ABSENT, Delta, Difference, differences, text_before, undo
 
@@ -279,18 +279,37 @@ def test_the_way_back_takes_time_that_grows_with_the_size() -> None:
     assert_linear(lambda pair: rewound(*pair), texts, 1_000)
 
 
-@given(OBJECTS, OBJECTS)
-def test_the_paths_of_values_that_are_set(old: Any, new: Any) -> None:
+class Paths(dict[bytes, Any]):
+    """Paths by their texts."""
+
+    def __missing__(self, text: bytes) -> Any:
+        return tuple(orjson.loads(b"[%b]" % text))
+
+
+@given(OBJECTS, OBJECTS, st.data())
+def test_the_values_that_are_set_are_taken(old: Any, new: Any, data: Any) -> None:
     delta = difference(orjson.dumps(old), orjson.dumps(new), MOST)
     assert delta is not None
     steps = orjson.loads(delta)
     plain = all(step[0] == "=" and not isinstance(step[3], dict | list) for step in steps)
-    found = set_paths(delta)
+    numbers = {tuple(step[1]): number for number, step in enumerate(steps)}
+    wanted = data.draw(st.sets(st.sampled_from([*numbers]))) if numbers else set()
+    open_ = {path: number for path, number in numbers.items() if path in wanted} | {("other", 1): -1}
+    before = dict(open_)
+    found = take_set(delta, Paths(), open_)
     assert (found is not None) is plain
-    assert found is None or [orjson.loads(b"[%b]" % path) for path in found] == [step[1] for step in steps]
+    assert found is None or found == [number for path, number in numbers.items() if path in wanted]
+    assert open_ == ({("other", 1): -1} if plain else before)
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_have_paths_or_none(delta: bytes) -> None:
-    set_paths(delta)
-    set_paths(b'[["=",["a"],1,' + delta)
+def test_of_any_bytes_values_are_taken_or_none(delta: bytes) -> None:
+    for one in (delta, b'[["=",["a"],1,' + delta):
+        with contextlib.suppress(ValueError):  # a path that is no JSON
+            take_set(one, Paths(), {})
+
+
+def test_a_long_delta_is_left_to_others() -> None:
+    steps = [["=", [f"a{number}"], 0, 1] for number in range(257)]
+    assert take_set(orjson.dumps(steps[1:]), Paths(), {("a1",): 7}) == [7]
+    assert take_set(orjson.dumps(steps), Paths(), {("a1",): 7}) is None

@@ -172,3 +172,55 @@ def test_the_past_is_read_with_keys_of_a_plugin(rig: Rig, tmp_path: Path) -> Non
         rig.start(kms)
         rig.check("a", 0, first)
         assert rig.clear() == []
+
+
+def test_a_list_of_the_past_is_the_same_from_the_cache_and_from_the_store(tmp_path: Path) -> None:
+    """In pages, with objects that are gone since, that are new since, and that have changed since they were
+    moved to the history's file."""
+    rig = Rig(tmp_path)
+    rig.server = InProcess(["--storage-backend=sqlite", "--history"])
+    rig.server.start()
+    rig.client = rig.server._client()
+    path, merge = "/api/v1/namespaces/default/configmaps", "application/merge-patch+json"
+    prefix = "/registry/configmaps/default/"
+
+    def pages(revision: str) -> list[Any]:
+        query = f"?limit=2&resourceVersion={revision}&resourceVersionMatch=Exact"
+        found: list[Any] = []
+        while query:
+            page = rig.client.call("GET", path + query)
+            assert len(page["items"]) <= 2 and page["metadata"]["resourceVersion"] == revision
+            found += page["items"]
+            token = page["metadata"].get("continue", "")
+            query = f"?limit=2&continue={token}" if token else ""
+        return found
+
+    try:
+        states = []
+        for number in range(7):
+            rig.client.call("POST", path, {"metadata": {"name": f"c{number}"}, "data": {"x": "y" * 300}})
+        for step in range(4):
+            rig.client.call("PATCH", f"{path}/c{step}", {"data": {"n": str(step)}}, merge)
+            rig.client.call("DELETE", f"{path}/c{6 - step}")
+            rig.client.call("POST", path, {"metadata": {"name": f"b{step}"}})
+            found = rig.client.call("GET", path)
+            states.append((found["metadata"]["resourceVersion"], found["items"]))
+        rig.client.call("PATCH", f"{path}/b0", {"data": {"n": "later"}}, merge)
+        rig.move()
+        rig.client.call("PATCH", f"{path}/b1", {"data": {"n": "after the move"}}, merge)
+        rig.client.call("DELETE", f"{path}/b2")
+        cluster = rig.server._server.cluster
+        history, cacher = cluster.handlers.verbs.history, cluster.registry.store.cacher
+        for _ in range(2):  # once more with what is remembered
+            for revision, items in states:
+                assert history.reader.undoable(int(revision), cacher.revision)  # from the cache
+                assert pages(revision) == items
+        for revision, items in states:
+            from_store, more = rig.server.run(history.entries(prefix, "", 0, int(revision)))
+            made = [json.loads(entry.value) for entry in from_store]
+            for one in made:  # as items of a list are
+                del one["kind"], one["apiVersion"]
+            assert not more and made == items
+    finally:
+        rig.stop()
+        shutil.rmtree(rig.server.directory)

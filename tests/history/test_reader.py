@@ -5,6 +5,7 @@ import contextlib
 import copy
 import random
 import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept_history import END, PREFIX, ROOT, Kept, kept
 
+from pilothouse.history.file import HistoryFile
 from pilothouse.history.kept import KeptChange
 from pilothouse.history.reader import MOST_BYTES
 from pilothouse.storage.interface import RevisionConflict
@@ -75,6 +77,11 @@ def test_each_revision_reads_as_it_was(steps: Any) -> None:
                         past = await one.reader.get(key, revision)
                         assert past is not None and orjson.loads(past.value) == obj
                         assert past.mod == mod
+            for revision, expected in model.items():  # once more, with what is remembered
+                found = await one.read(revision)
+                assert {key: obj for key, (_, obj) in found.items()} == {
+                    key: obj for key, (_, obj) in expected.items()
+                }
 
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(main(directory))
@@ -134,7 +141,74 @@ async def test_the_latest_state_that_is_at_hand_is_not_read_again(runner: Any, t
         one.reader._storage = stub
         found = await one.reader.get(key, first, latest, last)
         assert found is not None and found.mod == first and orjson.loads(found.value) == states[0]
+        one.reader.forget()
         with pytest.raises(AssertionError, match="the store is read"):
             await one.reader.get(key, first, latest, last - 1)
         with pytest.raises(AssertionError, match="the store is read"):
             await one.reader.get(key, first)
+
+
+async def test_a_state_that_was_asked_for_is_remembered(runner: Any, tmp_path: Path) -> None:
+    """By revision and by time, from its change up to the next one."""
+    now = [time.time()]
+    async with kept(str(tmp_path), clock=lambda: now[0]) as one:
+        states = [{"kind": "ConfigMap", "data": {"n": str(number), "x": "x" * 300}} for number in range(4)]
+        revisions, times = [], []
+        for state in states:
+            now[0] += 1
+            revisions.append(await one.write("a", state))
+            times.append(round(now[0] * 1000))
+        await one.write("b", states[0])
+        await one.move()
+        await one.storage.compact(one.storage.revision)
+        key = f"{PREFIX}a"
+        latest = await one.storage.get(key)
+        file, one.reader._db = one.reader._db, None  # type: ignore[assignment]
+        with pytest.raises(AttributeError):
+            await one.reader.get(key, revisions[1], latest, one.storage.revision)
+        one.reader._db = file
+        found = await one.reader.get(key, revisions[1], latest, one.storage.revision)
+        assert found is not None and orjson.loads(found.value) == states[1]
+        one.reader._db = None  # type: ignore[assignment]
+        for revision, at_ms in ((revisions[1], 0), (0, times[1]), (0, times[2] - 1)):
+            past = await one.reader.get(key, revision, latest, one.storage.revision, at_ms=at_ms)
+            assert past == found
+        for revision, at_ms in ((revisions[0], 0), (revisions[2], 0), (0, times[1] - 1), (0, times[2])):
+            with pytest.raises(AttributeError):
+                await one.reader.get(key, revision, latest, one.storage.revision, at_ms=at_ms)
+        one.reader._db = file
+
+
+async def test_what_is_purged_is_not_remembered(runner: Any, tmp_path: Path) -> None:
+    """Once the recorder has looked at the file again, which it does every few seconds."""
+    async with kept(str(tmp_path)) as one:
+        states = [{"kind": "ConfigMap", "data": {"n": str(number), "x": "x" * 300}} for number in range(3)]
+        first, second, _ = [await one.write("a", state) for state in states]
+        await one.move()
+        await one.storage.compact(one.storage.revision)
+        key = f"{PREFIX}a"
+        found = await one.read(second)
+        assert found[key][1] == states[1]
+        other = HistoryFile(str(tmp_path))
+        other.open()
+        assert other.purge([key]) == 3
+        other.close()
+        await one.move()
+        past = await one.reader.get(key, first)
+        assert past is None or orjson.loads(past.value) == states[2]
+
+
+async def test_the_revision_of_each_time(runner: Any, tmp_path: Path) -> None:
+    """It is that of the last change up to the time, also where others come between or at the same time."""
+    now = [1_800_000_000.0]
+    async with kept(str(tmp_path), clock=lambda: now[0]) as one:
+        begun, before = round(now[0] * 1000), one.storage.revision
+        made: list[tuple[int, int]] = []
+        gaps = random.Random(1)
+        for number in range(60):
+            now[0] += gaps.choice((0.0, 0.001, 0.002, 0.007))
+            made.append((round(now[0] * 1000), await one.write(f"n{number % 7}", {"n": number})))
+        await one.move()
+        for time_ms in range(begun, made[-1][0] + 3):
+            expected = max([revision for at, revision in made if at <= time_ms], default=before)
+            assert await one.reader.revision_at(time_ms) == expected

@@ -15,12 +15,14 @@ its old place among the others is told as gone and new; the steps of members tha
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from pilothouse.history._packing cimport expand, unpacked_size
+from pilothouse.history._packing cimport alike, expand, unpacked_size
 
 cdef enum:
     AHEAD = 16                        # members among which one is looked for that is not in its place
@@ -57,7 +59,9 @@ cdef struct Member:
     const char* name
     Py_ssize_t size, value, end       # bytes of the name; where the value begins and ends
 
-cdef char[256] SPECIAL                # the characters at which a walk over a value stops
+cdef object NOTHING = object()        # stands for the value of what is not there
+
+cdef char[256] SPECIAL                # the characters at which a number or word ends
 memset(SPECIAL, 0, 256)
 SPECIAL[c'"'] = SPECIAL[c'{'] = SPECIAL[c'}'] = SPECIAL[c'['] = SPECIAL[c']'] = SPECIAL[c','] = 1
 
@@ -65,6 +69,7 @@ SPECIAL[c'"'] = SPECIAL[c'{'] = SPECIAL[c'}'] = SPECIAL[c'['] = SPECIAL[c']'] = 
 include "_marks.pxi"
 include "_walks.pxi"
 include "_rewind.pxi"
+include "_blame.pxi"
 
 
 # --- the text of a delta
@@ -163,23 +168,15 @@ cdef bint is_ahead(Member* wanted, Piece walk) noexcept nogil:
 
 cdef void look_ahead(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     """Find out how far the texts are the same from here on."""
-    cdef const char* a = old.text + old.at
-    cdef const char* b = new.text + new.at
-    cdef Py_ssize_t at = 0, end = min(old.end - old.at, new.end - new.at)
-    cdef unsigned long long one, other
-    while at + 8 <= end:
-        memcpy(&one, a + at, 8)
-        memcpy(&other, b + at, 8)
-        if one != other:
-            break
-        at += 8
-    while at < end and a[at] == b[at]:
-        at += 1
+    cdef const uint8_t* one = <const uint8_t*>old.text + old.at
+    cdef const uint8_t* other = <const uint8_t*>new.text + new.at
+    cdef Py_ssize_t at = alike(one, other, min(old.end - old.at, new.end - new.at))
     delta.until = old.at + at
     delta.over = at == old.end - old.at == new.end - new.at
     delta.level = delta.deepest = 0
 
 
+@cython.overflowcheck(False)          # bits are shifted out
 cdef Py_ssize_t forward(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     """Go over members or elements that are the same in both texts; how many they were.
 
@@ -191,35 +188,44 @@ cdef Py_ssize_t forward(Delta* delta, Piece* old, Piece* new) noexcept nogil:
     cdef Py_ssize_t at = old.at + (old.at < delta.until and text[old.at] == c',')
     cdef Py_ssize_t block, member = at, index = 0      # of the level where the walk is
     cdef Marks walk = Marks(text, at, delta.until, 0, False)
-    cdef uint64_t marks
-    cdef char mark
+    cdef Block found
+    cdef Level* level
+    cdef uint64_t brackets, commas, empty, bit, before
     cdef int depth = 0
     while walk.at < walk.end:
         block = walk.at
-        marks = next_marks(&walk)
-        while marks:
-            at = block + lowest_bit(marks)
-            marks &= marks - 1
-            mark = text[at]
-            if mark == c',':
-                member = at + 1
-                index += 1
-            elif mark == c'{' or mark == c'[':
-                if depth == DEEPEST - 1:
-                    walk.end = 0
+        next_block(&walk, &found)
+        commas = found.commas
+        empty = found.opens & found.closes >> 1        # objects and lists that nobody needs to enter
+        brackets = (found.opens | found.closes) & ~(empty | empty << 1)
+        while brackets:
+            bit = brackets & -brackets
+            brackets ^= bit
+            before = commas & (bit - 1)
+            commas ^= before
+            level = &levels[depth]
+            if found.closes & bit:
+                if depth == 0:        # the end of the object or list
+                    member, commas, walk.end = block + lowest_bit(bit), 0, 0
                     break
-                levels[depth].member, levels[depth].index = member, index
-                depth += 1
-                levels[depth].at, member, index = at, at + 1, 0
-            elif mark != c'}' and mark != c']':
-                continue
-            elif depth:
                 depth -= 1
-                member, index = levels[depth].member, levels[depth].index
-            else:  # the end of the object or list
-                member = at
-                walk.end = 0
+                level -= 1
+                member, index = level.member, level.index
+                continue
+            if before:
+                member = block + highest_bit(before) + 1
+                index += bits_in(before)
+            if depth == DEEPEST - 1:
+                commas = walk.end = 0
                 break
+            level.member, level.index = member, index
+            level += 1
+            depth += 1
+            level.at = block + lowest_bit(bit)
+            member, index = level.at + 1, 0
+        if commas:
+            member = block + highest_bit(commas) + 1
+            index += bits_in(commas)
     levels[depth].member, levels[depth].index = member, index
     delta.level, delta.deepest = 1, depth
     new.at += levels[0].member - old.at

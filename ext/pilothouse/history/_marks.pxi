@@ -3,46 +3,70 @@
 cdef extern from *:
     """
     #include <stdint.h>
+
+    typedef struct { uint64_t opens, closes, commas; } Block;
+
     #ifdef __SSE2__
     #include <emmintrin.h>
 
-    static inline uint64_t bits_of(__m128i found, int part) {
-        return (uint64_t)_mm_movemask_epi8(found) << 16 * part;
+    static inline uint64_t alike_in(__m128i one, __m128i other) {
+        return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(one, other));
     }
 
-    static inline void marks_of(const char *text, uint64_t *quotes, uint64_t *slashes, uint64_t *marks) {
-        uint64_t quote = 0, slash = 0, mark = 0;
-        for (int part = 0; part < 4; part++) {
-            __m128i some = _mm_loadu_si128((const __m128i *)(text + 16 * part));
-            __m128i bracket = _mm_cmpeq_epi8(_mm_or_si128(some, _mm_set1_epi8(0x26)), _mm_set1_epi8(0x7f));
-            __m128i comma = _mm_cmpeq_epi8(some, _mm_set1_epi8(','));
-            quote |= bits_of(_mm_cmpeq_epi8(some, _mm_set1_epi8('"')), part);
-            slash |= bits_of(_mm_cmpeq_epi8(some, _mm_set1_epi8(0x5c)), part);
-            mark |= bits_of(_mm_or_si128(bracket, comma), part);
-        }
-        *quotes = quote, *slashes = slash, *marks = mark;
+    static inline uint64_t places_of(char mark, __m128i a, __m128i b, __m128i c, __m128i d) {
+        __m128i all = _mm_set1_epi8(mark);
+        uint64_t low = alike_in(a, all) | alike_in(b, all) << 16;
+        return low | (alike_in(c, all) | alike_in(d, all) << 16) << 32;
+    }
+
+    static inline void marks_of(const char *text, uint64_t *quotes, uint64_t *slashes, Block *block) {
+        const __m128i *at = (const __m128i *)text, bit = _mm_set1_epi8(0x20), slash = _mm_set1_epi8(0x5c);
+        __m128i a = _mm_loadu_si128(at), b = _mm_loadu_si128(at + 1);
+        __m128i c = _mm_loadu_si128(at + 2), d = _mm_loadu_si128(at + 3);
+        __m128i some = _mm_or_si128(_mm_cmpeq_epi8(a, slash), _mm_cmpeq_epi8(b, slash));
+        some = _mm_or_si128(some, _mm_or_si128(_mm_cmpeq_epi8(c, slash), _mm_cmpeq_epi8(d, slash)));
+        *slashes = _mm_movemask_epi8(some) ? places_of(0x5c, a, b, c, d) : 0;
+        *quotes = places_of('"', a, b, c, d);
+        block->commas = places_of(',', a, b, c, d);
+        a = _mm_or_si128(a, bit), b = _mm_or_si128(b, bit);
+        c = _mm_or_si128(c, bit), d = _mm_or_si128(d, bit);
+        block->opens = places_of('{', a, b, c, d);
+        block->closes = places_of('}', a, b, c, d);
     }
     #else
-    static inline void marks_of(const char *text, uint64_t *quotes, uint64_t *slashes, uint64_t *marks) {
-        uint64_t quote = 0, slash = 0, mark = 0;
+    static inline void marks_of(const char *text, uint64_t *quotes, uint64_t *slashes, Block *block) {
+        *quotes = *slashes = block->opens = block->closes = block->commas = 0;
         for (int at = 0; at < 64; at++) {
             char one = text[at];
-            quote |= (uint64_t)(one == '"') << at;
-            slash |= (uint64_t)(one == 0x5c) << at;
-            mark |= (uint64_t)(one == ',' || (one | 0x26) == 0x7f) << at;
+            uint64_t bracket = (one | 0x26) == 0x7f, second = one >> 1 & 1;
+            *quotes |= (uint64_t)(one == '"') << at;
+            *slashes |= (uint64_t)(one == 0x5c) << at;
+            block->opens |= (bracket & second) << at;
+            block->closes |= (bracket & ~second) << at;
+            block->commas |= (uint64_t)(one == ',') << at;
         }
-        *quotes = quote, *slashes = slash, *marks = mark;
     }
     #endif
     static inline int lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
+    static inline int highest_bit(uint64_t bits) { return 63 - __builtin_clzll(bits); }
+    static inline int bits_in(uint64_t bits) {
+        int count = 0;
+        for (; bits; bits &= bits - 1)
+            count++;
+        return count;
+    }
     """
-    # Bit by bit, where quotes are, backslashes, and commas and brackets. Letters that a text of JSON has in
-    # strings alone may be among the latter.
-    void marks_of(const char* text, uint64_t* quotes, uint64_t* slashes, uint64_t* marks) noexcept nogil
+    ctypedef struct Block:            # bit by bit, where brackets and commas are
+        uint64_t opens, closes, commas
+    # Where quotes, backslashes, brackets and commas are. Letters that a text of JSON has in strings alone may
+    # be among the brackets.
+    void marks_of(const char* text, uint64_t* quotes, uint64_t* slashes, Block* block) noexcept nogil
     int lowest_bit(uint64_t bits) noexcept nogil
+    int highest_bit(uint64_t bits) noexcept nogil
+    int bits_in(uint64_t bits) noexcept nogil
 
 cdef enum:
-    BLOCK = 64                        # bytes of which a word has the marks
+    BLOCK_SIZE = 64                   # bytes of which a word has the marks
 
 cdef struct Marks:                    # a walk over a text, from a place outside of strings
     const char* text
@@ -68,16 +92,16 @@ cdef uint64_t unescaped(Marks* walk, uint64_t quotes, uint64_t slashes) noexcept
 
 
 @cython.overflowcheck(False)          # bits are shifted out
-cdef inline uint64_t next_marks(Marks* walk) noexcept nogil:
+cdef inline void next_block(Marks* walk, Block* found) noexcept nogil:
     """Where commas and brackets are in the next block, those in strings excepted."""
-    cdef char[BLOCK] rest
+    cdef char[BLOCK_SIZE] rest
     cdef const char* block = walk.text + walk.at
-    cdef uint64_t inside, slashes, marks
-    if walk.end - walk.at < BLOCK:
-        memset(rest, c' ', BLOCK)
+    cdef uint64_t inside, slashes
+    if walk.end - walk.at < BLOCK_SIZE:
+        memset(rest, c' ', BLOCK_SIZE)
         memcpy(rest, block, walk.end - walk.at)
         block = rest
-    marks_of(block, &inside, &slashes, &marks)
+    marks_of(block, &inside, &slashes, found)
     if slashes or walk.escaped:
         inside = unescaped(walk, inside, slashes)
     inside ^= inside << 1             # from each quote up to the next one
@@ -88,27 +112,32 @@ cdef inline uint64_t next_marks(Marks* walk) noexcept nogil:
     inside ^= inside << 32
     inside ^= walk.inside
     walk.inside = -(inside >> 63)
-    walk.at += BLOCK
-    return marks & ~inside
+    walk.at += BLOCK_SIZE
+    found.opens &= ~inside
+    found.closes &= ~inside
+    found.commas &= ~inside
 
 
+@cython.overflowcheck(False)          # bits are shifted out
 cdef Py_ssize_t after_brackets(
     const char* text, Py_ssize_t at, Py_ssize_t end, Py_ssize_t depth
 ) noexcept nogil:
     """The offset behind the bracket that closes `depth` ones that are open, -1 when there is none."""
     cdef Marks walk = Marks(text, at, end, 0, False)
-    cdef uint64_t marks
+    cdef Block found
+    cdef uint64_t brackets, bit
     cdef Py_ssize_t block
     while walk.at < end:
         block = walk.at
-        marks = next_marks(&walk)
-        while marks:
-            at = block + lowest_bit(marks)
-            marks &= marks - 1
-            if text[at] == c'{' or text[at] == c'[':
+        next_block(&walk, &found)
+        brackets = found.opens | found.closes
+        while brackets:
+            bit = brackets & -brackets
+            brackets ^= bit
+            if found.opens & bit:
                 depth += 1
-            elif text[at] == c'}' or text[at] == c']':
+            else:
                 depth -= 1
                 if depth == 0:
-                    return at + 1
+                    return block + lowest_bit(bit) + 1
     return -1

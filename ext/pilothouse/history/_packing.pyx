@@ -15,7 +15,7 @@ Deflate makes values a third shorter. To set it up takes ten times as long as al
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -86,21 +86,6 @@ cdef Py_ssize_t put_sequence(
         at += 2
         if match >= 15:
             at = put_more(out, at, match - 15)
-    return at
-
-
-cdef inline Py_ssize_t alike(const uint8_t* one, const uint8_t* other, Py_ssize_t most) noexcept nogil:
-    """How many bytes are the same."""
-    cdef Py_ssize_t at = 0
-    cdef uint64_t a, b
-    while at + 8 <= most:
-        memcpy(&a, one + at, 8)
-        memcpy(&b, other + at, 8)
-        if a != b:
-            break
-        at += 8
-    while at < most and one[at] == other[at]:
-        at += 1
     return at
 
 

@@ -45,9 +45,8 @@ cdef inline bint looks_for(Place* place, const char* name, Py_ssize_t size) noex
     """Whether the element of the path that is looked for is this one."""
     cdef Py_ssize_t end = place.at + size
     return (
-        end <= place.size
+        (end == place.size or (end < place.size and place.path[end] == c','))
         and memcmp(place.path + place.at, name, size) == 0
-        and (end == place.size or place.path[end] == c',')
     )
 
 
@@ -55,17 +54,12 @@ cdef Places named(Rewind* way, Places live, const char* name, Py_ssize_t size) n
     """The places, of some, that are at or below the member or element with a name."""
     cdef Places found = 0
     cdef int number
-    for number in range(way.count):
-        if live >> number & 1 and looks_for(&way.places[number], name, size):
+    while live:
+        number = lowest_bit(live)
+        live &= live - 1
+        if looks_for(&way.places[number], name, size):
             found |= <Places>1 << number
     return found
-
-
-cdef inline int first_of(Places live) noexcept nogil:
-    cdef int number = 0
-    while not live >> number & 1:
-        number += 1
-    return number
 
 
 cdef void move(Rewind* way, Places live, Py_ssize_t by) noexcept nogil:
@@ -119,7 +113,7 @@ cdef void put_value(Rewind* way, Piece* walk, Places mine, Py_ssize_t step, int 
 
     step: bytes of the name or index.
     """
-    cdef Place* place = &way.places[first_of(mine)]
+    cdef Place* place = &way.places[lowest_bit(mine)]
     cdef Py_ssize_t end
     if place.at + step < place.size:
         move(way, mine, step + 1)
@@ -136,42 +130,71 @@ cdef void put_value(Rewind* way, Piece* walk, Places mine, Py_ssize_t step, int 
     walk.at = end
 
 
+cdef inline void put_run(Rewind* way, Py_ssize_t begun, Piece run) noexcept nogil:
+    """Put members or elements as they are, with a comma where others were put since `begun`."""
+    if run.at < run.end:
+        if way.made[way.turn].size > begun:
+            put(way, b",", 1)
+        put(way, run.text + run.at, run.end - run.at)
+
+
+cdef inline Py_ssize_t closing(Piece* walk) noexcept nogil:
+    """Where the bracket is that ends the object or list in which a walk is, -1 when there is none."""
+    return after_brackets(walk.text, walk.at, walk.end, 1) - 1
+
+
 cdef void put_members(Rewind* way, Piece* walk, Places live, int depth) noexcept nogil:
     cdef Member member
     cdef Places mine, found = 0
     cdef Place* place
-    cdef Py_ssize_t start, begun
-    cdef int number
+    cdef Py_ssize_t begun, run, end   # where members begin and end that stay as they are
     walk.at += 1
     put(way, b"{", 1)
     begun = way.made[way.turn].size
+    run = end = walk.at
     while not way.failed and goes_on(walk, c'}'):
-        start = walk.at
+        if found == live:
+            walk.at = end = closing(walk)
+            way.failed |= end < run
+            break
         if not read_name(walk, &member):
             way.failed = True
             return
         mine = named(way, live & ~found, member.name, member.size)
+        if not mine:
+            way.failed |= not read_end(walk, &member)
+            walk.at = end = member.end
+            continue
         found |= mine
-        if mine:
-            place = &way.places[first_of(mine)]
-            if place.value == NULL and place.at + member.size == place.size:
-                way.failed |= not read_end(walk, &member)
-                walk.at = member.end
-                continue
-        elif not read_end(walk, &member):
-            way.failed = True
-            return
-        if way.made[way.turn].size > begun:
-            put(way, b",", 1)
+        put_run(way, begun, Piece(walk.text, run, end))
         walk.at = member.value
-        if mine:
+        place = &way.places[lowest_bit(mine)]
+        if place.value == NULL and place.at + member.size == place.size:
+            way.failed |= not read_end(walk, &member)
+            walk.at = member.end
+        else:
+            if way.made[way.turn].size > begun:
+                put(way, b",", 1)
             put(way, member.name, member.size + 1)
             put_value(way, walk, mine, member.size, depth)
-        else:
-            put(way, walk.text + start, member.end - start)
-            walk.at = member.end
+        run = end = walk.at + (walk.at < walk.end and walk.text[walk.at] == c',')
+    if way.failed:
+        return
+    put_run(way, begun, Piece(walk.text, run, end))
+    put_missing(way, live & ~found, begun)
+    way.failed |= walk.at >= walk.end
+    walk.at += 1
+    put(way, b"}", 1)
+
+
+cdef void put_missing(Rewind* way, Places live, Py_ssize_t begun) noexcept nogil:
+    """Put the members that are not there any more."""
+    cdef Place* place
+    cdef int number
+    if not live:
+        return
     for number in range(way.count):
-        if (live & ~found) >> number & 1:
+        if live >> number & 1:
             place = &way.places[number]
             if place.first >= 0 or place.path[place.at] != c'"' or element_end(place) != place.size:
                 way.failed = True
@@ -183,9 +206,6 @@ cdef void put_members(Rewind* way, Piece* walk, Places live, int depth) noexcept
             put(way, place.path + place.at, place.size - place.at)
             put(way, b":", 1)
             put(way, place.value, place.length)
-    way.failed |= walk.at >= walk.end
-    walk.at += 1
-    put(way, b"}", 1)
 
 
 cdef inline Py_ssize_t element_end(Place* place) noexcept nogil:
@@ -198,30 +218,44 @@ cdef inline Py_ssize_t element_end(Place* place) noexcept nogil:
     return at
 
 
+cdef inline Py_ssize_t write_index(char* out, Py_ssize_t index) noexcept nogil:
+    """Write an index as paths have it; how many bytes it takes."""
+    if index < 10:                    # PERF: snprintf takes some 200 instructions
+        out[0] = <char>(c'0' + index)
+        return 1
+    return snprintf(out, 24, b"%zd", index)
+
+
 cdef void put_list(Rewind* way, Piece* walk, Places live, int depth) noexcept nogil:
     cdef char digits[24]
     cdef Places mine, found = 0
-    cdef Py_ssize_t index = 0, size, end
+    cdef Py_ssize_t index = 0, size, end, begun, run
     walk.at += 1
     put(way, b"[", 1)
+    begun = way.made[way.turn].size
+    run = end = walk.at
     while not way.failed and goes_on(walk, c']'):
-        mine = 0
-        if found != live:
-            size = snprintf(digits, sizeof(digits), b"%zd", index)
-            mine = named(way, live, digits, size)
-            found |= mine
-        if index:
-            put(way, b",", 1)
-        if mine:
-            put_value(way, walk, mine, size, depth)
-        else:
-            end = after_value(walk.text, walk.at, walk.end)
-            if end <= walk.at:
-                way.failed = True
-                return
-            put(way, walk.text + walk.at, end - walk.at)
-            walk.at = end
+        if found == live:
+            walk.at = end = closing(walk)
+            way.failed |= end < run
+            break
+        size = write_index(digits, index)
+        mine = named(way, live & ~found, digits, size)
         index += 1
+        if not mine:
+            end = after_value(walk.text, walk.at, walk.end)
+            way.failed |= end <= walk.at
+            walk.at = end
+            continue
+        found |= mine
+        put_run(way, begun, Piece(walk.text, run, end))
+        if way.made[way.turn].size > begun:
+            put(way, b",", 1)
+        put_value(way, walk, mine, size, depth)
+        run = end = walk.at + (walk.at < walk.end and walk.text[walk.at] == c',')
+    if way.failed:
+        return
+    put_run(way, begun, Piece(walk.text, run, end))
     way.failed |= found != live or walk.at >= walk.end
     walk.at += 1
     put(way, b"]", 1)
@@ -247,9 +281,8 @@ cdef void set_back(Rewind* way) noexcept nogil:
 cdef bint is_below(Place* one, Place* other) noexcept nogil:
     """Whether a place is the other one, or below it."""
     return (
-        one.size >= other.size
+        (one.size == other.size or (one.size > other.size and one.path[other.size] == c','))
         and memcmp(one.path, other.path, other.size) == 0
-        and (one.size == other.size or one.path[other.size] == c',')
     )
 
 
@@ -272,6 +305,14 @@ cdef void gather(Rewind* way, Place place) noexcept nogil:
     way.count += 1
 
 
+cdef inline Py_ssize_t after_path(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """The offset behind the list of names and indexes that begins at `at`, -1 when it does not end."""
+    at += 1
+    while 0 <= at < end and text[at] != c']':
+        at = after_string(text, at, end) if text[at] == c'"' else at + 1
+    return at + 1 if 0 <= at < end else -1
+
+
 cdef bint read_step(Piece* step, Place* place) noexcept nogil:
     """The place that a step of a delta is about, and the value that it had; the walk goes behind it."""
     cdef const char* text = step.text
@@ -281,7 +322,7 @@ cdef bint read_step(Piece* step, Place* place) noexcept nogil:
     if step.end - step.at < 9 or memcmp(text + step.at, b'["', 2) or text[at] != c'[':
         return False
     kind = text[step.at + 2]
-    end = after_value(text, at, step.end)
+    end = after_path(text, at, step.end)
     place.path, place.size, place.first = text + at + 1, end - at - 2, -1
     if place.size <= 0 or text[end] != c',':
         return False
@@ -402,23 +443,3 @@ def rewound(bytes new not None, list deltas not None):
         free(unpacked)
         free(way)
         free(pieces)
-
-
-def set_paths(bytes delta not None):
-    """The paths of the values that a delta sets, as it has them; None of a delta that does more, or sets an
-    object or a list."""
-    cdef const char* text = PyBytes_AS_STRING(delta)
-    cdef Piece walk = Piece(text, 1, PyBytes_GET_SIZE(delta))
-    cdef Py_ssize_t start
-    cdef Place place
-    cdef char new
-    cdef list found = []
-    while goes_on(&walk, c']'):
-        start = walk.at
-        if not read_step(&walk, &place) or text[start + 2] != c'=':
-            return None
-        new = place.value[place.length + 1]
-        if new == c'{' or new == c'[':
-            return None
-        found.append(PyBytes_FromStringAndSize(place.path, place.size))
-    return found

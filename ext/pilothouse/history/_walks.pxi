@@ -2,7 +2,6 @@
 
 cdef enum:
     WORD = 8
-    FEW = 48                          # bytes that are gone over one by one
 
 cdef unsigned long long ONES = 0x0101010101010101, HIGH = 0x8080808080808080, QUOTES = 0x2222222222222222
 
@@ -37,35 +36,15 @@ cdef Py_ssize_t after_value(const char* text, Py_ssize_t at, Py_ssize_t end) noe
 
     Brackets are counted, not matched.
     """
-    cdef Py_ssize_t depth = 0, far = at + FEW
-    cdef char mark
-    while at < end:
-        if depth and at >= far:
-            return after_brackets(text, at, end, depth)
-        mark = text[at]
-        if not SPECIAL[<unsigned char>mark]:
-            at += 1
-        elif mark == c'"':
-            at = after_string(text, at, end)
-            if at < 0:
-                return -1
-            if depth == 0:
-                return at
-        elif mark == c',':
-            if depth == 0:
-                return at
-            at += 1
-        elif mark == c'{' or mark == c'[':
-            depth += 1
-            at += 1
-        else:
-            if depth == 0:
-                return at
-            depth -= 1
-            at += 1
-            if depth == 0:
-                return at
-    return -1
+    if at >= end:
+        return -1
+    if text[at] == c'"':
+        return after_string(text, at, end)
+    if text[at] == c'{' or text[at] == c'[':
+        return after_brackets(text, at, end, 0)
+    while at < end and not SPECIAL[<unsigned char>text[at]]:
+        at += 1
+    return at if at < end else -1
 
 
 cdef inline bint skip_member(Piece* walk, Member* member) noexcept nogil:

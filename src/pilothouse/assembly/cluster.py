@@ -119,6 +119,7 @@ class Cluster:
             host.metrics,
             opened,
             directory=host.config.data.directory,
+            caches=host.caches,
         )
         return _wired(host, named, registry, signer, history, opened)
 

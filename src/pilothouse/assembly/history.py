@@ -8,6 +8,7 @@ from typing import cast
 from pilothouse.assembly.host import Host
 from pilothouse.assembly.storage import Registry
 from pilothouse.audit.sources import source_ips
+from pilothouse.caches import CacheBudget
 from pilothouse.configuration.addresses import advertised
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.controllers.bootstrap import PEER, peer_address
@@ -37,6 +38,7 @@ async def open_history(
     opened: Opened,
     *,
     directory: Path,
+    caches: CacheBudget,
 ) -> History | None:
     """The history, which keeps changes from now on; None where no flag asks for one. `storage` is open."""
     if not options.keeps_history:
@@ -50,6 +52,7 @@ async def open_history(
         to_json=registry.to_json,
         ciphers=registry.ciphers,
         turns=turns,
+        caches=caches,
         sources=source_ips,
     )
     await history.start(opened)

@@ -1,17 +1,18 @@
 """Of each field of an object, the change that has set it last."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import orjson
 
 from pilothouse.api.values.fields import Object
-from pilothouse.history._delta import set_paths
+from pilothouse.history._delta import take_set, take_unlike
 from pilothouse.history.delta import ABSENT, Path, joined, value_at
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.kept import KeptChange
 from pilothouse.history.paths import hidden
 
+CHANGED = ChangeKind.CHANGED  # PERF: Python 3.11 looks each member of an enumeration up for long
 DEEPEST = 64
 """Levels of an object in which fields are told apart, as in deltas."""
 MOST_KNOWN = 10_000
@@ -26,6 +27,16 @@ class BlamedField(NamedTuple):
     change: KeptChange | None
 
 
+class _Paths(dict[bytes, Path]):
+    """Paths by the texts that deltas have of them; when there are too many, all are forgotten."""
+
+    def __missing__(self, text: bytes) -> Path:
+        if len(self) >= MOST_KNOWN:
+            self.clear()
+        path = self[text] = tuple(orjson.loads(b"[%b]" % text))
+        return path
+
+
 class Blame:
     """The search for the changes that have set the leaves of an object, which follows changes back."""
 
@@ -33,8 +44,7 @@ class Blame:
         """`obj` is the object after the first change that is followed."""
         self._leaves = [(path, value) for path, value in leaves_of((), obj) if not hidden(path)]
         self._open: dict[Path, int] = {path: number for number, (path, _) in enumerate(self._leaves)}
-        self._paths: dict[bytes, Path] = {}
-        """Paths by the texts that deltas have of them."""
+        self._paths = _Paths()
         self._found: list[KeptChange | None] = [None] * len(self._leaves)
 
     def follow(self, changes: Iterable[KeptChange]) -> bool:
@@ -42,32 +52,23 @@ class Blame:
         for change in changes:
             if not self._open:
                 break
-            if change.kind is ChangeKind.CREATED:
+            if change.kind is CHANGED:
+                numbers = take_set(change.value, self._paths, self._open)
+                if numbers is None:
+                    self._open = _followed(self._open, change, self._found)
+                    continue
+                for number in numbers:  # PERF: most changes set a few values, and none that is open
+                    self._found[number] = change
+            elif change.kind is ChangeKind.CREATED:
                 for number in self._open.values():
                     self._found[number] = change
                 self._open = {}
-            elif change.kind is ChangeKind.DELETED or not change.is_readable:
-                self._open = {}
             elif change.kind is ChangeKind.REPLACED:
-                self._open = _unchanged(self._open, self._leaves, change, self._found)
-            elif (paths := set_paths(change.value)) is not None:  # PERF: most changes are such
-                self._set(paths, change)
-            else:
-                self._open = _followed(self._open, change, self._found)
+                for number in take_unlike(orjson.loads(change.value), self._leaves, self._open):
+                    self._found[number] = change
+            else:  # it was gone before, or that is not known
+                self._open = {}
         return bool(self._open)
-
-    def _set(self, texts: list[bytes], change: KeptChange) -> None:
-        """Note that a change has set the values at some paths."""
-        known, open_ = self._paths, self._open
-        for text in texts:
-            path = known.get(text)
-            if path is None:
-                if len(known) >= MOST_KNOWN:
-                    known.clear()
-                path = known[text] = tuple(orjson.loads(b"[%b]" % text))
-            number = open_.pop(path, None)
-            if number is not None:
-                self._found[number] = change
 
     def fields(self) -> list[BlamedField]:
         """The leaves of the object, in their order, with the changes that have set them."""
@@ -143,24 +144,6 @@ def _moved(
         else:
             moved[one] = number
     return moved
-
-
-def _unchanged(
-    open_: dict[Path, int],
-    leaves: Sequence[tuple[Path, Any]],
-    change: KeptChange,
-    found: list[KeptChange | None],
-) -> dict[Path, int]:
-    """The fields that had the same value before a change of which the whole object is kept."""
-    before = orjson.loads(change.value)
-    kept: dict[Path, int] = {}
-    for path, number in open_.items():
-        value, old = leaves[number][1], value_at(before, path)
-        if old == value and type(old) is type(value):
-            kept[path] = number
-        else:
-            found[number] = change
-    return kept
 
 
 def leaves_of(path: Path, value: Any) -> list[tuple[Path, Any]]:

@@ -114,7 +114,8 @@ class HistoryFile:
         self._unseal = unseal
         self._objects: dict[str, int] = {}
         self._authors: dict[bytes, int] = {}
-        self._version = 0
+        self._version = self.purges = 0
+        """The version of what others have written, and how often it was another one."""
         self._db: sqlite3.Connection
         self.recorded = 0
         """The id up to which the store's rows have been looked at."""
@@ -199,11 +200,13 @@ class HistoryFile:
             "SELECT id FROM changes WHERE id >= ? AND id <= ?", (changes[0].id, changes[-1].id)
         )
         known = {id for (id,) in kept}
-        rows = [self._row(change) for change in changes if change.id not in known]
+        new = [change for change in changes if change.id not in known] if known else changes
+        rows = [self._row(change) for change in new]
         self._db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        uses = Counter(row[4] for row in rows if row[4] is not None)
+        uses = Counter([row[4] for row in rows])
+        del uses[None]
         self._db.executemany(
-            "UPDATE authors SET uses = uses + ? WHERE id = ?", ((count, id) for id, count in uses.items())
+            "UPDATE authors SET uses = uses + ? WHERE id = ?", [(count, id) for id, count in uses.items()]
         )
 
     def _row(self, change: RecordedChange) -> tuple[Any, ...]:
@@ -211,14 +214,15 @@ class HistoryFile:
         id, key, kind, time_ms, who, audit_id, value = change
         sealed: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
         if value:
-            sealed = bytearray(self._packed(key, value))
+            packed = pack(value)
+            sealed = bytearray(packed if self._seal is None else self._seal(key, packed))
         object_id = self._objects.get(key) or self._id(self._objects, "objects (key) VALUES (?)", "key", key)
         author = None
         if who:
             author = self._authors.get(who) or self._id(
                 self._authors, "authors (author, uses) VALUES (?, 0)", "author", who
             )
-        return id, object_id, kind + 0, time_ms, author, packed_id(audit_id), sealed
+        return id, object_id, int(kind), time_ms, author, packed_id(audit_id), sealed
 
     def _packed(self, key: str, value: bytes) -> bytes:
         packed = pack(value)
@@ -249,7 +253,7 @@ class HistoryFile:
         """A transaction that is carried out whole or not at all."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._look_around()
+            self.look_around()
             yield
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -261,13 +265,14 @@ class HistoryFile:
                 raise HistoryError(f"{self.path} can not be written: {error}") from error
             raise
 
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
         """Forget which ids are known when another process has written: it may have purged some."""
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._objects.clear()
             self._authors.clear()
             self._version = version
+            self.purges += 1
 
     # --- what goes
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.api._json import strip
+from pilothouse.caches import CacheBudget
 from pilothouse.history.author import Authors, Sources
 from pilothouse.history.file import HistoryFile
 from pilothouse.history.foreign import ForeignChanges, OthersStorage
@@ -19,7 +20,7 @@ from pilothouse.lifecycle import Opened
 from pilothouse.offload import Turns
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
-from pilothouse.storage._entry import Entry
+from pilothouse.storage._entry import Entry, key_of
 from pilothouse.storage.interface import KeyValue, StorageError, StorageEvent, Subscription
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.backend import SqliteStorage
@@ -46,6 +47,7 @@ class History:
         ciphers: Ciphers | None = None,
         turns: Turns | None = None,
         clock: Callable[[], float] = time.time,
+        caches: CacheBudget | None = None,
         sources: Sources,
     ) -> None:
         self.policy = policy
@@ -84,7 +86,13 @@ class History:
             turns=turns,
         )
         self.reader = HistoryReader(
-            self.recorder, file.path, storage, to_json=to_json, ciphers=ciphers, turns=turns
+            self.recorder,
+            file.path,
+            storage,
+            to_json=to_json,
+            ciphers=ciphers,
+            turns=turns,
+            caches=caches,
         )
 
     @property
@@ -127,16 +135,17 @@ class History:
         return answer(await self.reader.written(last_of(after), last_of(upto)), upto)
 
     async def entry(
-        self, key: str, revision: int, latest: Entry | None = None, latest_at: int = 0
+        self, key: str, revision: int, latest: Entry | None = None, latest_at: int = 0, *, at_ms: int = 0
     ) -> Entry | None:
-        """An object as it was at a revision. Compacted when that is too long ago.
+        """An object as it was at a revision, or at a time in milliseconds since 1970. Compacted when that is
+        too long ago.
         latest: the object as it was at the later revision `latest_at`, where that is at hand."""
         now = None
         if latest is not None and latest_at >= revision:
             if self.reader.reach <= revision and latest.rev <= revision:
                 return latest
             now = KeyValue(key, strip(latest.value), latest.rev, latest.create_rev)
-        found = await self.reader.get(key, revision, now, latest_at)
+        found = await self.reader.get(key, revision, now, latest_at, at_ms=at_ms)
         return None if found is None else _entry(found)
 
     async def entries(
@@ -150,6 +159,21 @@ class History:
         """Like entries(), of the keys between two."""
         page = await self.reader.between(first, end, limit, revision)
         return [_entry(kv) for kv in page.items], page.more
+
+    async def before(
+        self, latest: Sequence[Entry], keys: tuple[str, str], revision: int, recorded: int
+    ) -> list[Entry]:
+        """Objects as they were at a revision; `latest` are those at the later one `recorded` (undoable())."""
+        now = {entry.key: entry for entry in latest}
+
+        def value_of(key: str) -> bytes | None:
+            entry = now.get(key)
+            return None if entry is None else strip(entry.value)
+
+        then = await self.reader.states(value_of, keys, (revision, recorded))
+        same = [entry for entry in latest if entry.key not in then]
+        changed = [entry for state in then.values() if (entry := state.entry) is not None]
+        return sorted(same + changed, key=key_of)
 
     async def revision_at(self, time_ms: int) -> int:
         """The revision that was the newest one at a time. Compacted when that is too long ago."""

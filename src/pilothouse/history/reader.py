@@ -2,27 +2,31 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
+from pilothouse.caches import Cache, CacheBudget
 from pilothouse.history._packing import unpack
 from pilothouse.history.author import UNKNOWN
 from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.history.thread import HistoryThread
-from pilothouse.history.undoing import ToJSON, Undoing
+from pilothouse.history.undoing import SPANS, PastState, Undoing
 from pilothouse.history.written import MOST, WrittenChange, of_rows
 from pilothouse.offload import Turns
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of, revision_of
-from pilothouse.storage.sqlite.file import LAST
+from pilothouse.storage.sqlite.file import BITS, LAST
 
 NEVER = 1 << 62
 """An id that no row reaches."""
 
 CHUNK = 500
 """Changes that one step looks at."""
+LARGEST, STATE = 1 << 18, 512
+"""Bytes of the largest state that is remembered, and of a state beside its value."""
 MOST_BYTES = 4 << 20
 """Bytes of values that are in memory for one step, and one value more."""
 
@@ -34,10 +38,22 @@ WRITTEN = (
     "SELECT c.id, o.key, c.time, c.audit, a.author FROM changes c JOIN objects o ON o.id = c.object"
     " JOIN authors a ON a.id = c.author WHERE c.id > ? AND c.id <= ? AND a.author <> ? ORDER BY c.id"
 )
-
-
-def _as_it_is(key: str, value: bytes) -> bytes:
-    return value
+FIRST_AFTER = f"""
+WITH RECURSIVE search(low, high) AS (
+    SELECT ((SELECT min(id) FROM changes) >> {BITS}) - 1, ((SELECT max(id) FROM changes) >> {BITS}) + 1
+    UNION ALL
+    SELECT
+        CASE WHEN c.time > ?1 THEN low ELSE c.id >> {BITS} END,
+        CASE WHEN c.time > ?1 THEN (low + high) / 2 ELSE high END
+    FROM search CROSS JOIN changes c
+    ON c.id = (SELECT id FROM changes WHERE id >= (low + high) / 2 << {BITS} ORDER BY id LIMIT 1)
+    WHERE high - low > 1
+)
+SELECT id FROM changes WHERE id >= (SELECT high FROM search WHERE high - low <= 1) << {BITS}
+ORDER BY id LIMIT 1
+"""
+"""Halves the revisions between two, of which all changes up to the one are not after a time, and those from
+the other on are."""
 
 
 def _any(change: KeptChange) -> bool:
@@ -57,14 +73,23 @@ class HistoryReader:
         to_json: Callable[[str, bytes], bytes],
         ciphers: Ciphers | None = None,
         turns: Turns | None = None,
+        caches: CacheBudget | None = None,
     ) -> None:
-        """`storage` is the one below encryption; to_json also decrypts."""
+        """`storage` is the one below encryption; to_json also decrypts. caches: their budget."""
         self._recorder = recorder
         self._path = path
         self._storage = storage
         self._to_json = to_json
         self._ciphers = ciphers
         self._kept = KeptRows()
+        self._states: Cache[str, PastState] = Cache(
+            "past states",
+            caches or CacheBudget(),
+            largest=LARGEST,
+            weigh=lambda key, state: len(key) + STATE + state.size,
+        )
+        """Of keys that are not encrypted, the state that was asked for last."""
+        self._purges = 0
         self._thread = HistoryThread("history-reader", turns)
         self._db: sqlite3.Connection
 
@@ -91,23 +116,75 @@ class HistoryReader:
     # --- objects
 
     async def get(
-        self, key: str, revision: int, latest: KeyValue | None = None, latest_at: int = 0
+        self, key: str, revision: int, latest: KeyValue | None = None, latest_at: int = 0, *, at_ms: int = 0
     ) -> KeyValue | None:
-        """The value of a key at a revision, as JSON. Compacted when that is too long ago.
+        """The value of a key at a revision or a time, as JSON. Compacted when that is too long ago.
 
         latest: the key as it was at a later revision, as JSON, where that is at hand.
         """
+        state = self._remembered(key, revision, at_ms)
+        if state is not None:
+            return state.kv
         recorded = self._recorder.recorded
-        if (
-            latest is not None
-            and latest.mod <= recorded <= latest_at
-            and self.reach <= revision < recorded
-            and self._storage.compacted <= recorded
-        ):
-            found = await self._undo([latest], (key, key + "\0"), revision, recorded, _as_it_is)
-            return found[0] if found else None
+        settled = latest is not None and latest.mod <= recorded <= latest_at
+        if latest is not None and settled and self._storage.compacted <= recorded and self._ciphers is None:
+            found: PastState | KeyValue | None = await self._read(
+                self._undone, latest, recorded, revision, at_ms
+            )
+            if isinstance(found, PastState):
+                self._remember(key, found)
+                return found.kv
+            if found is not None:
+                return found
+        revision = revision or await self.revision_at(at_ms)
+        if latest is not None and self.reach <= revision:
+            if latest.mod <= revision <= latest_at:
+                return latest
+            if settled and revision < recorded and self._storage.compacted <= recorded:
+                value = latest.value
+                then = await self.states(lambda _: value, (key, key + "\0"), (revision, recorded))
+                return then[key].kv if key in then else latest
         page = await self._page(key, key + "\0", revision, 0)
         return page.items[0] if page.items else None
+
+    def _remembered(self, key: str, revision: int, at_ms: int) -> PastState | None:
+        """The state of a key at a revision or a time, where that was asked for before."""
+        self._forget_purged()
+        state = self._states[key]
+        if state is None:
+            return None
+        if revision:
+            holds = self.reach <= revision and state.since <= revision < state.until
+        else:
+            holds = self._recorder.since_ms <= at_ms and state.since_ms <= at_ms < state.until_ms
+        return state if holds else None
+
+    def _forget_purged(self) -> None:
+        """Forget what is remembered when another process has written to the file: it may have purged some."""
+        if self._purges != self._recorder.purges:
+            self._purges = self._recorder.purges
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget the states that are remembered."""
+        self._states.clear()
+
+    def _remember(self, key: str, state: PastState) -> None:
+        if state.since and self._ciphers is None:
+            self._states.put(key, state)
+
+    def _undone(
+        self, latest: KeyValue, recorded: int, revision: int, at_ms: int
+    ) -> PastState | KeyValue | None:
+        """The state of a key at a revision or a time before the last change that is kept; the latest where
+        it has not changed since, None where that is not known here."""
+        if at_ms >= self._recorder.since_ms and not revision:
+            revision = revision_of(self._first_after(at_ms)) - 1
+        if not self.reach <= revision < recorded:
+            return None
+        keys, ids = (latest.key, latest.key + "\0"), (last_of(revision), last_of(recorded))
+        then = Undoing(self._db, lambda _: latest.value, keys, ids, self.reach).all()
+        return then.get(latest.key, latest)
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int) -> Page:
         """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
@@ -129,7 +206,7 @@ class HistoryReader:
             base = await self._base(first, end, max(at, revision), limit)
             upto = base.items[-1].key + "\0" if base.more else end
             if revision < at:
-                items += await self._undo(base.items, (first, upto), revision, recorded, self._to_json)
+                items += await self._before(base.items, (first, upto), revision, recorded)
             else:
                 items += await self._read(self._as_json, base.items)
             if limit and len(items) > limit:
@@ -159,17 +236,65 @@ class HistoryReader:
     def _as_json(self, pairs: list[KeyValue]) -> list[KeyValue]:
         return [KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create) for kv in pairs]
 
-    async def _undo(
-        self, base: list[KeyValue], keys: tuple[str, str], revision: int, recorded: int, to_json: ToJSON
+    async def _before(
+        self, base: list[KeyValue], keys: tuple[str, str], revision: int, recorded: int
     ) -> list[KeyValue]:
-        """The pairs of keys between two at a revision; `base` are those at a later one."""
-        undoing = Undoing(self._db, base, keys, (last_of(revision), last_of(recorded)), self.reach, to_json)
+        """The pairs of keys between two at a revision, as JSON; `base` are those at a later one."""
+        now = {kv.key: kv for kv in base}
+
+        def value_of(key: str) -> bytes | None:
+            kv = now.get(key)
+            return None if kv is None else self._to_json(key, kv.value)
+
+        then = await self.states(value_of, keys, (revision, recorded))
+        same = await self._read(self._as_json, [kv for kv in base if kv.key not in then])
+        changed = [kv for state in then.values() if (kv := state.kv) is not None]
+        return sorted(same + changed, key=attrgetter("key"))
+
+    async def states(
+        self, value_of: Callable[[str], bytes | None], keys: tuple[str, str], revisions: tuple[int, int]
+    ) -> dict[str, PastState]:
+        """The states at the first of two revisions, of the keys between two that have been changed until the
+        other one. value_of: the JSON of a key at that one."""
+        ids = last_of(revisions[0]), last_of(revisions[1])
+        known: dict[str, PastState] = {}
+        self._forget_purged()
+        if self._states:
+            spans = await self._read(self._spans, keys, ids)
+            for key, since, until in spans:
+                state = self._states[key]
+                if state is not None and (state.since, state.until) == (
+                    revision_of(since),
+                    revision_of(until),
+                ):
+                    known[key] = state
+            if len(known) == len(spans):
+                return known
+        undoing = Undoing(self._db, value_of, keys, ids, self.reach, known)
         if self._ciphers is not None:
             while changed := await self._read(undoing.read):
-                await self._prepare((key, value) for key, (_, rows) in changed.items() for _, value in rows)
+                await self._prepare((key, value) for key, one in changed.items() for _, value in one.rows)
                 await self._read(undoing.undo, changed, self._ciphers.decrypt)
-        found: list[KeyValue] = await self._read(undoing.all)
+        found: dict[str, PastState] = await self._read(undoing.all)
+        for key, state in found.items():
+            if key not in known:
+                self._remember(key, state)
         return found
+
+    def _spans(self, keys: tuple[str, str], ids: tuple[int, int]) -> list[tuple[str, int, int]]:
+        """Of the keys between two that have been changed between two ids, the ids of the changes before and
+        behind."""
+        args = {"first": keys[0], "end": keys[1], "after": ids[0], "upto": ids[1]}
+        found: list[tuple[str, int, int]] = self._db.execute(SPANS, args).fetchall()
+        return found
+
+    def undoable(self, revision: int, latest_at: int) -> int:
+        """The revision from which one gets back to an earlier one, by changes that are kept; 0 where that has
+        to begin with the store. latest_at: the newest revision of which the state is at hand."""
+        recorded = self._recorder.recorded
+        if self.reach <= revision < recorded <= latest_at and self._storage.compacted <= recorded:
+            return recorded
+        return 0
 
     def _opened(self, key: str, kept: bytes) -> bytes:
         return unpack(kept if self._ciphers is None else self._ciphers.decrypt(key, kept))
@@ -279,20 +404,5 @@ class HistoryReader:
 
     def _first_after(self, time_ms: int) -> int:
         """The id of the first kept change after a time, 0 for none."""
-        (low,), (high,) = (
-            self._db.execute(f"SELECT {which}(id) FROM changes").fetchone() for which in ("min", "max")
-        )
-        if low is None:
-            return 0
-        low, high = low - 1, high + 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            row = self._db.execute(
-                "SELECT id, time FROM changes WHERE id >= ? ORDER BY id LIMIT 1", (middle,)
-            ).fetchone()
-            if row is None or row[1] > time_ms:
-                high = middle
-            else:
-                low = row[0]
-        row = self._db.execute("SELECT id FROM changes WHERE id >= ? ORDER BY id LIMIT 1", (high,)).fetchone()
+        row = self._db.execute(FIRST_AFTER, (time_ms,)).fetchone()
         return row[0] if row else 0

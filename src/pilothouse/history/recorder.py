@@ -129,6 +129,11 @@ class HistoryRecorder(BackgroundTask):
         return self._file.since_ms
 
     @property
+    def purges(self) -> int:
+        """How often another process has written to the file, as far as that is known."""
+        return self._file.purges
+
+    @property
     def lag(self) -> float:
         """Seconds by which it is late."""
         recorded = self._file.recorded
@@ -288,6 +293,7 @@ class HistoryRecorder(BackgroundTask):
         return bool(await self.run(self._trim, before))
 
     def _read(self, upto: int) -> tuple[list[StoredChange], int]:
+        self._file.look_around()
         first, last = self._source.gap()
         if first <= self._read_to < last:  # older states cannot be put together any more
             self._file.skip(last, int(self._clock() * 1000))
@@ -300,6 +306,7 @@ class HistoryRecorder(BackgroundTask):
         return self._source.read(self._read_to, upto, STEP)
 
     def _trim(self, before_ms: int) -> bool:
+        self._file.look_around()
         trimmed = self._file.trim(before_ms, self._policy.max_bytes)
         self.metrics.size.set(self._file.size())
         self.metrics.lag.set(self.lag)

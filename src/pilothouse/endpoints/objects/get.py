@@ -1,7 +1,7 @@
 """GET of one object, or of a subresource that shows the object."""
 
 from pilothouse import errors
-from pilothouse.endpoints.objects.past import asked_revision, value_at
+from pilothouse.endpoints.objects.past import asked_moment, value_at
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import first, resource_version, uint_error
@@ -15,7 +15,7 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """The object as it is now; with resourceVersion, at least as new as that."""
     store = verbs.store
-    past = await asked_revision(verbs, ctx.query) if ctx.query and verbs.history is not None else 0
+    past = await asked_moment(verbs, ctx, resource) if ctx.query and verbs.history is not None else None
     asked = first(ctx.query, "resourceVersion") if ctx.query and not past else ""
     if asked and asked != "0":
         why = uint_error(asked)

@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime
+from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.api.values.duration import go_duration
@@ -60,33 +61,42 @@ async def set_place(history: History, query: Query, params: ListParams) -> None:
     params.resource_version, params.match = str(await revision_at(history, at)), "Exact"
 
 
-async def asked_revision(verbs: Verbs, query: Query) -> int:
-    """The revision of the past that a GET of one object asks for; 0: none."""
-    history = verbs.history
+class Moment(NamedTuple):
+    """A moment in the past: a revision, or a time in milliseconds since 1970. The other one is 0."""
+
+    revision: int
+    at_ms: int
+
+
+async def asked_moment(verbs: Verbs, ctx: Context, resource: Resource) -> Moment | None:
+    """The moment of which a GET of one object asks for its state; None: now."""
+    history, query = verbs.history, ctx.query
     if history is None:
-        return 0
+        return None
     at, exact = first(query, "at"), first(query, "resourceVersionMatch") == "Exact"
     revision = resource_version(first(query, "resourceVersion")) if exact else 0
     if at and revision:
         raise errors.BadRequest("at: must not be given together with resourceVersion")
+    if at and history.keeps(resource, ctx.info.namespace):
+        return Moment(0, milliseconds(at, time.time()))
     if at:
-        return await revision_at(history, at)
+        revision = await revision_at(history, at)
     if revision > verbs.store.cacher.revision:
         raise too_large(revision, verbs.store.cacher.revision)
-    return revision
+    return Moment(revision, 0) if revision else None
 
 
-async def value_at(verbs: Verbs, ctx: Context, resource: Resource, revision: int) -> bytes:
-    """The bytes of the request's object as it was at a revision, as they are served."""
+async def value_at(verbs: Verbs, ctx: Context, resource: Resource, moment: Moment) -> bytes:
+    """The bytes of the request's object as it was at a moment, as they are served."""
     history, info = verbs.history, ctx.info
     assert history is not None
     stored = resource.storage or resource
-    if revision < verbs.store.storage.compacted and not history.keeps(resource, info.namespace):
+    if 0 < moment.revision < verbs.store.storage.compacted and not history.keeps(resource, info.namespace):
         raise errors.Expired(TOO_OLD)
     key = key_of(stored, info.namespace, info.name)
     latest, latest_at = verbs.store.get(stored, key), verbs.store.cacher.revision
     try:
-        entry = await history.entry(key, revision, latest, latest_at)
+        entry = await history.entry(key, moment.revision, latest, latest_at, at_ms=moment.at_ms)
     except interface.Compacted:
         raise errors.Expired(TOO_OLD) from None
     except interface.StorageError as err:

@@ -1,6 +1,7 @@
 """Decodes the selection of a list, watch or deletecollection: selectors, pages and resourceVersion rules."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from pilothouse.registry.storage_errors import storage_error, too_large, unavail
 from pilothouse.registry.store import Store
 from pilothouse.storage import interface, keys
 from pilothouse.storage._entry import Entry
+from pilothouse.storage.sqlite.file import LAST
 from pilothouse.storage.watchcache import Listing, ResourceCache, UnreadableError
 
 TOKEN_EXPIRED = (
@@ -202,19 +204,30 @@ class Selection:
         found: list[Entry] = []
         try:
             for scope in self.scopes if self.among is not None else (self.prefix,):
-                start = self.after and self.after + "\0"
-                while not self.limit or len(found) <= self.limit:
-                    entries, more = await history.entries(scope, max(start, scope), self.limit, self.at)
+                start = max(self.after and self.after + "\0", scope)
+                while start and not 0 < self.limit < len(found):
+                    entries, start = await self._past(history, scope, start)
                     found += self._chosen(entries)
-                    if not more:
-                        break
-                    start = entries[-1].key + "\0"
         except interface.Compacted:
             raise self._expired() from None
         except interface.StorageError as err:
             raise storage_error(self.resource, "", err) from err
         limit = self.limit or len(found)
         return Listing(found[:limit], self.at, len(found) > limit, -1)
+
+    async def _past(self, history: History, scope: str, start: str) -> tuple[Sequence[Entry], str]:
+        """Some objects below a prefix as they were, from a key on, and the key from which others follow, ""
+        for none. They are put together from what the cache has, where it has enough."""
+        recorded = history.reader.undoable(self.at, self.store.cacher.revision)
+        if recorded and scope.endswith("/") and not self.store.cacher.unreadable:
+            after, limit = start.removesuffix("\0"), self.limit and self.limit + 1
+            with contextlib.suppress(interface.Compacted):
+                latest = self.store.cache(self.resource).list(scope, after=after, limit=limit, at=recorded)
+                end = latest.entries[-1].key + "\0" if latest.more else scope + LAST
+                found = await history.before(latest.entries, (start, end), self.at, recorded)
+                return found, end if latest.more else ""
+        entries, more = await history.entries(scope, start, self.limit, self.at)
+        return entries, entries[-1].key + "\0" if more else ""
 
     def _stored_bytes(self, limit: int) -> int:
         """About how many bytes the store has under the prefix, of `limit` objects; 0 for all."""

@@ -62,15 +62,14 @@ class ChangeReader:
         """The first changes with ids above `after` and at most `upto`, about `limit` and MOST_BYTES, in whole
         revisions; and up to which id there are no others."""
         found: list[StoredChange] = []
-        size = 0
+        size, make = 0, StoredChange._make
         for row in self._db.execute(self._query, (after, upto + 1, *self._bounds)):
-            change = StoredChange._make(row)
             if len(found) >= limit or size > MOST_BYTES:
-                first = first_of(revision_of(change.id))
+                first = first_of(revision_of(row[0]))
                 if found[-1].id < first:
                     return found, first - 1
-            found.append(change)
-            size += len(change.new or b"") + len(change.old or b"")
+            found.append(make(row))
+            size += len(row[5] or b"") + len(row[6] or b"")
         return found, upto
 
     def compacted(self) -> int:
