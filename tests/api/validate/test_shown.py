@@ -108,8 +108,7 @@ def test_a_claim() -> None:
         '{"Devices":{"Requests":[{"Name":"r","Exactly":{"DeviceClassName":"c","Selectors":null,"AllocationMode":"ExactCount","Count":1,"AdminAccess":null,"Tolerations":null,"Capacity":null},'
         '"FirstAvailable":null},{"Name":"f","Exactly":null,"FirstAvailable":[{"Name":"s","DeviceClassName":"c",'
         '"Selectors":null,"AllocationMode":"ExactCount","Count":1,"Tolerations":null,"Capacity":null}]}],'
-        '"Constraints":[{"Requests":["r"],"MatchAttribute":"d.example.com/model","DistinctAttribute":null}],'
-        '"Config":[{"Requests":["r"],"Opaque":{"Driver":"d.example.com","Parameters":{"a":"b"}}}]}}'
+        '"Constraints":[{"Requests":["r"],"MatchAttribute":"d.example.com/model","DistinctAttribute":null}],"Config":[{"Requests":["r"],"Opaque":{"Driver":"d.example.com","Parameters":{"a":"b"}}}]}}'
     )
 
 

@@ -13,8 +13,6 @@ BETA = "failure-domain.beta.kubernetes.io/zone"
 TERM = {"matchExpressions": [{"key": BETA, "operator": "Gt", "values": ["x"]}]}
 CLAIM = {"spec": {"resources": {"requests": {"storage": "1500m"}}}}
 TOKEN = {"serviceAccountToken": {"path": "t"}}
-
-
 projected = each(pod(volumes=[{"name": "v"}]), "spec.volumes.0.projected.sources")
 ports = each(container(), "spec.containers.0.ports")
 test_warnings = gives(warn, [
