@@ -22,7 +22,7 @@ A cause with `…` in it says in upstream's words how the cause begins, and ends
 import copy
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -33,6 +33,8 @@ from pilothouse.api.values.fields import Errors, Object
 
 Given = Any
 """The value that a rule judges, or a pair of the new and the old one."""
+Base = Mapping[str, Any]
+"""An object that others are made of."""
 Case = tuple[Callable[..., None], Given, *tuple[str, ...]]
 """A rule, what it is given, and the causes that it finds."""
 
@@ -292,7 +294,7 @@ def gives(function: Callable[[Any], Any], cases: Sequence[tuple[Any, Any]]) -> C
     return test
 
 
-def at(base: Object, path: str, default: Object | None = None) -> Callable[..., Object]:
+def at(base: Base, path: str, default: Base | None = None) -> Callable[..., Object]:
     """A function that makes a copy of `base` with its argument at `path`, or its keywords as members of that.
 
     Without a default, the keywords are members besides those that are there. With one, they are put into
@@ -310,7 +312,7 @@ def at(base: Object, path: str, default: Object | None = None) -> Callable[..., 
     return make
 
 
-def each(base: Object, path: str) -> Callable[..., Object]:
+def each(base: Base, path: str) -> Callable[..., Object]:
     """A function that makes a copy of `base` with the list of its arguments at `path`.
 
     If the path ends in `[].name`, the arguments are the values of that member of the items.
@@ -324,9 +326,9 @@ def against(old: Object, make: Callable[..., Object]) -> Callable[..., tuple[Obj
     return lambda *value, **members: (make(*value, **members), old)
 
 
-def put(obj: Object, changes: dict[str, Any]) -> Object:
+def put(obj: Base, changes: Base) -> Object:
     """A copy with other values at paths such as `spec.containers.0.name`."""
-    out = copy.deepcopy(obj)
+    out = copy.deepcopy(dict(obj))
     for path, value in changes.items():
         *steps, last = path.split(".")
         place: Any = out

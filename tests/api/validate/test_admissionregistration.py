@@ -5,10 +5,9 @@ import json
 from rules import BAD, at, below, changed, put, table, valid, within
 
 from pilothouse.api.validate import admissionregistration as rules
-from pilothouse.api.values.fields import Object
 
 RULE = {"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]}
-HOOK: Object = {"name": "h.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "clientConfig": {"url": "https://h.example.com/x"}, "rules": [RULE]}
+HOOK = {"name": "h.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None", "clientConfig": {"url": "https://h.example.com/x"}, "rules": [RULE]}
 CONDITION = {"name": "c", "expression": "true"}
 NEW, UPDATE = within("webhooks[0]", rules.validate_validating_webhooks), changed(rules.validate_validating_webhooks)
 MUTATING, MUTATING_UPDATE = within("webhooks[0]", rules.validate_mutating_webhooks), within("webhooks[0]", changed(rules.validate_mutating_webhooks))

@@ -4,10 +4,9 @@ from pods import POD
 from rules import GONE, against, at, below, new, put, table
 
 from pilothouse.api.validate import apps as rules
-from pilothouse.api.values.fields import Object
 
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": POD["spec"]}
-BASE: Object = {"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}}
+BASE = {"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}}
 DEPLOYMENT = put(BASE, {"spec.strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": 1}}})
 DAEMON = put(BASE, {"spec.updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}})
 deployment, replica_set = new(rules.validate_deployment), new(rules.validate_replica_set)

@@ -3,11 +3,10 @@
 from rules import at, below, table
 
 from pilothouse.api.validate import authorization as rules
-from pilothouse.api.values.fields import Object
 
 SUBJECT, LOCAL, SELF = rules.validate_subject_access, rules.validate_local_subject_access, rules.validate_self_subject_access
-GET: Object = {"verb": "get", "resource": "pods"}
-PATH: Object = {"path": "/x", "verb": "get"}
+GET = {"verb": "get", "resource": "pods"}
+PATH = {"path": "/x", "verb": "get"}
 of = at({}, "spec", {})
 BOTH = of(user="u", resourceAttributes=GET, nonResourceAttributes=PATH)
 selecting = at({}, "spec.resourceAttributes", GET)

@@ -3,9 +3,8 @@
 from rules import at, below, new, put, table, valid, within
 
 from pilothouse.api.validate import autoscaling as rules
-from pilothouse.api.values.fields import Object
 
-HPA: Object = {"spec": {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}
+HPA = {"spec": {"minReplicas": 1, "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}
 NEW = within("spec.metrics[0]", new(rules.validate_autoscaler))
 UPDATE, STATUS = rules.validate_autoscaler, rules.validate_autoscaler_status
 VALUE = {"type": "Value", "value": "1"}

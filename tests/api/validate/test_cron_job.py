@@ -4,11 +4,10 @@ from pods import POD
 from rules import at, put, table
 
 from pilothouse.api.validate import cron_job as rules
-from pilothouse.api.values.fields import Object
 
 NEW, UPDATE = rules.validate_cron_job, rules.validate_cron_job_update
 POD_SPEC = {**POD["spec"], "restartPolicy": "Never"}
-CRON: Object = {"metadata": {"name": "c"}, "spec": {"schedule": "* * * * *", "concurrencyPolicy": "Allow", "jobTemplate": {"spec": {"template": {"spec": POD_SPEC}}}}}
+CRON = {"metadata": {"name": "c"}, "spec": {"schedule": "* * * * *", "concurrencyPolicy": "Allow", "jobTemplate": {"spec": {"template": {"spec": POD_SPEC}}}}}
 cron = at(CRON, "spec")
 
 test_causes = table([

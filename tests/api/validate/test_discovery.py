@@ -3,11 +3,10 @@
 from rules import table
 
 from pilothouse.api.validate import discovery as rules
-from pilothouse.api.values.fields import Object
 
 SLICE, UPDATE = rules.validate_slice, rules.validate_slice_update
-GOOD: Object = {"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.1"]}]}
-OLD: Object = {"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.001"]}]}
+GOOD = {"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.1"]}]}
+OLD = {"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.001"]}]}
 
 test_causes = table([
     (SLICE, GOOD),

@@ -3,14 +3,13 @@
 from rules import at, below, each, put, table, valid, within
 
 from pilothouse.api.validate import ingress as rules
-from pilothouse.api.values.fields import Object
 
 INGRESS, INGRESS_UPDATE, STATUS = within("spec.rules[0].http.paths[0]", rules.validate_ingress), rules.validate_ingress_update, rules.validate_ingress_status
 CLASS, CLASS_UPDATE = rules.validate_ingress_class, rules.validate_ingress_class_update
 SERVICE = {"name": "s", "port": {"number": 80}}
 PATH = {"path": "/", "pathType": "Prefix", "backend": {"service": SERVICE}}
-BASE: Object = {"metadata": {}, "spec": {"rules": [{"host": "a.b", "http": {"paths": [PATH]}}]}}
-IC: Object = {"spec": {"controller": "example.com/c", "parameters": {"kind": "K", "name": "n", "scope": "Cluster"}}}
+BASE = {"metadata": {}, "spec": {"rules": [{"host": "a.b", "http": {"paths": [PATH]}}]}}
+IC = {"spec": {"controller": "example.com/c", "parameters": {"kind": "K", "name": "n", "scope": "Cluster"}}}
 path = at(BASE, "spec.rules.0.http.paths[]", PATH)
 backend = at(BASE, "spec.defaultBackend", {})
 service = at(BASE, "spec.defaultBackend.service", SERVICE)

@@ -4,15 +4,14 @@
 from rules import GONE, at, below, each, put, table, valid
 
 from pilothouse.api.validate import policies as rules
-from pilothouse.api.values.fields import Object
 
 RULE = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}
 MATCH = {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}, "resourceRules": [RULE]}
-BASE: Object = {"metadata": {"name": "p"}, "spec": {"failurePolicy": "Fail", "matchConstraints": MATCH, "validations": [{"expression": "true"}]}}
+BASE = {"metadata": {"name": "p"}, "spec": {"failurePolicy": "Fail", "matchConstraints": MATCH, "validations": [{"expression": "true"}]}}
 PATCH = '[JSONPatch{op: "remove", path: "/a"}]'
 MUTATION = {"patchType": "JSONPatch", "jsonPatch": {"expression": PATCH}}
-MUTATING: Object = {"metadata": {"name": "p"}, "spec": {"failurePolicy": "Fail", "matchConstraints": MATCH, "mutations": [MUTATION], "reinvocationPolicy": "Never"}}
-BINDING: Object = {"spec": {"policyName": "p", "validationActions": ["Deny"]}}
+MUTATING = {"metadata": {"name": "p"}, "spec": {"failurePolicy": "Fail", "matchConstraints": MATCH, "mutations": [MUTATION], "reinvocationPolicy": "Never"}}
+BINDING = {"spec": {"policyName": "p", "validationActions": ["Deny"]}}
 NEW, MUTATE, STATUS = (rules.validate_validating_policy, rules.validate_mutating_policy, rules.validate_policy_status)
 BIND, MUTATING_BIND = rules.validate_validating_binding, rules.validate_mutating_binding
 of = at(BASE, "spec")

@@ -4,11 +4,10 @@ from pods import POD
 from rules import against, at, below, new, put, table, valid
 
 from pilothouse.api.validate import stateful_set as rules
-from pilothouse.api.values.fields import Object
 
 stateful_set, SET_UPDATE = new(rules.validate_stateful_set), rules.validate_stateful_set_update
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": POD["spec"]}
-SET: Object = {"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE, "podManagementPolicy": "Parallel", "updateStrategy": {"type": "RollingUpdate"}}}
+SET = {"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE, "podManagementPolicy": "Parallel", "updateStrategy": {"type": "RollingUpdate"}}}
 strategy = at(SET, "spec.updateStrategy", {})
 status = against({"status": {"collisionCount": 2}}, at({}, "status", {}))
 

@@ -3,15 +3,14 @@
 from rules import BAD, at, below, changed, each, put, table, valid
 
 from pilothouse.api.validate import storage as rules
-from pilothouse.api.values.fields import Object
 
 CLASS, DRIVER, NODE = rules.validate_storage_class, rules.validate_csi_driver, rules.validate_csi_node
 ATTRIBUTES, CAPACITY, ATTACHMENT = rules.validate_volume_attributes_class, rules.validate_capacity, rules.validate_attachment
 CLASS_UPDATE, ATTACHMENT_UPDATE = rules.validate_storage_class_update, rules.validate_attachment_update
-SC: Object = {"provisioner": "p", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"}
-VAC: Object = {"driverName": "d", "parameters": {"a": "b"}}
-CSI: Object = {"spec": {"attachRequired": True, "podInfoOnMount": False, "storageCapacity": False, "seLinuxMount": False, "fsGroupPolicy": "File", "volumeLifecycleModes": ["Persistent"]}}
-VA: Object = {"spec": {"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "v"}}}
+SC = {"provisioner": "p", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"}
+VAC = {"driverName": "d", "parameters": {"a": "b"}}
+CSI = {"spec": {"attachRequired": True, "podInfoOnMount": False, "storageCapacity": False, "seLinuxMount": False, "fsGroupPolicy": "File", "volumeLifecycleModes": ["Persistent"]}}
+VA = {"spec": {"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "v"}}}
 topology = each({}, "matchLabelExpressions")
 driver = at({}, "spec.drivers[]", {"name": "d", "nodeID": "n"})
 tokens = each(CSI, "spec.tokenRequests")
