@@ -1,6 +1,6 @@
 """Validation of endpoint slices."""
 
-from rules import table
+from rules import gives, table
 
 from pilothouse.api.validate import discovery as rules
 
@@ -21,6 +21,4 @@ test_causes = table([
     (UPDATE, ({**OLD, "endpoints": [*OLD["endpoints"], {"addresses": ["192.0.2.2"]}]}, OLD), "endpoints[0].addresses[0] : must not have leading 0s"),
 ])  # fmt: skip
 
-
-def test_names_warn() -> None:
-    assert rules.slice_warnings({"addressType": "FQDN"}) == ["spec.addressType: FQDN endpoints are deprecated"]
+test_names_warn = gives(rules.slice_warnings, [({"addressType": "FQDN"}, ["spec.addressType: FQDN endpoints are deprecated"])])

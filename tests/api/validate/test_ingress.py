@@ -1,6 +1,6 @@
 """Every cause that ingresses and their classes can have (pkg/apis/networking/validation)."""
 
-from rules import at, below, each, put, table, valid, within
+from rules import at, below, each, gives, put, table, valid, within
 
 from pilothouse.api.validate import ingress as rules
 
@@ -59,6 +59,6 @@ test_causes = table([
     (INGRESS, {"spec": {}}, "spec=null : either `defaultBackend` or `rules` must be specified"),
 ])  # fmt: skip
 
-
-def test_warnings() -> None:
-    assert rules.ingress_status_warnings(balanced({"hostname": "a"}, {"ip": "010.0.0.1"}))
+test_warnings = gives(
+    rules.ingress_status_warnings, [(balanced({"hostname": "a"}, {"ip": "010.0.0.1"}), ['status.loadBalancer.ingress[1].ip: non-standard IP address "010.0.0.1" is invalid: use "10.0.0.1"'])]
+)

@@ -1,6 +1,6 @@
 """Every cause that network policies can have (pkg/apis/networking/validation)."""
 
-from rules import BAD, below, changed, each, table, valid, within
+from rules import BAD, below, changed, each, gives, table, valid, within
 
 from pilothouse.api.validate import network_policy as rules
 from pilothouse.api.values.fields import Object
@@ -37,7 +37,7 @@ test_exceptions_are_strictly_smaller = table([
         for whole, part in [("10.0.0.0/8", "10.0.0.0/8"), ("10.0.0.0/8", "11.0.0.0/16"), ("0.0.0.0/0", "fd00:1::/32")]),
 ])  # fmt: skip
 
-
-def test_warnings() -> None:
-    assert rules.network_policy_warnings(block("10.0.0.1/8", "10.1.0.1/16"))
-    assert rules.network_policy_warnings(peers({"podSelector": {}})) == []
+test_warnings = gives(rules.network_policy_warnings, [
+    (block("10.0.0.1/8", "10.1.0.1/16"), below("spec.egress[0].to[0].ipBlock", '.cidr: CIDR value "10.0.0.1/8" is ambiguous …', '.except[0]: CIDR value "10.1.0.1/16" is ambiguous …')),
+    (peers({"podSelector": {}}), []),
+])  # fmt: skip

@@ -1,6 +1,6 @@
 """Every cause that the kinds of storage.k8s.io can have (pkg/apis/storage/validation)."""
 
-from rules import BAD, at, below, changed, each, put, table, valid
+from rules import BAD, at, below, changed, each, gives, put, table, valid
 
 from pilothouse.api.validate import storage as rules
 
@@ -82,12 +82,11 @@ test_causes = table([
     (CLASS_UPDATE, ({**SC, "parameters": {"b": "2", "a": "1"}}, SC), 'parameters={"a":"1","b":"2"} fixed'),
     (ATTACHMENT, {"spec": {"attacher": "d", "nodeName": "n", "source": {}}}, "spec.source! : must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
 ])  # fmt: skip
-
-
-def test_tokens_in_the_volume_context_are_warned_of() -> None:
-    assert rules.csi_driver_warnings(CSI, None) == []
-    [warning] = rules.csi_driver_warnings(tokens({"audience": "a"}), None)
-    assert warning.startswith("spec.serviceAccountTokenInSecrets is unset")
-    assert rules.csi_driver_warnings(put(tokens({}), {"spec.serviceAccountTokenInSecrets": False}), None) == []
-    assert rules.csi_driver_warnings(tokens({"audience": "a"}), CSI) == [warning]
-    assert rules.csi_driver_warnings(tokens({"audience": "a"}), tokens({"audience": "a"})) == []
+UNSET = ["spec.serviceAccountTokenInSecrets is unset…"]
+test_tokens_in_the_volume_context_are_warned_of = gives(lambda changed: rules.csi_driver_warnings(*changed), [
+    ((CSI, None), []),
+    ((tokens({"audience": "a"}), None), UNSET),
+    ((put(tokens({}), {"spec.serviceAccountTokenInSecrets": False}), None), []),
+    ((tokens({"audience": "a"}), CSI), UNSET),
+    ((tokens({"audience": "a"}), tokens({"audience": "a"})), []),
+])  # fmt: skip

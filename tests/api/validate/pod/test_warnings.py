@@ -71,7 +71,7 @@ def test_clashing_ports_are_told_in_their_order() -> None:
     assert told == [form.format(*pair) for form, *pair in [*pairs, *((overlaps, 5, i) for i in (1, 2, 3, 4))]]
 
 
-def test_profiles_of_templates() -> None:
-    [warning] = template_warnings(annotated({APPARMOR + "c": "unconfined"}), "spec.template")
-    assert warning == (f'spec.template.metadata.annotations[{APPARMOR}c]: deprecated since v1.30; use the "appArmorProfile" field instead')
-    assert warn(annotated({APPARMOR + "c": "unconfined"})) == []
+PROFILED = annotated({APPARMOR + "c": "unconfined"})
+test_profiles_of_templates = gives(lambda pod: template_warnings(pod, "spec.template"), [
+    (PROFILED, [f'spec.template.metadata.annotations[{APPARMOR}c]: deprecated since v1.30; use the "appArmorProfile" field instead'])])  # fmt: skip
+test_profiles_of_pods = gives(warn, [(PROFILED, [])])
