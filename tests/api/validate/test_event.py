@@ -1,5 +1,4 @@
-"""Validation of events through core/v1 and, more strictly,
-through events.k8s.io/v1 (core validation, events.go)."""
+"""Validation of events through core/v1 and, more strictly, through events.k8s.io/v1 (core validation, events.go)."""
 
 from functools import partial
 

@@ -1,5 +1,4 @@
-"""Every cause that admission policies and their bindings can have
-(pkg/apis/admissionregistration/validation)."""
+"""Every cause that admission policies and their bindings can have (pkg/apis/admissionregistration/validation)."""
 
 from rules import GONE, at, below, each, put, table, valid
 

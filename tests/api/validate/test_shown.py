@@ -1,5 +1,4 @@
-"""How messages print values of upstream's types;
-the first template and claim are as kube-apiserver v1.36 has answered."""
+"""How messages print values of upstream's types; the first template and claim are as kube-apiserver v1.36 has answered."""
 
 import json
 

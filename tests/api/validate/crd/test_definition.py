@@ -1,5 +1,4 @@
-"""Every cause that definitions can have besides those of their schemas
-(apiextensions-apiserver validation)."""
+"""Every cause that definitions can have besides those of their schemas (apiextensions-apiserver validation)."""
 
 import base64
 

@@ -1,5 +1,4 @@
-"""Every cause that changes of pods can have:
-updates, ephemeral containers, resizes (pkg/apis/core/validation)."""
+"""Every cause that changes of pods can have: updates, ephemeral containers, resizes (pkg/apis/core/validation)."""
 
 from pods import CONTAINER, POD, annotated, container, pod
 from rules import at, put, table, valid
