@@ -1,19 +1,42 @@
-"""Tables of validation rules: an object, and its causes as lines `field: reason: detail`.
+"""Tables of validation rules: a rule, an object, and the causes that the rule finds in it.
 
-`test_causes = table(CASES)` in a test file makes a test of each case.
+`test_causes = table(CASES)` in a test file makes a test of each case. A cause has the words of upstream,
+`field: reason: detail`, or stands in the notation that tables of rules have:
+
+    field!                  field: Required value
+    field- : text           field: Forbidden: text
+    field : text            field: Invalid value: VALUE: text
+    field X|Y               field: Unsupported value: VALUE: supported values: "X", "Y"
+    field unique            field: Duplicate value: VALUE
+    field fixed             field: Invalid value: VALUE: field is immutable
+    field >=2               field: Invalid value: VALUE: must be greater than or equal to 2
+    field 1..9              field: Invalid value: VALUE: must be between 1 and 9, inclusive
+    field max:2             field: Too long: may not be more than 2 bytes
+    field most:2            field: Too many: LENGTH: must have at most 2 items
+
+A text may also follow `!`. VALUE is what the object has at the field; `field=VALUE` says another one.
+Fields side by side that have the same causes stand together: `spec.a,b!` or `spec.list[0],[1]!`.
+A cause with `…` in it says in upstream's words how the cause begins, and ends.
 """
 
 import copy
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import pytest
 
 from pilothouse.api.values.fields import Errors, Object
 
-Case = tuple[Callable[..., None], Object | tuple[Object, Object], list[str]]
-"""A rule, the new object or new and old, and what it finds."""
+Given = Any
+"""The value that a rule judges, or a pair of the new and the old one."""
+Base = Mapping[str, Any]
+"""An object that others are made of."""
+Case = tuple[Callable[..., None], Given, *tuple[str, ...]]
+"""A rule, what it is given, and the causes that it finds."""
 
 _EXAMPLES = re.compile(r" \(e\.g\. .*?regex used for validation is '.*?'\)", re.S)
 
@@ -80,11 +103,14 @@ MEMBERS = {
 }
 """Short forms of members in paths."""
 
+BAD = {"matchExpressions": [{"key": "a", "operator": "In", "values": ["-"]}]}
+"""A selector with a value that is no label."""
+
 GONE = ...
 """The value of `put` that takes the member away."""
 
 
-def causes(rule: Callable[..., None], given: Object | tuple[Object, Object]) -> list[str]:
+def causes(rule: Callable[..., None], given: Given) -> list[str]:
     """The causes that a rule finds; upstream's text after the
     field says the reason (`Required value`, ...) and the detail.
 
@@ -106,19 +132,108 @@ def _shortened(text: str, forms: dict[str, str]) -> str:
     return text
 
 
-def within(path: str, rule: Callable[..., None]) -> Callable[..., None]:
-    """A rule whose causes at `path` and below it have `~` instead of it."""
+_NOTED = re.compile(
+    r"(?P<field>(?:(?!: )[^=])+?)(?P<mark>[!-]?)(?:=(?P<shown>.+?))?"
+    r"(?: (?P<check>unique|fixed|(?:max:|most:|>=)-?\d+|\d+\.\.\d+|[^\s:|\"]*(?:\|[^\s:|\"]+)+))?"
+    r"(?: : (?P<text>.*))?",
+    re.S,
+)
 
-    def check(*args: Any) -> None:
+
+def whole(cause: str, rule: Callable[..., None], given: Given) -> list[str]:
+    """A cause, or the causes of several fields, in the words of upstream."""
+    noted = _NOTED.fullmatch(cause)
+    if noted is None or "…" in cause:
+        return [cause]
+    first, *others = noted["field"].split(",")
+    fields = [first, *(_beside(first, other) for other in others)]
+    return [f"{field}: {_reason(noted, field, rule, given)}" for field in fields]
+
+
+def _beside(field: str, other: str) -> str:
+    """The path of another field, or of another item, than the one that a path ends with."""
+    return field[: field.rindex("[")] + other if other[0] == "[" else f"{field.rpartition('.')[0]}.{other}"
+
+
+def _reason(noted: re.Match[str], field: str, rule: Callable[..., None], given: Given) -> str:
+    """The reason and the detail of a cause."""
+    _, mark, shown, check, text = noted.groups()
+    detail = "" if text is None else f": {text}"
+    if mark:
+        return f"{'Required value' if mark == '!' else 'Forbidden'}{detail}"
+    if check and check.startswith("max:"):
+        return f"Too long: may not be more than {check[4:]} bytes"
+    value: Any = _at(field, rule, given) if shown is None else None
+    if check and check.startswith("most:"):
+        return f"Too many: {shown or len(value)}: must have at most {_items(int(check[5:]))}"
+    shown = shown or json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return f"{_checked(check, shown)}{detail}"
+
+
+def _checked(check: str | None, shown: str) -> str:
+    """The reason and the detail of a value that a check refuses."""
+    if check == "unique":
+        return f"Duplicate value: {shown}"
+    if check and "|" in check:
+        choices = ", ".join(f'"{choice}"' for choice in check.split("|") if choice)
+        return f"Unsupported value: {shown}: supported values: {choices}"
+    invalid = f"Invalid value: {shown}"
+    if check is None:
+        return invalid
+    if check == "fixed":
+        return f"{invalid}: field is immutable"
+    low, dots, high = check.partition("..")
+    if dots:
+        return f"{invalid}: must be between {low} and {high}, inclusive"
+    return f"{invalid}: must be greater than or equal to {check[2:]}"
+
+
+def _items(count: int) -> str:
+    return f"{count} item" if count == 1 else f"{count} items"
+
+
+def _at(field: str, rule: Callable[..., None], given: Given) -> Any:
+    """The value of a field of the new object."""
+    value: Any = given[0] if isinstance(given, tuple) else given
+    if field.startswith("~"):
+        assert isinstance(rule, Within)
+        field = f"{rule.place}{field[1:]}"
+    for short, name in MEMBERS.items():
+        field = field.replace(short, name)
+    for step in re.findall(r"[^.\[\]]+|\[[^\]]*\]", field):
+        value = value[int(step[1:-1])] if isinstance(value, list) else value[step.strip("[]")]
+    return value
+
+
+@dataclass(frozen=True)
+class Within:
+    """A rule whose causes at `path` have `~` instead of it, and the place of their values in the object."""
+
+    path: str
+    rule: Callable[..., None]
+    place: str
+
+    def __call__(self, *args: Any) -> None:
         *objects, errs = args
         found = Errors()
-        rule(*objects, found)
+        self.rule(*objects, found)
         for cause in found.causes:
             field = _shortened(cause["field"], MEMBERS)
-            field = f"~{field.removeprefix(path)}" if field.startswith(path) else field
+            field = f"~{field.removeprefix(self.path)}" if field.startswith(self.path) else field
             errs.add(cause["reason"], field, cause["message"])
 
-    return check
+
+def within(path: str, rule: Callable[..., None], place: str | None = None) -> Within:
+    """A rule whose causes at `path` and below it have `~` instead of it.
+
+    The value of `path` stands there in the object, too, if no other place is named.
+    """
+    return Within(path, rule, path if place is None else place)
+
+
+def alone(rule: Callable[..., None]) -> Within:
+    """A rule of (value, path, errors) for a value that is given by itself, whose path is `~`."""
+    return Within("~", lambda value, errs: rule(value, "~", errs), "")
 
 
 def below(path: str, *causes: str) -> list[str]:
@@ -136,48 +251,84 @@ def changed(rule: Callable[..., None]) -> Callable[..., None]:
     return lambda obj, old, errs: rule(obj, errs, old)
 
 
-def table(cases: list[Case]) -> Callable[[Case], None]:
+def valid(rule: Callable[..., None], *given: Given) -> list[Case]:
+    """Cases in which a rule finds nothing."""
+    return [(rule, each) for each in given]
+
+
+def table(cases: Iterable[Case]) -> Callable[[Case], None]:
     """A test of each case: the rule finds exactly these causes, in this order."""
 
     @pytest.mark.parametrize("case", cases)
     def test(case: Case) -> None:
-        rule, given, expected = case
-        assert causes(rule, given) == expected
+        rule, given, *expected = case
+        wanted = [one for cause in expected for one in whole(cause, rule, given)]
+        assert begun(causes(rule, given), wanted) == wanted
 
     return test
+
+
+def begun(found: list[str], wanted: list[str]) -> list[str]:
+    """The texts that have been found, each in the form `beginning…end` where that is wanted and fits."""
+    return [
+        want if one and want and "…" in want and _fits(one, want) else one
+        for one, want in zip_longest(found, wanted)
+    ]
+
+
+def _fits(text: str, form: str) -> bool:
+    head, _, tail = form.partition("…")
+    return text.startswith(head) and text.endswith(tail)
 
 
 def gives(function: Callable[[Any], Any], cases: Sequence[tuple[Any, Any]]) -> Callable[..., None]:
-    """A test of each argument of a function, and what it gives for that."""
+    """A test of each argument, and what a function gives for it; texts may have `…`, as causes may."""
 
     @pytest.mark.parametrize(("given", "expected"), cases)
     def test(given: object, expected: object) -> None:
-        assert function(given) == expected
+        found = function(given)
+        if isinstance(expected, str) and "…" in expected:
+            [found] = begun([found], [expected])
+        assert (begun(found, expected) if isinstance(expected, list) else found) == expected
 
     return test
 
 
-def at(base: Object, path: str, default: Object | None = None) -> Callable[..., Object]:
-    """A function that makes a copy of `base` with the members below `path` that it is given as keywords.
+def at(base: Base, path: str, default: Base | None = None) -> Callable[..., Object]:
+    """A function that makes a copy of `base` with its argument at `path`, or its keywords as members of that.
 
-    With a default, the members are put into a copy of it, which then stands at `path`, or if that ends with
-    `[]`, is the only item of the list there.
+    Without a default, the keywords are members besides those that are there. With one, they are put into
+    a copy of it, which then stands at `path`, or if that ends with `[]`, is the only item of the list there.
     """
-    if default is None:
-        return lambda **members: put(base, {f"{path}.{name}": value for name, value in members.items()})
-    if path.endswith("[]"):
-        return lambda **members: put(base, {path[:-2]: [{**default, **members}]})
-    return lambda **members: put(base, {path: {**default, **members}})
+
+    def make(*value: object, **members: object) -> Object:
+        if value:
+            return put(base, {path: value[0]})
+        if default is None:
+            return put(base, {f"{path}.{name}": member for name, member in members.items()})
+        made = {**default, **members}
+        return put(base, {path[:-2]: [made]} if path.endswith("[]") else {path: made})
+
+    return make
 
 
-def each(base: Object, path: str) -> Callable[..., Object]:
-    """A function that makes a copy of `base` with the list of its arguments at `path`."""
-    return lambda *items: put(base, {path: list(items)})
+def each(base: Base, path: str) -> Callable[..., Object]:
+    """A function that makes a copy of `base` with the list of its arguments at `path`.
+
+    If the path ends in `[].name`, the arguments are the values of that member of the items.
+    """
+    path, _, name = path.partition("[].")
+    return lambda *items: put(base, {path: [{name: item} if name else item for item in items]})
 
 
-def put(obj: Object, changes: dict[str, Any]) -> Object:
+def against(old: Object, make: Callable[..., Object]) -> Callable[..., tuple[Object, Object]]:
+    """A function that makes a pair of a new object, by `make`, and the old one."""
+    return lambda *value, **members: (make(*value, **members), old)
+
+
+def put(obj: Base, changes: Base) -> Object:
     """A copy with other values at paths such as `spec.containers.0.name`."""
-    out = copy.deepcopy(obj)
+    out = copy.deepcopy(dict(obj))
     for path, value in changes.items():
         *steps, last = path.split(".")
         place: Any = out

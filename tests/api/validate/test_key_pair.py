@@ -13,7 +13,6 @@ def block(kind: bytes, body: bytes = b"abc") -> bytes:
 
 NONE = "tls: failed to find any PEM data in certificate input"
 
-
 test_blocks = gives(lambda certificate: key_pair_fault(certificate, b""), [
     (b"", NONE),
     (b"-----BEGIN CERTIFICATE-----\nAAAA\n", NONE),

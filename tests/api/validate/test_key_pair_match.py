@@ -2,6 +2,7 @@
 
 import certificates
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from rules import gives
 
 from pilothouse.api.validate.key_pair import key_pair_fault
 
@@ -13,22 +14,12 @@ def block(kind: str) -> bytes:
     return f"-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n".encode()
 
 
-def test_pairs() -> None:
-    assert key_pair_fault(PEM, certificates.private(KEY)) == ""
-
-
-def test_other_keys() -> None:
-    other = certificates.private(certificates.new_key())
-    assert key_pair_fault(PEM, other) == "tls: private key does not match public key"
-    edwards = certificates.private(ed25519.Ed25519PrivateKey.generate())
-    assert key_pair_fault(PEM, edwards) == "tls: private key type does not match public key type"
-
-
-def test_what_is_no_key() -> None:
-    assert key_pair_fault(PEM, block("PRIVATE KEY")) == "tls: failed to parse private key"
-    assert key_pair_fault(PEM, PEM) == "tls: found a certificate rather than a key in the PEM for the private key"
-    assert key_pair_fault(PEM, block("A") + block("B")) == ('tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of the following types: [A B]')
-
-
-def test_what_is_no_certificate() -> None:
-    assert key_pair_fault(block("CERTIFICATE"), certificates.private(KEY)) == "x509: malformed certificate"
+test_pairs = gives(lambda pair: key_pair_fault(*pair), [
+    ((PEM, certificates.private(KEY)), ""),
+    ((PEM, certificates.private(certificates.new_key())), "tls: private key does not match public key"),
+    ((PEM, certificates.private(ed25519.Ed25519PrivateKey.generate())), "tls: private key type does not match public key type"),
+    ((PEM, block("PRIVATE KEY")), "tls: failed to parse private key"),
+    ((PEM, PEM), "tls: found a certificate rather than a key in the PEM for the private key"),
+    ((PEM, block("A") + block("B")), 'tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of the following types: [A B]'),
+    ((block("CERTIFICATE"), certificates.private(KEY)), "x509: malformed certificate"),
+])  # fmt: skip

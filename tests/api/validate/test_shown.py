@@ -1,5 +1,4 @@
-"""How messages print values of upstream's types;
-the first template and claim are as kube-apiserver v1.36 has answered."""
+"""How messages print values of upstream's types; the first template and claim are as kube-apiserver v1.36 has answered."""
 
 import json
 
@@ -108,8 +107,7 @@ def test_a_claim() -> None:
         '{"Devices":{"Requests":[{"Name":"r","Exactly":{"DeviceClassName":"c","Selectors":null,"AllocationMode":"ExactCount","Count":1,"AdminAccess":null,"Tolerations":null,"Capacity":null},'
         '"FirstAvailable":null},{"Name":"f","Exactly":null,"FirstAvailable":[{"Name":"s","DeviceClassName":"c",'
         '"Selectors":null,"AllocationMode":"ExactCount","Count":1,"Tolerations":null,"Capacity":null}]}],'
-        '"Constraints":[{"Requests":["r"],"MatchAttribute":"d.example.com/model","DistinctAttribute":null}],'
-        '"Config":[{"Requests":["r"],"Opaque":{"Driver":"d.example.com","Parameters":{"a":"b"}}}]}}'
+        '"Constraints":[{"Requests":["r"],"MatchAttribute":"d.example.com/model","DistinctAttribute":null}],"Config":[{"Requests":["r"],"Opaque":{"Driver":"d.example.com","Parameters":{"a":"b"}}}]}}'
     )
 
 

@@ -1,54 +1,44 @@
 """Every cause that stateful sets can have (pkg/apis/apps/validation)."""
 
 from pods import POD
-from rules import below, new, put, table
+from rules import against, at, below, new, put, table, valid
 
 from pilothouse.api.validate import stateful_set as rules
-from pilothouse.api.values.fields import Object
 
 stateful_set, SET_UPDATE = new(rules.validate_stateful_set), rules.validate_stateful_set_update
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": POD["spec"]}
-SET: Object = {"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE, "podManagementPolicy": "Parallel", "updateStrategy": {"type": "RollingUpdate"}}}
-
-
-def strategy(kind: str, rolling: Object) -> Object:
-    return put(SET, {"spec.updateStrategy": {"type": kind, "rollingUpdate": rolling}})
-
-
-def status(**members: int) -> tuple[Object, Object]:
-    return {"status": members}, {"status": {"collisionCount": 2}}
-
+SET = {"metadata": {"name": "w"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE, "podManagementPolicy": "Parallel", "updateStrategy": {"type": "RollingUpdate"}}}
+strategy = at(SET, "spec.updateStrategy", {})
+status = against({"status": {"collisionCount": 2}}, at({}, "status", {}))
 
 test_causes = table([
-    (stateful_set, SET, []),
+    (stateful_set, SET),
     (stateful_set, put(SET, {"spec.volumeClaimTemplates": [{"metadata": {"name": "v"}}, {}], "spec.replicas": -1}),
-        ["spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required", "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value",
-        "spec.volumeClaimTemplates[1].spec.accessModes: Required value: at least 1 access mode is required", "spec.volumeClaimTemplates[1].spec.resources[storage]: Required value",
-        "spec.replicas: Invalid value: -1: <not negative>", "spec.template.spec.volumes[1].persistentVolumeClaim.claimName: Required value", "spec.template.spec.volumes[1].name: Required value"]),
-    (stateful_set, put(SET, {"spec.podManagementPolicy": ""}), ["spec.podManagementPolicy: Required value"]),
-    (stateful_set, put(SET, {"spec.podManagementPolicy": "Odd"}), ["spec.podManagementPolicy: Invalid value: \"Odd\": must be 'OrderedReady' or 'Parallel'"]),
-    (stateful_set, put(SET, {"spec.updateStrategy": {}}), ["spec.updateStrategy: Required value"]),
-    (stateful_set, strategy("OnDelete", {"partition": 1}),
-        ['spec.updateStrategy.rollingUpdate: Invalid value: {"Partition":1,"MaxUnavailable":null}: only allowed for updateStrategy \'RollingUpdate\'']),
-    (stateful_set, strategy("Odd", {}),
-        ['spec.updateStrategy: Invalid value: {"Type":"Odd","RollingUpdate":{"Partition":0,"MaxUnavailable":null}}: must be \'RollingUpdate\' or \'OnDelete\'']),
-    (stateful_set, strategy("RollingUpdate", {"partition": -1, "maxUnavailable": 0}), ["spec.updateStrategy.rollingUpdate.partition: Invalid value: -1: <not negative>",
-        "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0"]),
-    (stateful_set, strategy("RollingUpdate", {"maxUnavailable": "101%"}),
-        ['spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%']),
-    (stateful_set, put(SET, {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Odd"}}), below("spec.persistentVolumeClaimRetentionPolicy",
-        '.whenDeleted: Unsupported value: "Odd": supported values: "Retain", "Delete"', '.whenScaled: Unsupported value: "": supported values: "Retain", "Delete"')),
-    (stateful_set, put(SET, {"spec.ordinals": {"start": -1}, "spec.minReadySeconds": -1, "spec.replicas": -1}), ["spec.replicas: Invalid value: -1: <not negative>",
-        "spec.minReadySeconds: Invalid value: -1: <not negative>", "spec.ordinals.start: Invalid value: -1: <not negative>"]),
-    (stateful_set, put(SET, {"spec.template.spec.restartPolicy": "Never", "spec.template.spec.activeDeadlineSeconds": 1}), below("spec.template.spec",
-        '.restartPolicy: Unsupported value: "Never": supported values: "Always"', ".activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in StatefulSet is not Supported")),
-    (SET_UPDATE, (put(SET, {"spec.template.spec": {**POD["spec"], "containers": []}}), SET), ["spec.template.spec.containers: Required value"]),
-    (SET_UPDATE, (put(SET, {"spec.template.spec": {**POD["spec"], "containers": []}}),) * 2, []),
+        "spec.volumeClaimTemplates[0].spec.accessModes! : at least 1 access mode is required", "spec.volumeClaimTemplates[0].spec.resources[storage]!",
+        "spec.volumeClaimTemplates[1].spec.accessModes! : at least 1 access mode is required", "spec.volumeClaimTemplates[1].spec.resources[storage]!", "spec.replicas : <not negative>",
+        "spec.template.spec.volumes[1].persistentVolumeClaim.claimName!", "spec.template.spec.volumes[1].name!"),
+    (stateful_set, put(SET, {"spec.podManagementPolicy": ""}), "spec.podManagementPolicy!"),
+    (stateful_set, put(SET, {"spec.podManagementPolicy": "Odd"}), "spec.podManagementPolicy : must be 'OrderedReady' or 'Parallel'"),
+    (stateful_set, put(SET, {"spec.updateStrategy": {}}), "spec.updateStrategy!"),
+    (stateful_set, strategy(type="OnDelete", rollingUpdate={"partition": 1}),
+        "spec.updateStrategy.rollingUpdate={\"Partition\":1,\"MaxUnavailable\":null} : only allowed for updateStrategy 'RollingUpdate'"),
+    (stateful_set, strategy(type="Odd", rollingUpdate={}),
+        "spec.updateStrategy={\"Type\":\"Odd\",\"RollingUpdate\":{\"Partition\":0,\"MaxUnavailable\":null}} : must be 'RollingUpdate' or 'OnDelete'"),
+    (stateful_set, strategy(type="RollingUpdate", rollingUpdate={"partition": -1, "maxUnavailable": 0}), *below("spec.updateStrategy.rollingUpdate", ".partition : <not negative>",
+        ".maxUnavailable : cannot be 0")),
+    (stateful_set, strategy(type="RollingUpdate", rollingUpdate={"maxUnavailable": "101%"}), "spec.updateStrategy.rollingUpdate.maxUnavailable : must not be greater than 100%"),
+    (stateful_set, put(SET, {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Odd"}}), *below("spec.persistentVolumeClaimRetentionPolicy", ".whenDeleted Retain|Delete",
+        '.whenScaled="" Retain|Delete')),
+    (stateful_set, put(SET, {"spec.ordinals": {"start": -1}, "spec.minReadySeconds": -1, "spec.replicas": -1}), "spec.replicas,minReadySeconds : <not negative>",
+        "spec.ordinals.start : <not negative>"),
+    (stateful_set, put(SET, {"spec.template.spec.restartPolicy": "Never", "spec.template.spec.activeDeadlineSeconds": 1}), "spec.template.spec.restartPolicy |Always",
+        "spec.template.spec.activeDeadlineSeconds- : activeDeadlineSeconds in StatefulSet is not Supported"),
+    (SET_UPDATE, (put(SET, {"spec.template.spec": {**POD["spec"], "containers": []}}), SET), "spec.template.spec.containers!"),
+    *valid(SET_UPDATE, (put(SET, {"spec.template.spec": {**POD["spec"], "containers": []}}),) * 2, (put(SET, {"spec.minReadySeconds": 5}), SET)),
     (SET_UPDATE, (put(SET, {"spec.serviceName": "s"}), SET),
-        ["spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"]),
-    (rules.validate_stateful_set_status, status(replicas=1, readyReplicas=1, availableReplicas=2), ["status.availableReplicas: Invalid value: 2: <at most replicas>",
-        "status.availableReplicas: Invalid value: 2: cannot be greater than status.readyReplicas", "status.collisionCount: Invalid value: 0: cannot be decremented"]),
+        "spec- : updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"),
+    (rules.validate_stateful_set_status, status(replicas=1, readyReplicas=1, availableReplicas=2), "status.availableReplicas : <at most replicas>",
+        "status.availableReplicas : cannot be greater than status.readyReplicas", "status.collisionCount=0 : cannot be decremented"),
     (SET_UPDATE, (put(SET, {"spec.serviceName": "t"}), SET),
-        ["spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"]),
-    (SET_UPDATE, (put(SET, {"spec.minReadySeconds": 5}), SET), []),
+        "spec- : updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"),
 ])  # fmt: skip

@@ -8,7 +8,6 @@ UUID = "01234567-89ab-cdef-0123-456789abcdef"
 NORMAL = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters"
 BAD = "error validating uid: invalid UUID format"
 
-
 test_forms_of_uuids = gives(normal_uuid, [
     (UUID, []),
     (UUID.upper(), [NORMAL]),

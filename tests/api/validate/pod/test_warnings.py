@@ -13,8 +13,6 @@ BETA = "failure-domain.beta.kubernetes.io/zone"
 TERM = {"matchExpressions": [{"key": BETA, "operator": "Gt", "values": ["x"]}]}
 CLAIM = {"spec": {"resources": {"requests": {"storage": "1500m"}}}}
 TOKEN = {"serviceAccountToken": {"path": "t"}}
-
-
 projected = each(pod(volumes=[{"name": "v"}]), "spec.volumes.0.projected.sources")
 ports = each(container(), "spec.containers.0.ports")
 test_warnings = gives(warn, [
@@ -73,7 +71,7 @@ def test_clashing_ports_are_told_in_their_order() -> None:
     assert told == [form.format(*pair) for form, *pair in [*pairs, *((overlaps, 5, i) for i in (1, 2, 3, 4))]]
 
 
-def test_profiles_of_templates() -> None:
-    [warning] = template_warnings(annotated({APPARMOR + "c": "unconfined"}), "spec.template")
-    assert warning == (f'spec.template.metadata.annotations[{APPARMOR}c]: deprecated since v1.30; use the "appArmorProfile" field instead')
-    assert warn(annotated({APPARMOR + "c": "unconfined"})) == []
+PROFILED = annotated({APPARMOR + "c": "unconfined"})
+test_profiles_of_templates = gives(lambda pod: template_warnings(pod, "spec.template"), [
+    (PROFILED, [f'spec.template.metadata.annotations[{APPARMOR}c]: deprecated since v1.30; use the "appArmorProfile" field instead'])])  # fmt: skip
+test_profiles_of_pods = gives(warn, [(PROFILED, [])])

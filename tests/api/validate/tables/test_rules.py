@@ -1,5 +1,4 @@
-"""Every table of the package can be compiled:
-a name that is not known would be found by the first request only."""
+"""Every table of the package can be compiled: a name that is not known would be found by the first request only."""
 
 import importlib
 import pkgutil
