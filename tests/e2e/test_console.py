@@ -180,7 +180,7 @@ def test_a_client_certificate_needs_no_token(console: Consoles, server: InProces
 
 
 def test_pausing_stops_the_requests(console: Consoles) -> None:
-    page = console("for-root")
+    page = console("for-root", alone=True)
     expect(page.get_by_text("Ready: all")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     page.clock.install()
@@ -198,7 +198,7 @@ def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
     painted: dict[str, list[float]] = {"": [], "../healthz": []}
     for _ in range(5):
         for path, times in painted.items():
-            page = console(view=path)
+            page = console(view=path, alone=True)
             page.wait_for_function(f"({PAINT}).length")
             times.append(page.evaluate(f"({PAINT})[0].startTime"))
             if path:
