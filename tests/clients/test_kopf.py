@@ -71,6 +71,7 @@ def running(server: APIServer, folder: os.PathLike[str], text: str) -> Iterator[
         operator.wait(15)
 
 
+@pytest.mark.slow
 def test_an_operator(server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[str]) -> None:
     with running(server, tmp_path, OPERATOR):
         core.create_namespaced_config_map(

