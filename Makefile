@@ -23,7 +23,7 @@ COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/objects/test_list.py tests/endpoints/objects/test_watch.py \
 	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-languages test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history soak coverage fuzz fuzz-decoders scenarios differ differ-workloads siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
+.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-languages test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history test-examples soak coverage fuzz fuzz-decoders scenarios differ differ-workloads siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take a minute, once"
@@ -47,9 +47,11 @@ run: $(RUNS)
 	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
 	$(strip $(BIN)/pilothouse serve --data-dir $(DATA) $(if $(PORT),--secure-port $(PORT)) $(FLAGS))
 
-# Files run side by side on JOBS workers, three more than there are processors, for tests wait for processes. Those that bear no
-# neighbours run at the end (tests/side_by_side.py).
+# Files run side by side on JOBS workers, three more than there are processors, for tests wait for processes. Fast ones wait
+# less, and each worker collects all tests first, which takes seven seconds of a processor. Files that bear no neighbours run at
+# the end (tests/side_by_side.py).
 JOBS ?= $(shell echo $$(($$(nproc) + 3)))
+test-fast: JOBS = $(shell echo $$(($$(nproc) + 2)))
 REWRITTEN := $(VENV)/.rewritten
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS)
 test: $(REWRITTEN)
@@ -102,7 +104,7 @@ test-pythons:
 COVERAGE := $(abspath build/coverage)
 coverage: $(READY)
 	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
-	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage run -m pytest -q -n $(JOBS)
+	COVERAGE_FILE=$(COVERAGE)/python PILOTHOUSE_EXAMPLES=2 $(BIN)/coverage run -m pytest -q -n $(JOBS)
 	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage combine --quiet
 	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage json --quiet -o $(COVERAGE)/python.json
 	$(TRACED) $(BIN)/python setup.py --quiet build --build-lib build/trace --build-temp build/trace-objects
@@ -203,12 +205,16 @@ test-kill: $(READY)
 test-history: $(READY)
 	PILOTHOUSE_HISTORY_SECONDS=$(or $(FUZZ_SECONDS),300) $(BIN)/python -m pytest -q tests/e2e/test_history_kills.py
 
+# The tests of properties alone, each with EXAMPLES (20) times as many examples as `make test` tries.
+test-examples: $(READY)
+	PILOTHOUSE_EXAMPLES=$(or $(EXAMPLES),20) $(PYTEST) -m hypothesis --timeout=3600
+
 # What takes many minutes or hours, one part after the other, each for SOAK_SECONDS at most where time bounds it; the parts
 # that fail are named at the end. Four parts run when they have what they need: LOADGEN (a program, see benchmarks/README.md)
 # for memory under load, REFERENCE and TOKEN for the differ, KUBE_CONTROLLER_MANAGER and KUBE_SCHEDULER for that of workloads, a
 # package of `make deb` in dist/ and root for packages.
 SOAK_SECONDS ?= 3600
-SOAK_PARTS ?= fuzz scenarios siege test-ha test-kill test-history aims $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
+SOAK_PARTS ?= fuzz test-examples scenarios siege test-ha test-kill test-history aims $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
 	$(if $(KUBE_CONTROLLER_MANAGER),differ-workloads) \
 	$(if $(wildcard dist/pilothouse_*.deb),test-packages)
 test-soak: $(READY)

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 import side_by_side
 from accepted import end_accepted
+from example_scale import DEFAULT
 from virtual_time import VirtualLoop
 from xdist.remote import Producer
 
@@ -25,6 +26,7 @@ CI = os.environ.get("PILOTHOUSE_CI") == "1"
 # The gate tries the same examples each time; other runs try new ones.
 hypothesis.settings.register_profile(
     "pilothouse",
+    max_examples=DEFAULT,
     deadline=None,
     derandomize=CI,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],

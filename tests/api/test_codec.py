@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from complexity import seconds
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -410,7 +411,7 @@ def values(kind: schema.Type, depth: int) -> Any:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(st.sampled_from(KINDS).flatmap(lambda k: st.tuples(st.just(k), values(schema.for_kind(*k), 4))))
 def test_any_body_is_decoded_or_refused(case: tuple[tuple[str, str, str], Any]) -> None:
     kind, value = case
@@ -426,7 +427,7 @@ def test_any_body_is_decoded_or_refused(case: tuple[tuple[str, str, str], Any]) 
     assert json.loads(codec.encode(again, kind[2], "x"))["kind"] == kind[2]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.sampled_from(KINDS).flatmap(lambda k: st.tuples(st.just(k), values(schema.for_kind(*k), 4))))
 def test_both_walks_agree(case: tuple[tuple[str, str, str], Any]) -> None:
     kind, value = case

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from pilothouse.endpoints.answers._listbody import ListBody
 OVERHEAD = 160
 
 
-@settings(max_examples=300)
+@settings(max_examples=150 * SCALE)
 @given(st.lists(st.binary(max_size=3000), max_size=6))
 def test_crcs_combine(texts: list[bytes]) -> None:
     crc = 0
@@ -25,7 +26,7 @@ def test_crcs_combine(texts: list[bytes]) -> None:
     assert crc == zlib.crc32(b"".join(texts))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150 * SCALE)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), *[st.integers(0, 2**40)] * 2)
 def test_crcs_combine_in_any_order(first: int, second: int, size: int, more: int) -> None:
     assert combine(first, second, 0) == first ^ second

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ VALUES: Any = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30 * SCALE)
 @given(VALUES, st.booleans())
 def test_scan_agrees_with_the_standard_library(value: Any, ascii: bool) -> None:
     text = std.dumps(value, ensure_ascii=ascii, allow_nan=False)
@@ -30,7 +31,7 @@ def test_scan_agrees_with_the_standard_library(value: Any, ascii: bool) -> None:
     assert _schema.as_plain(_schema.scan(data)) == std.loads(text)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30 * SCALE)
 @given(VALUES)
 def test_colons_are_members(value: Any) -> None:
     def members(part: Any) -> int:
@@ -41,7 +42,7 @@ def test_colons_are_members(value: Any) -> None:
     assert _schema.count_colons(std.dumps(value).encode()) == members(value)
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(st.text(alphabet='{}[]",:\\/ 01e-+.truefalsn\n\x00u', max_size=12))
 def test_scan_refuses_what_the_standard_library_refuses(text: str) -> None:
     try:

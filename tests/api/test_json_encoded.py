@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def value_of(metadata: dict[str, Any], rest: dict[str, Any], kind: str = "Pod") 
     return orjson.dumps({"kind": kind, "apiVersion": "v1", "metadata": metadata, **rest})
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(METADATA, RESTS, st.text(max_size=5), st.integers(1, 2**63 - 1))
 def test_splice_of_our_own(metadata: dict[str, Any], rest: dict[str, Any], kind: str, revision: int) -> None:
     value = value_of(metadata, rest, kind)
@@ -47,7 +48,7 @@ def test_splice_of_our_own(metadata: dict[str, Any], rest: dict[str, Any], kind:
     assert served[head_of(served) :].startswith(b'"metadata":{"resourceVersion":"')
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(
     METADATA,
     RESTS,
@@ -87,7 +88,7 @@ def test_metadata_that_is_empty_or_missing() -> None:
     assert strip(served) == b'{"kind":"A","apiVersion":"v1","metadata":{}}'
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.binary(max_size=60) | st.sampled_from([b"[]", b"1", b'{"metadata":1}', b'{"kind":1}', b"k8s\0abc"]))
 def test_what_is_no_object(value: bytes) -> None:
     try:
@@ -97,7 +98,7 @@ def test_what_is_no_object(value: bytes) -> None:
     assert orjson.loads(served)["metadata"]["resourceVersion"] == "1"
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.integers(0, 200), st.binary(max_size=3))
 def test_damaged_values_do_not_crash(cut: int, junk: bytes) -> None:
     value = value_of({"name": "a", "labels": {"x": 'y"z', "p": "q"}}, {"spec": {"a": [1, 2, {"b": "c"}]}})
@@ -109,7 +110,7 @@ def test_damaged_values_do_not_crash(cut: int, junk: bytes) -> None:
     assert isinstance(labels(out.value, out.head), dict)
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(METADATA, LABELS, RESTS, st.booleans())
 def test_labels(metadata: dict[str, Any], wanted: dict[str, str], rest: dict[str, Any], last: bool) -> None:
     metadata = {**metadata, "labels": wanted} if last else {"labels": wanted, **metadata}
@@ -139,7 +140,7 @@ def test_events() -> None:
     }
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(METADATA | st.just({}), METADATA, RESTS)
 def test_metadata_is_taken_out_and_put_back(metadata: Any, other: Any, more: Any) -> None:
     served = value_of(metadata, more)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from audit.kept import policy
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import pairs
@@ -275,7 +276,7 @@ def among(one: Object, a: AuthorizationAttributes) -> bool:
     return False
 
 
-@settings(max_examples=300)
+@settings(max_examples=150 * SCALE)
 @given(st.lists(RULES, min_size=1, max_size=4), USERS, REQUESTS)
 def test_the_first_rule_that_matches_decides(
     rules: list[Object], user: User | None, a: AuthorizationAttributes

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rsa_pem import rsa_pem
@@ -63,7 +64,7 @@ def test_a_token_of_another_key_or_algorithm_is_refused() -> None:
         keys.verify(token, {}, other)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(st.text(alphabet="ab.{}[]eyJ-_=", max_size=30))
 def test_any_text_is_read_without_a_crash(text: Any) -> None:
     keys.read(text)
@@ -114,7 +115,7 @@ def test_the_issuer_is_found_without_parsing(claims: str, wanted: list[str]) -> 
     assert token is not None and token.issuers() == wanted
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(
     issuer=st.text(min_size=1, max_size=30),
     more=st.dictionaries(st.text(max_size=9), st.text(max_size=9) | st.integers() | st.none(), max_size=4),
@@ -128,7 +129,7 @@ def test_the_issuer_of_any_claims_is_among_those_found(
     assert token is not None and issuer in token.issuers()
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(st.binary(max_size=60).map(lambda data: b'{"iss":"' + data))
 def test_any_payload_is_scanned_without_a_crash(payload: bytes) -> None:
     token = keys.compact(f"e30.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.cw")

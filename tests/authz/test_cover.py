@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +73,7 @@ RULES = st.lists(
 
 @pytest.mark.slow
 @given(RULES, RULES)
-@settings(max_examples=1000)
+@settings(max_examples=500 * SCALE)
 def test_the_product_gives_the_same(held: Any, wanted: Any) -> None:
     assert uncovered(held, wanted) == by_product(held, wanted)
     assert first_uncovered(held, wanted) == (by_product(held, wanted), True)

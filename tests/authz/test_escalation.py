@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,7 +162,7 @@ ANY_RULE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(st.lists(ANY_RULE, max_size=3), st.lists(ANY_RULE, max_size=3))
 def test_rules_cover_themselves_and_adding_never_uncovers(held: Any, wanted: Any) -> None:
     assert uncovered(wanted, wanted) == []

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from coroutines import at_once
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -176,7 +177,7 @@ def naive(bindings: Any, roles: Any, attributes: Any) -> str:
     return ""
 
 
-@settings(max_examples=60)
+@settings(max_examples=30 * SCALE)
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.lists(SUBJECTS, max_size=3)), max_size=6),
     st.lists(st.lists(RULES, max_size=2), min_size=4, max_size=4),

@@ -10,7 +10,6 @@ from typing import Any
 import kubernetes
 import pytest
 from eventually import eventually
-from kubernetes.client import ApiextensionsV1Api, CoreV1Api, CustomObjectsApi
 
 from pilothouse.testing.server import APIServer, environment
 
@@ -47,8 +46,8 @@ def until(check: Callable[[], bool], what: str) -> None:
 
 
 @pytest.fixture
-def core(server: APIServer) -> CoreV1Api:
-    return CoreV1Api(kubernetes.config.new_client_from_config(str(server.kubeconfig)))
+def core(server: APIServer) -> Any:
+    return kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(server.kubeconfig)))
 
 
 @contextmanager
@@ -71,7 +70,8 @@ def running(server: APIServer, folder: os.PathLike[str], text: str) -> Iterator[
         operator.wait(15)
 
 
-def test_an_operator(server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[str]) -> None:
+@pytest.mark.slow
+def test_an_operator(server: APIServer, core: Any, tmp_path: os.PathLike[str]) -> None:
     with running(server, tmp_path, OPERATOR):
         core.create_namespaced_config_map(
             "default", {"metadata": {"name": "a", "labels": {"watched": "yes"}}}
@@ -163,10 +163,10 @@ def delete(name, namespace, **_):
 
 @pytest.mark.slow
 def test_an_operator_of_a_custom_resource_with_two_versions(
-    server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[str]
+    server: APIServer, core: Any, tmp_path: os.PathLike[str]
 ) -> None:
-    ApiextensionsV1Api(core.api_client).create_custom_resource_definition(definition())
-    caches = CustomObjectsApi(core.api_client)
+    kubernetes.client.ApiextensionsV1Api(core.api_client).create_custom_resource_definition(definition())
+    caches = kubernetes.client.CustomObjectsApi(core.api_client)
     old = ("example.com", "v1beta1", "default", "caches")
 
     def served() -> bool:

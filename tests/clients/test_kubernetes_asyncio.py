@@ -1,9 +1,12 @@
-"""The client `kubernetes-asyncio`: calls, a watch, and many calls at once."""
+"""The client `kubernetes-asyncio`: calls, a watch, and many calls at once.
+
+It is imported by the tests: that takes long, and every worker imports this file.
+"""
 
 import asyncio
+from typing import Any
 
 import pytest
-from kubernetes_asyncio import client, config, watch
 
 from pilothouse.testing.server import APIServer
 
@@ -12,11 +15,15 @@ pytestmark = pytest.mark.filterwarnings(
 )  # it leaves sockets open
 
 
-async def connect(server: APIServer) -> client.ApiClient:
+async def connect(server: APIServer) -> Any:
+    from kubernetes_asyncio import config
+
     return await config.new_client_from_config(str(server.kubeconfig))
 
 
 def test_calls_and_a_watch(server: APIServer) -> None:
+    from kubernetes_asyncio import client, watch
+
     async def main() -> list[tuple[str, str]]:
         async with await connect(server) as api:
             core = client.CoreV1Api(api)
@@ -39,6 +46,8 @@ def test_calls_and_a_watch(server: APIServer) -> None:
 
 
 def test_many_at_once(server: APIServer) -> None:
+    from kubernetes_asyncio import client
+
     async def main() -> int:
         async with await connect(server) as api:
             core = client.CoreV1Api(api)

@@ -15,7 +15,6 @@ from typing import Any
 import kubernetes
 import pytest
 from eventually import eventually
-from kubernetes.client import ApiException, ApiextensionsV1Api, CustomObjectsApi
 
 from pilothouse.pki import CertificateAuthority, pem
 from pilothouse.testing.ports import free_ports
@@ -137,7 +136,7 @@ class Shirts:
     """A client of the shirts in the namespace `default`."""
 
     def __init__(self, api: Any) -> None:
-        self.api = CustomObjectsApi(api)
+        self.api = kubernetes.client.CustomObjectsApi(api)
 
     def place(self, version: str) -> tuple[str, str, str, str]:
         return GROUP, version, "default", "shirts"
@@ -158,7 +157,7 @@ class Shirts:
 
 def refused(call: Any, *args: Any, **kwargs: Any) -> str:
     """The body of a request's refusal."""
-    with pytest.raises(ApiException) as caught:
+    with pytest.raises(kubernetes.client.ApiException) as caught:
         call(*args, **kwargs)
     return str(caught.value.body)
 
@@ -180,7 +179,7 @@ def running(server: APIServer, folder: Path) -> Iterator[Shirts]:
     }
     client = kubernetes.config.new_client_from_config(str(server.kubeconfig))
     made = definition(f"https://127.0.0.1:{ports[1]}/convert", pem(authority.certificate))
-    ApiextensionsV1Api(client).create_custom_resource_definition(made)
+    kubernetes.client.ApiextensionsV1Api(client).create_custom_resource_definition(made)
     with log.open("w") as out:
         command = [sys.executable, "-m", "kopf", "run", str(program), "--namespace=default", "--standalone"]
         operator = subprocess.Popen(command, env={**environment(server), **given}, stdout=out, stderr=out)
@@ -202,7 +201,7 @@ def _served(shirts: Shirts) -> bool:
         probe = {"apiVersion": f"{GROUP}/v2", "kind": "Shirt", "metadata": {"name": "probe"}}
         probe["spec"] = {"shade": {"name": "red"}, "size": 30}
         shirts.api.create_namespaced_custom_object(*shirts.place("v2"), probe, dry_run="All")
-    except ApiException:
+    except kubernetes.client.ApiException:
         return False
     return True
 
@@ -256,4 +255,4 @@ def _dry(shirts: Shirts, color: str) -> None:
     body = {"apiVersion": f"{GROUP}/v2", "kind": "Shirt", "metadata": {"name": "probe"}}
     body["spec"] = {"shade": {"name": color}, "size": 30}
     shirts.api.create_namespaced_custom_object(*shirts.place("v2"), body, dry_run="All")
-    raise ApiException(http_resp=None, reason="it was taken")
+    raise kubernetes.client.ApiException(http_resp=None, reason="it was taken")

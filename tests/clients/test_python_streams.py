@@ -16,9 +16,6 @@ from clients.cluster_streams import fill
 from clients.drivers import Raw
 from kr8s.objects import Pod
 from kubernetes.stream import portforward, stream
-from kubernetes_asyncio.client import CoreV1Api as AsyncCore
-from kubernetes_asyncio.config import new_client_from_config
-from kubernetes_asyncio.stream import WsApiClient
 from streaming_kubelet import StreamingKubelet
 
 from pilothouse.testing.ports import free_ports
@@ -62,7 +59,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         thread.join()
 
 
-def core(server: APIServer) -> kubernetes.client.CoreV1Api:
+def core(server: APIServer) -> Any:
     return kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(server.kubeconfig)))
 
 
@@ -116,6 +113,10 @@ def test_kr8s(server: APIServer, pod: str, web: int) -> None:
 
 @pytest.mark.parametrize("pod", ["old", "new"])
 def test_kubernetes_asyncio(server: APIServer, pod: str) -> None:
+    from kubernetes_asyncio.client import CoreV1Api as AsyncCore
+    from kubernetes_asyncio.config import new_client_from_config
+    from kubernetes_asyncio.stream import WsApiClient
+
     async def run() -> tuple[str, int]:
         plain = await new_client_from_config(str(server.kubeconfig))
         await plain.close()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from example_scale import SCALE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -240,7 +241,7 @@ async def refused(flags: list[str]) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30 * SCALE, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.tuples(st.sampled_from(FLAGS), st.sampled_from([*CONTENTS, "directory", "cert.crt", "cert.key"])),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import yaml
+from example_scale import SCALE
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150 * SCALE)
 @example({"": {"": "\n"}})
 @example({"": ["\n", None]})
 @example({"": "0\n"})

@@ -44,6 +44,7 @@ def test_help_and_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert '"kubectl history purge" takes KIND/NAME' in text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not KUBECTL.exists(), reason="no kubectl")
 def test_kubectl_runs_it(kept: "Kept", tmp_path: Path) -> None:
     kept.create("configmaps", "a", data={"k": "1"})

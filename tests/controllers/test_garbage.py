@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from complexity import assert_linear
 from eventually import aeventually
+from example_scale import SCALE
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -242,7 +243,7 @@ async def test_the_index_is_empty_when_all_is_gone(rig: Rig, collector: Any) -> 
     assert collector.dependents == {} and collector.owners == {}
 
 
-@settings(max_examples=25)
+@settings(max_examples=12 * SCALE)
 @given(
     st.dictionaries(st.integers(1, 7), st.sets(st.integers(0, 6), max_size=3), max_size=7),
     st.lists(st.integers(0, 7), max_size=3, unique=True),

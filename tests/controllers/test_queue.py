@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import pairs
@@ -190,7 +191,7 @@ async def test_nothing_runs_after_close(virtual: Any) -> None:
     assert record.begun == ["a"] and record.done == [] and record.running == 0
 
 
-@settings(max_examples=40)
+@settings(max_examples=20 * SCALE)
 @given(st.lists(st.sampled_from("abcd") | st.just(""), max_size=20), st.integers(1, 3))
 def test_every_key_is_handled_after_it_was_last_added(actions: Any, workers: Any) -> None:
     """An empty text lets the loop turn."""

@@ -28,12 +28,16 @@ MARKS = (
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser that runs within the block."""
+    """A browser that runs within the block. Its first context is the one that consoles share.
+
+    One tab stays open there: a context without tabs takes half a second of the processor for its next one.
+    """
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=WAIT)
     with sync_playwright() as engine:
         started = engine.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *QUIET])
+        started.new_context(ignore_https_errors=True).new_page()
         yield started
         started.close()
 
@@ -70,26 +74,44 @@ class Consoles:
         self._browser = browser
         self._url = url
         self._refused = "|".join(map(str, refused))
-        self._contexts: list[Any] = []
+        self._opened: list[Any] = []
         self._complaints: list[str] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for context in self._contexts:
-            context.close()
+        for one in self._opened:
+            one.close()
         assert self._complaints == [], self._complaints
 
-    def __call__(self, token: str = "", view: str = "", **settings: Any) -> Any:
-        context = self._browser.new_context(ignore_https_errors=True, **settings)
-        context.set_default_timeout(WAIT)
-        self._contexts.append(context)
+    def __call__(
+        self,
+        token: str = "",
+        view: str = "",
+        *,
+        viewport: Any = None,
+        color_scheme: str | None = None,
+        alone: bool = False,
+        **settings: Any,
+    ) -> Any:
+        """A tab that shows a view. One that is `alone`, or has settings,
+        shares no cache and no clock with others."""
+        if alone or settings:
+            context = self._browser.new_context(ignore_https_errors=True, **settings)
+            self._opened.append(context)
+        else:
+            context = self._browser.contexts[0]
         page = context.new_page()
+        self._opened.append(page)
+        page.set_default_timeout(WAIT)
+        if viewport:
+            page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=color_scheme)
         page.on("console", self._note)
         page.on("pageerror", lambda error: self._complaints.append(str(error)))
         if token:
-            context.add_init_script(f"sessionStorage.setItem('pilothouse-token', '{token}')")
+            page.add_init_script(f"sessionStorage.setItem('pilothouse-token', '{token}')")
         page.goto(f"{self._url}/console/{view}")
         return page
 

@@ -21,7 +21,7 @@ SECONDS = float(os.environ.get("PILOTHOUSE_CLUSTERS_SECONDS", "5"))
 CLUSTERS, RATE = (200, 500) if "PILOTHOUSE_CLUSTERS_SECONDS" in os.environ else (60, 150)
 """How many there are, and the writes a second."""
 WRITERS = 20
-LEAST_MADE, LEAST_WRITTEN = 5, 100
+LEAST_MADE, LEAST_WRITTEN = 3, 100
 """Clusters that come and go, and writes, which a run has more of."""
 OBJECTS = "/apis/pilothouse.dev/v1alpha1/clusters"
 MAPS = "/api/v1/namespaces/default/configmaps"

@@ -180,7 +180,7 @@ def test_a_client_certificate_needs_no_token(console: Consoles, server: InProces
 
 
 def test_pausing_stops_the_requests(console: Consoles) -> None:
-    page = console("for-root")
+    page = console("for-root", alone=True)
     expect(page.get_by_text("Ready: all")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     page.clock.install()
@@ -193,12 +193,12 @@ def test_pausing_stops_the_requests(console: Consoles) -> None:
 
 
 def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
-    """The time that the browser needs to paint a line of text from the same server is its own. The best of
-    up to five counts: the machine may be busy with something else."""
+    """The time that the browser needs to paint a line of text from the same server is its own; on a machine
+    that is busy the page may take three times as long. The best of up to five counts."""
     painted: dict[str, list[float]] = {"": [], "../healthz": []}
     for _ in range(5):
         for path, times in painted.items():
-            page = console(view=path)
+            page = console(view=path, alone=True)
             page.wait_for_function(f"({PAINT}).length")
             times.append(page.evaluate(f"({PAINT})[0].startTime"))
             if path:
@@ -208,7 +208,8 @@ def test_the_page_is_small_and_painted_soon(console: Consoles) -> None:
             assert 10_000 < sum(size for _, size, _ in files) < FETCHED
             blocking = [name.rpartition("/")[2] for name, _, status in files if status == "blocking"]
             assert blocking == ["console.css"]
-        if (more := min(painted[""]) - min(painted["../healthz"])) < PAINTED:
+        floor = min(painted["../healthz"])
+        if (more := min(painted[""]) - floor) < max(PAINTED, 2 * floor):
             return
     raise AssertionError(f"painted {more} ms later than a line of text")
 

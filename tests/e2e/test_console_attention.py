@@ -75,7 +75,7 @@ def test_a_namespace_that_does_not_end(console: Consoles, api: Api) -> None:
     api.call("POST", f"{NAMESPACES}/endless/configmaps", held)
     api.call("DELETE", f"{NAMESPACES}/endless")
     eventually(lambda: waits(api, "endless"), "the controller says what the namespace waits for")
-    page = console("for-root", "#/store")
+    page = console("for-root", "#/store", alone=True)
     page.clock.install()
     page.goto(page.url.partition("#")[0] + "#/overview")
     health = page.locator(".health")
@@ -94,7 +94,7 @@ def waits(api: Api, name: str) -> bool:
 
 def test_who_may_not_see_namespaces_is_refused_once(console: Consoles) -> None:
     """A refusal is kept in the journal, which others read."""
-    page = console("for-jane", "#/store")
+    page = console("for-jane", "#/store", alone=True)
     page.clock.install()
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text('User "jane" cannot get path "/metrics"')

@@ -1,7 +1,7 @@
 """Servers that are told to stop under load: no request fails, and every watch ends with its last chunk.
 
-PILOTHOUSE_DRAIN_RATE sets the requests per second (default 120),
-PILOTHOUSE_DRAIN_WATCHES the watches (default 60).
+PILOTHOUSE_DRAIN_RATE sets the requests per second (default 60),
+PILOTHOUSE_DRAIN_WATCHES the watches (default 30).
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from pilothouse.testing.server import Subprocess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-RATE = float(os.environ.get("PILOTHOUSE_DRAIN_RATE", "120"))
-WATCHES = int(os.environ.get("PILOTHOUSE_DRAIN_WATCHES", "60"))
-CLIENTS = 30
+RATE = float(os.environ.get("PILOTHOUSE_DRAIN_RATE", "60"))
+WATCHES = int(os.environ.get("PILOTHOUSE_DRAIN_WATCHES", "30"))
+CLIENTS = 30 if RATE > 60 else 15
 BEFORE = 4 * CLIENTS
 """Requests that are answered before a server is told to stop."""
 

@@ -17,7 +17,7 @@ from e2e.http_client import Connection, Lost
 
 from pilothouse.testing.server import Subprocess
 
-SECONDS = float(os.environ.get("PILOTHOUSE_HISTORY_SECONDS", "10"))
+SECONDS = float(os.environ.get("PILOTHOUSE_HISTORY_SECONDS", "6"))
 WRITERS, USERS = 20, 5
 RATE = 500 if "PILOTHOUSE_HISTORY_SECONDS" in os.environ else 150
 """Writes a second."""

@@ -8,6 +8,7 @@ from inspect import isawaitable
 from typing import Any, cast
 
 import pytest
+from example_scale import SCALE
 from harness import CONFIG_MAPS, PODS, Rig, Stream, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -360,7 +361,7 @@ JSON = st.recursive(
 BODIES = st.binary(max_size=8) | JSON.map(lambda v: json.dumps(v).encode()) | st.just(b"")
 
 
-@settings(max_examples=80)
+@settings(max_examples=40 * SCALE)
 @given(
     st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
     KNOWN | st.lists(SEGMENTS, max_size=8).map(lambda parts: "/" + "/".join(parts)),

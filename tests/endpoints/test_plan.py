@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from authn.conftest import Authority
+from example_scale import SCALE
 from harness import CONFIG_MAPS, PODS, TOKENS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -353,7 +354,7 @@ def flow_schema() -> Any:
     return {"metadata": {"name": "f"}, "spec": spec}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12 * SCALE, deadline=None)
 @given(st.lists(st.one_of(READS, READS, CHANGES), min_size=5, max_size=40))
 def test_any_sequence_of_reads_and_changes(steps: list[Any]) -> None:
     async def play() -> None:

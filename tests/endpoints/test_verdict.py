@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from authn.conftest import Authority
 from endpoints.test_plan import CHANGES, FLOWS, MERGE, change, counted, flow_schema, kept, presents
+from example_scale import SCALE
 from harness import CONFIG_MAPS, PODS, TOKENS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -224,7 +225,7 @@ async def carried_out(rig: Rig, user: str, request: Any) -> Any:
     return shown, {name: n for name, n in after.items() if n}, journal[0][1:], told, journal[2]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12 * SCALE, deadline=None)
 @given(st.lists(st.one_of(REQUESTS, REQUESTS, CHANGES), min_size=5, max_size=40))
 def test_any_sequence_on_a_server_with_verdicts_and_on_one_without(steps: list[Any]) -> None:
     async def play() -> None:

@@ -3,13 +3,14 @@
 import json
 
 import pytest
+from example_scale import SCALE
 from fuzz.good_objects import GOOD
 from fuzzing import JSON, MAPS, Target, refused, share
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 BOUNDED = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60 * SCALE, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 YAML = {"Content-Type": "application/yaml"}

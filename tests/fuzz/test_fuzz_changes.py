@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from fuzz.good_objects import GOOD
 from fuzzing import JSON, MAPS, WRONG, Target, refused, share, variants
 from hypothesis import HealthCheck, given, settings
@@ -135,7 +136,9 @@ def operations() -> st.SearchStrategy[dict[str, object]]:
     )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100 * SCALE, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(operations(), max_size=5))
 def test_random_json_patches(target: Target, patch: list[dict[str, object]]) -> None:
     path = f"{MAPS}/kube-root-ca.crt?dryRun=All"

@@ -3,13 +3,14 @@
 import re
 
 import pytest
+from example_scale import SCALE
 from fuzz.growth_requests import OPTIONS
 from fuzzing import JSON, MAPS, Target, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 BOUNDED = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=75 * SCALE, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 VALUES = [
     "",
@@ -363,7 +364,7 @@ def test_raw(target: Target, data: bytes) -> None:
     assert target.send("GET", "/livez").body == b"ok"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20 * SCALE, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(RAW.values())), st.data())
 def test_raw_with_bytes_changed(target: Target, data: bytes, draw: st.DataObject) -> None:
     data = data[:2000] or b"x"

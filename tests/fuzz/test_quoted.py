@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from harness import CONFIG_MAPS, PODS, Rig, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -171,7 +172,7 @@ def test_a_body_of_wrong_bytes_has_a_short_answer(served: Served) -> None:
         assert send(served, ("PATCH", f"{CONFIG_MAPS}/a"), PATCHES[1], body) == 400
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100 * SCALE, deadline=None)
 @given(
     path=st.sampled_from(PATHS),
     media=st.integers(0, 3),
@@ -188,7 +189,7 @@ def test_an_answer_repeats_little_of_a_body(
     send(served, path, kinds[media % len(kinds)], body.replace(b"%s", junk * times), query)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100 * SCALE, deadline=None)
 @given(
     method=st.sampled_from(READS),
     path=st.sampled_from([CONFIG_MAPS, f"{CONFIG_MAPS}/a", PODS, f"{PODS}/p/log", f"{PODS}/p/exec", "/api"]),
@@ -204,7 +205,7 @@ def test_an_answer_repeats_little_of_a_parameter(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50 * SCALE, deadline=None)
 @given(
     method=st.sampled_from(READS),
     path=st.sampled_from(NAMED),

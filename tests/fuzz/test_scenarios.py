@@ -75,6 +75,7 @@ def test_a_scenario_follows_from_its_seed_and_number() -> None:
         assert grow("", 7, area, 3).steps != grow("", 7, area, 4).steps
 
 
+@pytest.mark.slow
 def test_scenarios_reach_every_kind() -> None:
     left = {r.plural for r in creatable()}
     for one in itertools.islice(scenarios(SEED), 3000):

@@ -270,6 +270,7 @@ def test_any_bytes_are_no_harm(delta: bytes, text: bytes) -> None:
         rewound(text, [delta])
 
 
+@pytest.mark.slow
 def test_the_way_back_takes_time_that_grows_with_the_size() -> None:
     def texts(count: int) -> tuple[bytes, list[bytes]]:
         first = {f"member-{number}": {"x": number, "text": "x" * 500} for number in range(count)}

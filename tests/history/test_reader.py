@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept_history import END, PREFIX, ROOT, Kept, kept
@@ -34,7 +35,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12 * SCALE, deadline=None)
 @given(STEPS)
 def test_each_revision_reads_as_it_was(steps: Any) -> None:
     async def main(directory: str) -> None:

@@ -28,6 +28,7 @@ from converters import (
     path,
 )
 from eventually import aeventually
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -493,7 +494,7 @@ async def test_watches_are_in_order(rig: Any, runner: Any, boxes: Hooked) -> Non
     assert sorted(asked) == sorted(names), "three watchers, one conversion of each object"
 
 
-@settings(max_examples=30)
+@settings(max_examples=15 * SCALE)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12), st.integers())
 def test_the_order_of_a_batch_is_kept(boxes_given: list[tuple[int, bool]], seed: int) -> None:
     """The order is kept, whichever objects of a batch are remembered,

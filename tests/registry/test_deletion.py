@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+from example_scale import SCALE
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -298,7 +299,7 @@ ACTIONS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30 * SCALE)
 @given(st.lists(ACTIONS, max_size=8))
 def test_a_pod_s_end_against_a_model(actions: Any) -> None:
     async def main() -> None:

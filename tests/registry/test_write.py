@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from harness import ADMIN, CONFIG_MAPS, Rig, config_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -277,7 +278,7 @@ async def test_the_cache_shows_a_write_before_it_is_answered(rig: Rig) -> None:
     assert rig.store.entry(rig.catalog.get(*CONFIG_MAP), "default", "b") is None
 
 
-@settings(max_examples=20)
+@settings(max_examples=10 * SCALE)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), min_size=1, max_size=8))
 def test_writers_at_once_are_as_good_as_one_after_another(writes: Any) -> None:
     """Each writer adds one to a counter of its own under retries: no write is lost."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.duplexes import Peer, frame
@@ -240,7 +241,7 @@ BYTES = 3
 PART = 256 * 1024
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SCALE, deadline=None)
 @given(_floods, st.lists(st.integers(0), max_size=5))
 def test_any_frames_cut_anywhere_cost_a_turn_at_a_time(flood: tuple[Any, bytes], places: list[int]) -> None:
     kind, raw = flood

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from eventually import aeventually
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import Peer, read_answers, run
@@ -770,7 +771,7 @@ garbage = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150 * SCALE)
 @given(data=garbage, cuts=st.lists(st.integers(0, 200), max_size=4))
 def test_garbage_is_refused_or_waited_for(data: bytes, cuts: list[int]) -> None:
     async def check() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import Peer
@@ -208,7 +209,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(STEPS, st.integers(0, 2**32), st.sampled_from([0, 100_000, 450_000]))
 def test_whatever_happens_the_budget_holds_and_the_honest_come_through(
     steps: Any, seed: Any, budget: Any

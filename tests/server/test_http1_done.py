@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import FakeTransport, Peer, read_answers, run
@@ -437,7 +438,7 @@ class Script:
             )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100 * SCALE)
 @given(STEPS, st.sampled_from([1 << 40, 300_000, 50_000, 10]), st.booleans())
 def test_exactly_once_whatever_happens(steps: list[tuple[str, Any]], room: int, fails: bool) -> None:
     async def main() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import Peer, run
@@ -145,7 +146,7 @@ def messages() -> st.SearchStrategy[bytes]:
     return st.one_of(st.integers(1, 60).map(lambda count: GET * count), chunked, plain, wide)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25 * SCALE, deadline=None)
 @given(
     st.lists(messages(), min_size=1, max_size=4),
     st.lists(st.integers(1000, 256 * 1024), min_size=1, max_size=6),

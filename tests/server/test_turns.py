@@ -3,6 +3,7 @@ in units of work."""
 
 import asyncio
 
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import run
@@ -122,7 +123,7 @@ async def test_a_connection_that_has_ended_is_not_called() -> None:
     assert len(engine.callbacks) == 1 and not len(line)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SCALE, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 200_000)), min_size=1, max_size=30))
 def test_no_callback_exceeds_its_turn_by_more_than_a_piece(work: list[tuple[int, int]]) -> None:
     async def one() -> None:

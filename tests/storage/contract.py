@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -429,7 +430,7 @@ class StoreContract:
         asyncio.run(main())
 
     @settings(
-        max_examples=25,
+        max_examples=12 * SCALE,
         deadline=None,
         suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
     )

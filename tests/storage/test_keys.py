@@ -1,6 +1,7 @@
 import base64
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ def test_foreign_prefix() -> None:
         encode_continue("/registry/secrets/a", P, 7)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="/."), min_size=1), st.integers(1, 1 << 62))
 def test_round_trip(name: str, revision: int) -> None:
     key = f"{P}ns/{name}"
@@ -76,7 +77,7 @@ def test_bad_base64(text: str, at: int) -> None:
         decode_continue(text, P)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.one_of(st.text(), st.binary().map(token)))
 def test_garbage(text: str) -> None:
     with pytest.raises(ValueError, match=r"^continue key is not valid"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storage.cached_pods import JSON, P, Sink, fields, pod
@@ -627,7 +628,7 @@ def expected(
     return out
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15 * SCALE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEP, max_size=16), st.booleans())
 def test_against_naive_filtering(steps: list[tuple[str, str, Any]], register_late: bool) -> None:
     asyncio.run(play(MemoryStorage(), steps, register_late))

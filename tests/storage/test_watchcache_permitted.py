@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+from example_scale import SCALE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from storage.cached_pods import JSON, P, Sink, fields, pod
@@ -47,7 +48,7 @@ def watch(pods: ResourceCache, *namespaces: str, selector: Selector | None = Non
     return watcher, sink
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30 * SCALE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(STEP, max_size=14), some=SOME, limit=st.integers(1, 4))
 def test_against_naive_filtering(steps: list[tuple[str, str, Any]], some: list[str], limit: int) -> None:
     async def body() -> None:

@@ -107,6 +107,7 @@ def test_a_server_that_cannot_start_says_why() -> None:
     server.stop()
 
 
+@pytest.mark.slow
 def test_comes_back_with_everything(tmp_path: pathlib.Path) -> None:
     """A restart brings back the objects, who may do what, and what was being deleted."""
     flags = [f"--data-dir={tmp_path}/data", "--storage-backend=sqlite"]
@@ -138,6 +139,7 @@ def test_comes_back_with_everything(tmp_path: pathlib.Path) -> None:
         denied.value.close()
 
 
+@pytest.mark.slow
 def test_another_port_is_used_when_one_is_taken() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

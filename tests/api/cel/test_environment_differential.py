@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,7 +106,7 @@ def theirs(text: str, bindings: dict[str, Any]) -> Any:
 
 
 @pytest.mark.slow
-@settings(max_examples=1000)
+@settings(max_examples=500 * SCALE)
 @given(EXPRESSIONS, VALUES, VALUES)
 def test_expressions(text: str, x: Any, y: Any) -> None:
     bindings = {"x": x, "y": y}

@@ -4,6 +4,7 @@ from typing import Any
 import orjson
 import pytest
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -231,7 +232,7 @@ def content(obj: Any) -> tuple[Any, dict[Any, Any]]:
     return clean(obj["spec"] or {}), {k: clean(v) for k, v in owners(obj).items()}
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(SPECS, SPECS)
 def test_applying_twice_is_applying_once(a: Any, b: Any) -> None:
     live = apply(apply(None, a), b, manager="m2", force=True, now=T2)
@@ -239,13 +240,13 @@ def test_applying_twice_is_applying_once(a: Any, b: Any) -> None:
     assert apply(once, a, force=True, now=T3) == once
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(SPECS, SPECS)
 def test_what_is_dropped_is_gone(a: Any, b: Any) -> None:
     assert content(apply(apply(None, a), b, now=T2)) == content(apply(None, b))
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(SPECS, SPECS)
 def test_disjoint_configurations_commute(a: Any, b: Any) -> None:
     b = {name: value for name, value in b.items() if name not in a}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -317,7 +318,7 @@ ROOTS = st.fixed_dictionaries(
 SETS = ROOTS.map(lambda value: fieldset.from_object(ROOT, value))
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(SETS, SETS)
 def test_sets_are_sets_of_paths(a: Any, b: Any) -> None:
     def members(fields: Any) -> Any:
@@ -330,7 +331,7 @@ def test_sets_are_sets_of_paths(a: Any, b: Any) -> None:
     assert fieldset.parse(fieldset.parse(a)) == a
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(ROOTS, ROOTS)
 def test_changes_are_the_changed_paths(a: Any, b: Any) -> None:
     added, modified, removed = fieldset.compare(ROOT, a, b)
@@ -342,7 +343,7 @@ def test_changes_are_the_changed_paths(a: Any, b: Any) -> None:
         assert (added, modified, removed) == ({}, {}, {})
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(ROOTS, ROOTS)
 def test_merging_keeps_what_is_applied(live: Any, config: Any) -> None:
     merged = fieldset.merge(ROOT, live, config)
@@ -360,7 +361,7 @@ SAMPLES = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(SAMPLES, SAMPLES)
 def test_same_tells_numbers_and_truths_apart(a: Any, b: Any) -> None:
     assert fieldset.same(a, b) == (json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True))
@@ -391,7 +392,7 @@ def read_again(written: Any) -> Any:
 
 
 @given(WRITTEN)
-@settings(max_examples=300)
+@settings(max_examples=150 * SCALE)
 def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written: Any) -> None:
     wanted = {name: child for name, child in read_again(written).items() if name != "."}
     found = fieldset.parse(written)
@@ -405,7 +406,7 @@ def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written: A
 
 
 @given(st.lists(WRITTEN, max_size=5))
-@settings(max_examples=200)
+@settings(max_examples=100 * SCALE)
 def test_a_union_of_many_is_that_of_one_after_the_other(sets: Any) -> None:
     sets = [fieldset.parse(one) for one in sets]
     wanted: dict[str, Any] = {}

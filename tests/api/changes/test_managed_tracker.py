@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -223,7 +224,7 @@ def as_sent(how: str, listed: Any) -> Any:
     return None if how == "none" else [dict(one) for one in listed]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(
     THINGS,
     THINGS,
@@ -316,7 +317,7 @@ SPOILT = st.dictionaries(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(THINGS, THINGS, st.lists(st.tuples(st.dictionaries(st.just("f:spec"), ANY), SPOILT), max_size=3), ANY)
 def test_a_store_may_hold_what_is_no_set(live: Any, new: Any, spoilt: Any, instead: Any) -> None:
     """A write goes on: without managed fields, or with those parts as they were that it did not meet."""

@@ -6,6 +6,7 @@ import jsonpatch
 import orjson
 import pytest
 from complexity import assert_linear, seconds
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -199,7 +200,7 @@ JSON = st.recursive(
 DOCUMENTS = st.dictionaries(st.text("ab", min_size=1, max_size=2), JSON, max_size=3)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(DOCUMENTS, DOCUMENTS)
 def test_patches_made_by_the_jsonpatch_library(a: Any, b: Any) -> None:
     operations = jsonpatch.make_patch(a, b).patch
@@ -217,7 +218,7 @@ def merge_patch(a: Any, b: Any) -> Any:
     return out
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(DOCUMENTS, DOCUMENTS)
 def test_merge_patches_lead_from_one_document_to_the_other(a: Any, b: Any) -> None:
     assert patch.apply_merge_patch(a, orjson.dumps(merge_patch(a, b)))[0] == b

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -291,7 +292,7 @@ ROOTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(ROOTS, ROOTS)
 def test_a_diff_leads_from_one_object_to_the_other(a: Any, b: Any) -> None:
     change = diff(a, b, ROOT)
@@ -327,7 +328,7 @@ CHANGES = st.lists(
 
 
 @given(live=ITEMS, change=CHANGES)
-@settings(max_examples=200)
+@settings(max_examples=100 * SCALE)
 def test_items_are_found_as_a_search_would_find_them(live: Any, change: Any) -> None:
     """Repeated names too: the first one counts."""
     if not live and not change:

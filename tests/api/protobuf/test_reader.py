@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,7 +103,7 @@ def test_broken_bodies_are_refused() -> None:
         protobuf.read(protobuf.MAGIC + b"\x0a\xff")
 
 
-@settings(max_examples=200)
+@settings(max_examples=100 * SCALE)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     try:

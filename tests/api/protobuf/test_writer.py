@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,7 +118,7 @@ def test_lists_are_their_items() -> None:
     assert frame(raw, "v1", "ConfigMapList") == whole
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_varints(value: int) -> None:
     assert protobuf._signed(protobuf._varint(varint(value), 0)[0]) == value

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,7 +221,7 @@ VALUES = st.recursive(
 
 
 @given(declarations(), VALUES)
-@settings(max_examples=60)
+@settings(max_examples=30 * SCALE)
 def test_pruning_and_defaulting_are_idempotent(declared: Object, value: Any) -> None:
     compiled = compile({"type": "object", "properties": {"spec": declared}})
     obj: Object = {"spec": value}

@@ -5,6 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -231,7 +232,7 @@ VALUES = st.recursive(
 
 
 @given(schemas(), VALUES)
-@settings(max_examples=60)
+@settings(max_examples=30 * SCALE)
 def test_agrees_with_another_validator(declared: Object, value: Any) -> None:
     expected = jsonschema.Draft4Validator(declared).is_valid(value)
     assert (not Validator(declared).check(value, None).problems) == expected

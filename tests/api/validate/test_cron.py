@@ -1,5 +1,6 @@
 """Schedules."""
 
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rules import gives
@@ -23,13 +24,13 @@ test_schedules = gives(schedule_fault, [
 test_zones = gives(zone_fault, [("Europe/Berlin", ""), ("Mars/Base", "unknown time zone Mars/Base")])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SCALE, deadline=None)
 @given(st.text(max_size=20))
 def test_any_text_is_judged(text: str) -> None:
     assert isinstance(schedule_fault(text), str)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20 * SCALE, deadline=None)
 @given(st.tuples(*(st.integers(low, high) for low, high in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6)))))
 def test_numbers_in_range_are_fine(fields: tuple[int, ...]) -> None:
     assert schedule_fault(" ".join(map(str, fields))) == ""

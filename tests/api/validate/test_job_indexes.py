@@ -1,6 +1,7 @@
 """Compressed lists of job indexes."""
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ def written(indexes: set[int]) -> str:
     return ",".join(parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SCALE, deadline=None)
 @given(SETS, SETS)
 def test_against_sets(ours: set[int], theirs: set[int]) -> None:
     assert parse_indexes(written(ours), 31) == len(ours)

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,7 +88,7 @@ def test_paths_that_do_not_fit(path: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(st.text(alphabet=".[]{}?()@'\"*:,-0a=\\ \n", max_size=12))
 def test_any_text_is_a_path_or_an_error(text: Any) -> None:
     try:

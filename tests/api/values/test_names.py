@@ -2,6 +2,7 @@ import sys
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,7 +92,7 @@ def test_rules_that_name_several_values() -> None:
     assert [c["field"] for c in errs.causes] == ["a", "c"]
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(st.text(max_size=40))
 def test_no_value_breaks_a_rule(value: Any) -> None:
     for rule in (
@@ -127,7 +128,7 @@ LONG = st.builds(
 
 
 @pytest.mark.parametrize("rule", WITH_SHAPE, ids=lambda rule: rule.__name__)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150 * SCALE, deadline=None)
 @given(text=st.text("aZ9-_./:=~ \n\x7fäK", max_size=12) | LONG)
 def test_a_shape_passes_only_what_the_rule_passes(rule: Any, text: str) -> None:
     assert rule(text) == rule.__wrapped__(text)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from complexity import assert_linear, seconds
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,7 +81,7 @@ def test_refused(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-@settings(max_examples=200)
+@settings(max_examples=100 * SCALE)
 @given(st.integers(-(10**12), 10**12), st.integers(0, 6), st.sampled_from(sorted(SUFFIXES)))
 def test_value_is_the_decimal_rounded_up_to_nanos(number: int, places: int, suffix: str) -> None:
     text = f"{Decimal(number).scaleb(-places):f}{suffix}"
@@ -96,7 +97,7 @@ def test_value_is_the_decimal_rounded_up_to_nanos(number: int, places: int, suff
         assert quantity.parse(parsed.canonical()).as_decimal() == expected
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.integers(-(10**9), 10**9), st.integers(-9, 9), st.integers(-(10**9), 10**9), st.integers(-9, 9))
 def test_arithmetic(a: int, a_scale: int, b: int, b_scale: int) -> None:
     x, y = quantity.Quantity(a, a_scale), quantity.Quantity(b, b_scale)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -177,7 +178,7 @@ def naive(term: Any, labels: Any) -> Any:
     return (labels.get(key, "\0") in values) == (op in {"=", "==", "in"})
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.lists(TERMS, max_size=3), st.dictionaries(KEYS, VALUES))
 def test_matches_as_a_naive_selector(terms: Any, labels: Any) -> None:
     one = selectors.Selector([selectors.Requirement(*term) for term in terms])
@@ -186,7 +187,7 @@ def test_matches_as_a_naive_selector(terms: Any, labels: Any) -> None:
     assert again.matches_labels(labels) == one.matches_labels(labels)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(st.text(alphabet="ab=!(),<> \\\0", max_size=12))
 def test_any_text_is_a_selector_or_a_bad_request(text: Any) -> None:
     for parse in (selectors.label_terms, selectors.field_terms):

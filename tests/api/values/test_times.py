@@ -6,6 +6,7 @@ import datetime
 import re
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ MOMENTS = st.datetimes(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=50 * SCALE)
 @given(MOMENTS)
 def test_times_are_brought_to_utc(moment: datetime.datetime) -> None:
     text = moment.isoformat(timespec="seconds")
@@ -64,7 +65,7 @@ def test_micro_times_need_six_decimals() -> None:
         times.micro_time("2020-01-02T03:04:05Z")
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(st.binary(max_size=40), st.integers(0, 60))
 def test_base64_with_line_ends(data: bytes, at: int) -> None:
     text = base64.b64encode(data).decode()
@@ -167,7 +168,7 @@ def test_what_is_no_time_is_told(text: str) -> None:
         times.to_unix(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50 * SCALE, deadline=None)
 @given(MOMENTS)
 def test_times_of_users_keep_their_fraction(moment: datetime.datetime) -> None:
     assert times.to_seconds(moment.isoformat()) == pytest.approx(moment.timestamp(), abs=1e-3)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ VALUES: Any = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30 * SCALE)
 @given(VALUES)
 def test_json_is_yaml(value: Any) -> None:
     assert yaml.parse(json.dumps(value).encode()).value == value

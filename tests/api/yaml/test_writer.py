@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import yaml as pyyaml
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=75 * SCALE)
 @given(VALUES)
 def test_what_is_written_is_read_back(value: Any) -> None:
     assert yaml.parse(yaml.dump(value)).value == value

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,7 +142,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=120)
+@settings(max_examples=60 * SCALE)
 @given(st.booleans(), st.lists(VERSIONS, max_size=10), st.lists(STEPS, max_size=14))
 def test_any_history_decodes_to_the_plain_form(typed: bool, start: list[Any], steps: list[Any]) -> None:
     """Writes, deletions, lists of some that go on at the same time,

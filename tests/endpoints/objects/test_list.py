@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -301,7 +302,7 @@ async def test_a_token_goes_with_no_version(rig: Rig, three: Any) -> None:
     assert names(await rig.ok("GET", f"{CONFIG_MAPS}?continue={token}&resourceVersion=0")) == ["b", "c"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=12 * SCALE)
 @given(
     st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=True),
     st.integers(1, 4),

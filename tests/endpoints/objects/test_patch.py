@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -330,7 +331,7 @@ PATCH = st.dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30 * SCALE)
 @given(PATCH | VALUES, st.sampled_from([MERGE, STRATEGIC, JSON, APPLY]))
 def test_no_patch_is_the_server_s_fault(patch: Any, headers: Any) -> None:
     async def main() -> None:
@@ -360,7 +361,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON_VALUES))
-@settings(max_examples=200)
+@settings(max_examples=100 * SCALE)
 def test_a_configuration_in_json_means_what_it_means_as_yaml(value: Any) -> None:
     body = json.dumps(value).encode()
     got = apply_config(body).value

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -231,7 +232,7 @@ async def test_an_error_of_a_table_is_a_status(rig: Rig) -> None:
 ACTION = st.tuples(st.sampled_from(["create", "on", "off", "delete"]), st.sampled_from("abc"))
 
 
-@settings(max_examples=25)
+@settings(max_examples=12 * SCALE)
 @given(st.lists(ACTION, max_size=12), st.integers(0, 12), st.booleans())
 def test_a_client_that_follows_has_what_is_listed(actions: Any, begin: Any, selected: Any) -> None:
     """An informer's mirror, begun anywhere among the writes, equals the list at the end."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from eventually import aeventually
+from example_scale import SCALE
 from harness import Rig, Stream, config_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -460,7 +461,7 @@ SUBJECTS = st.sampled_from(
         ]
     ),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20 * SCALE)
 def test_the_list_is_the_union_of_those_of_the_namespaces(
     roles: list[Any], bindings: list[Any], objects: Iterable[Any], limit: int, query: str
 ) -> None:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import AsyncIterator
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,7 +85,7 @@ def test_every_link_of_every_tag(tag: str) -> None:
         assert rewrite(f'<{tag} {name}="/x">'.encode()) == f'<{tag} {name}="/p/x">'.encode()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75 * SCALE, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -122,7 +123,7 @@ def test_it_does_not_matter_how_a_page_is_cut(parts: list[str], size: int) -> No
     assert asyncio.run(page(*cut)) == asyncio.run(page(whole))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75 * SCALE, deadline=None)
 @given(st.binary(max_size=3000))
 def test_a_page_without_links_keeps_its_bytes(data: bytes) -> None:
     assert rewrite(data) == data or b"=" in data

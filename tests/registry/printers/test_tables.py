@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from complexity import assert_linear
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -388,7 +389,7 @@ def test_human_duration(seconds: Any, text: str) -> None:
     assert human_duration(seconds) == text
 
 
-@settings(max_examples=50)
+@settings(max_examples=25 * SCALE)
 @given(st.integers(0, 10**9))
 def test_human_duration_never_says_more_than_there_was(seconds: Any) -> None:
     units = {"y": 365 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -403,7 +404,7 @@ def test_human_duration_never_says_more_than_there_was(seconds: Any) -> None:
     assert seconds - total <= max(seconds * 0.125, 60)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15 * SCALE)
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2026, 1, 1)))
 def test_since_reads_both_forms_of_time(moment: Any) -> None:
     moment = moment.replace(tzinfo=UTC)

@@ -9,6 +9,7 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.http2.peers import PREFACE, Code, Flag, Kind, fields, frame, number
@@ -318,7 +319,7 @@ def converse(seed: int, pair: Pair) -> Pair:
     return pair
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SCALE, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(0, 1 << 32))
 def test_cut_anywhere_both_sides_see_the_same(seed: int, cuts: int) -> None:
     one = converse(seed, Pair())
@@ -331,7 +332,7 @@ def test_cut_anywhere_both_sides_see_the_same(seed: int, cuts: int) -> None:
             assert other.sent[side] == one.sent[side]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50 * SCALE, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(0, 1 << 32), st.booleans())
 def test_cut_anywhere_what_is_broken_fails_in_the_same_way(seed: int, cuts: int, client: bool) -> None:
     chance = random.Random(cuts)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import run
@@ -270,7 +271,7 @@ def take(peer: Raw, ends: Ends, clock: list[float], step: tuple[Any, ...]) -> No
             peer.http1.service.drain()
 
 
-@settings(max_examples=500)
+@settings(max_examples=250 * SCALE)
 @given(steps=st.lists(steps, max_size=25), room=st.sampled_from([500, 100_000, 1 << 40]), wide=st.booleans())
 def test_exactly_once_whatever_happens(steps: list[tuple[Any, ...]], room: int, wide: bool) -> None:
     async def check() -> None:
@@ -335,7 +336,7 @@ garbage = st.one_of(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=250 * SCALE)
 @given(data=garbage, cut=st.integers(1, 60), begun=st.booleans())
 def test_garbage_is_refused_or_waited_for(data: bytes, cut: int, begun: bool) -> None:
     async def check() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from complexity import seconds
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.fake_transport import run
@@ -249,7 +250,7 @@ def numbered(data: bytes) -> bytes:
     return b"".join(out) + data[at:]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * SCALE, deadline=None)
 @given(st.lists(frames(), min_size=1, max_size=12),
        st.lists(st.integers(1000, 128 * 1024), min_size=1, max_size=6),
        st.sampled_from(["at once", "later", "window"]))  # fmt: skip

@@ -2,6 +2,7 @@ import asyncio
 import subprocess
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_samples import samples
@@ -88,7 +89,7 @@ def resource_of(key: str) -> str:
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda p: p.prefix.decode())
 @given(data=st.binary(max_size=100))
-@settings(max_examples=20)
+@settings(max_examples=10 * SCALE)
 def test_round_trip(provider: EncryptionProvider, data: bytes) -> None:
     sealed = provider.encrypt(data, b"k")
     assert provider.decrypt(sealed, b"k") == data
@@ -97,7 +98,7 @@ def test_round_trip(provider: EncryptionProvider, data: bytes) -> None:
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda p: p.prefix.decode())
 @given(data=st.binary(max_size=60))
-@settings(max_examples=30)
+@settings(max_examples=15 * SCALE)
 def test_what_was_not_written_so_is_refused(provider: EncryptionProvider, data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):  # noqa: PT012 -- either of two
         provider.decrypt(data, b"k")

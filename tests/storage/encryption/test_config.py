@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from eventually import aeventually
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualLoop
@@ -182,7 +183,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.sampled_from([(), ("resources",), ("providers",), ("kms",), ("keys",)]))
-@settings(max_examples=200)
+@settings(max_examples=100 * SCALE)
 def test_whatever_stands_in_the_file_is_read_or_refused(value: Any, place: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "c"

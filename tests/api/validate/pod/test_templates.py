@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pods import CONTAINER, pod
@@ -128,7 +129,7 @@ def looked_at_in_full(pod: Object) -> Object:
 
 
 @given(st.lists(st.sampled_from(CHANGES), max_size=1) | several)
-@settings(max_examples=300)
+@settings(max_examples=150 * SCALE)
 def test_quick_tests_change_no_verdict(changes: Any) -> None:
     changed = put(BASE, dict(changes))
     assert judged(changed, STRICT) == judged(looked_at_in_full(changed), STRICT)
