@@ -25,6 +25,7 @@ from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.files import NO_SPACE, check_usable, put, try_to_write, unusable, write_file, written
+from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ FRONT_PROXY = "front-proxy-client"
 """The identity with which the server calls aggregated servers."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Files:
     """The paths of the server's keys. Empty paths: not made, because the operator brings their own."""
 

@@ -41,6 +41,7 @@ from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.frozen import frozen
 from pilothouse.history.history import History
 from pilothouse.lifecycle import Opened
 from pilothouse.registry.catalog import default_catalog
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from pilothouse.registry.checkpoints import Checkpoints
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Named:
     """The metrics that carry the name of the server, which is known when the objects of a fresh cluster
     are planned."""

@@ -28,6 +28,7 @@ from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.endpoints.request.metrics import HealthMetrics
 from pilothouse.flowcontrol.memory import MemoryBudget
+from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from pilothouse.assembly.state_file import StateFile
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Given:
     """The parts that a server is made with. Bound `sockets` and a `storage`
     that is not started are taken over; by default the flags name them.

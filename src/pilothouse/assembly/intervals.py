@@ -1,16 +1,15 @@
 """How often a server tries and looks by itself, where no flag says so."""
 
-from dataclasses import dataclass
-
 from pilothouse import reload
 from pilothouse.assembly import renewal
 from pilothouse.controllers import bootstrap
 from pilothouse.endpoints.objects import standing
+from pilothouse.frozen import frozen
 from pilothouse.storage import watchcache
 from pilothouse.storage.encryption.kms import provider
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Intervals:
     """Intervals in seconds. The defaults are those of production; tests of whole servers shorten them.
 

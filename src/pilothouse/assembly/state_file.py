@@ -12,12 +12,12 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from pilothouse.files import write_file
+from pilothouse.frozen import frozen
 from pilothouse.storage.interface import KeyValue, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite import pairs as databases
@@ -36,7 +36,7 @@ class StateFileError(ValueError):
     """A file that is no sound state."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StateFile:
     """The content of a state. objects: a snapshot. keys: files by their names. time: that of the clock, in
     Unix seconds."""

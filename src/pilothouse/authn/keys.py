@@ -7,12 +7,12 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from typing import Any, Protocol
 
 from pilothouse.api._schema import shape
+from pilothouse.frozen import frozen
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
@@ -34,7 +34,7 @@ class BadSignature(Exception):
     """A token that none of the keys has signed."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class VerifyKey:
     """A public key, its id (base64url of the SHA-256 of its DER form) and its only algorithm."""
 
@@ -43,7 +43,7 @@ class VerifyKey:
     key: Any
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class SigningKey:
     """A private key and the header of the tokens it signs."""
 
@@ -129,7 +129,7 @@ def load_private(pem: bytes) -> SigningKey:
     return SigningKey(public.kid, public.alg, _jose(private))
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class CompactJWS:
     """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it:
     its JSON is not parsed yet."""

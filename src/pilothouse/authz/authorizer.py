@@ -9,12 +9,13 @@ from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 
 SUPERUSERS = "system:masters"
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Decision:
     """`allowed` and `denied` both False = no opinion. `reason` is shown in the 403 and the audit log.
 

@@ -1,7 +1,7 @@
 """The typed configuration of a server: its sections, and the table of all flags."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
@@ -28,11 +28,12 @@ from pilothouse.configuration.sections.section import GROUPS, Section
 from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.configuration.sections.simulation import SimulationOptions
 from pilothouse.configuration.sections.store import StoreOptions
+from pilothouse.frozen import frozen
 
 S = TypeVar("S", bound=Section)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class Config(Section):
     """The settings of a server, in sections. Each flag is one field of one section, under its own name."""
 

@@ -8,7 +8,6 @@ import ipaddress
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.authz.cover import uncovered
+from pilothouse.frozen import frozen
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import EncryptionError
@@ -42,7 +42,7 @@ TRUST = "extension-apiserver-authentication"
 _MANDATORY = frozenset({"exempt", "catch-all"})
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class BootstrapSettings:
     """Settings of this server that its bootstrap objects contain.
     CAs are PEM texts; `now` is an RFC 3339 time."""
@@ -64,7 +64,7 @@ class BootstrapSettings:
     extra_prefixes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class BootstrapObject:
     """A bootstrap object, without the fields that a write sets (uid, times, managed fields).
 

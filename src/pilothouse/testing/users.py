@@ -5,17 +5,17 @@ import pathlib
 import re
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pilothouse import pki
 from pilothouse.api.values.fields import Object
 from pilothouse.files import write_file
+from pilothouse.frozen import frozen
 from pilothouse.testing.client import KubeClient, context
 
 GROUP = "rbac.authorization.k8s.io"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CertificateUser:
     """A user of the server: who it is, and the paths of its credentials."""
 

@@ -10,12 +10,12 @@ import os
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pilothouse.frozen import frozen
 from pilothouse.gotext import short
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
@@ -47,7 +47,7 @@ LONGEST_SEED = 1024
 Upstream has no such limit; all servers make seeds of SEED_SIZE."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class KMSSettings:
     """The settings of one plugin: `name` is part of every stored value; `timeout` is in seconds, for one
     call."""
@@ -57,7 +57,7 @@ class KMSSettings:
     timeout: float
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class KMSIntervals:
     """The intervals of a provider in seconds.
 
@@ -114,7 +114,7 @@ class AESGCMKey:
         return unseal(self._cipher, data, context)
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class _Writing:
     """The seed that encrypts writes, and its encoded source, which tells readers how to get it."""
 
