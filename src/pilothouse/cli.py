@@ -182,9 +182,9 @@ def _run(config: "Config", command: Sequence[str]) -> int:
     gc.set_threshold(STARTING)  # until the server has started: process.heap sets it anew
     from pilothouse.assembly import process
     from pilothouse.clusters.kind import kind_of
-    from pilothouse.commands import config_files
+    from pilothouse.commands import config_start
 
-    found = [str(one) for one in config_files.problems(config) if not one.warning]
+    found = [str(one) for one in config_start.problems(config) if not one.warning]
     return _tell(found) if found else process.run(config, kind_of(config))
 
 

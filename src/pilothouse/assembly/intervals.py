@@ -6,7 +6,8 @@ from pilothouse.controllers import bootstrap
 from pilothouse.endpoints.objects import standing
 from pilothouse.frozen import frozen
 from pilothouse.storage import watchcache
-from pilothouse.storage.encryption.kms import provider
+from pilothouse.storage.encryption.kms.intervals import DEFAULT_INTERVALS as DEFAULT_KMS
+from pilothouse.storage.encryption.kms.intervals import KMSIntervals
 
 
 @frozen(kw_only=True)
@@ -20,7 +21,7 @@ class Intervals:
     open_requests: between two looks at open requests, where an option has them judged again.
     """
 
-    kms: provider.KMSIntervals = provider.DEFAULT_INTERVALS
+    kms: KMSIntervals = DEFAULT_KMS
     files: float = reload.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
     missing: float = bootstrap.RETRY_SECONDS

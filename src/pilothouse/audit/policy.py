@@ -11,7 +11,7 @@ from typing import Any
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger

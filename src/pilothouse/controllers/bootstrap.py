@@ -20,7 +20,7 @@ from pilothouse.authz.cover import uncovered
 from pilothouse.frozen import frozen
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
-from pilothouse.storage.encryption.backend import EncryptionError
+from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.interface import Full, StorageError
 
 log = Logger(__name__)
@@ -234,7 +234,8 @@ def reconciled_role(live: Object, expected: Object) -> Object:
         return live
     role = {**live, "metadata": _merged_metadata(live, expected)}
     if expected.get("aggregationRule") is None:
-        missing = uncovered(live.get("rules") or (), expected.get("rules") or ())
+        held, rules = live.get("rules") or (), expected.get("rules") or ()
+        missing = uncovered(held, rules) if held != rules else ()
         if missing:
             role["rules"] = [*(live.get("rules") or ()), *missing]
     else:

@@ -11,7 +11,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from pilothouse import pki
+from pilothouse import kubeconfigs, pki
 from pilothouse.api.values.fields import Object
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.definition import GROUP, KIND, PLURAL, VERSION
@@ -66,7 +66,7 @@ class LogicalServer(Helpers):
         """The administrator's kubeconfig."""
         cert, key = self._made()
         path = self.directory / "kubeconfig"
-        made = pki.kubeconfig(
+        made = kubeconfigs.of_user(
             self.url, self.ca_file.read_bytes(), cert=cert.read_bytes(), key=key.read_bytes()
         )
         write_file(path, made)

@@ -6,7 +6,7 @@ import re
 import ssl
 from collections.abc import Iterable, Sequence
 
-from pilothouse import pki
+from pilothouse import kubeconfigs, pki
 from pilothouse.api.values.fields import Object
 from pilothouse.files import write_file
 from pilothouse.frozen import frozen
@@ -51,7 +51,7 @@ def issue(
     )
     write_file(user.client_cert, cert)
     write_file(user.client_key, key)
-    write_file(user.kubeconfig, pki.kubeconfig(url, ca_file.read_bytes(), cert=cert, key=key, user=name))
+    write_file(user.kubeconfig, kubeconfigs.of_user(url, ca_file.read_bytes(), cert=cert, key=key, user=name))
     return user
 
 

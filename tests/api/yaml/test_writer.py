@@ -6,7 +6,7 @@ from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text("aYn1-:.#~_ =0eé\n'\"", max_size=12),

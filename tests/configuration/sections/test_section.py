@@ -1,4 +1,3 @@
-
 import pytest
 
 from pilothouse.configuration.sections.section import Section, bytes_of, generic, misc

@@ -17,7 +17,7 @@ import orjson
 
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.values.fields import Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.endpoints.answers.readable import decode_stored
 from pilothouse.frozen import frozen
 from pilothouse.offload import Offload, Work

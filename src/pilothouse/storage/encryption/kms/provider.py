@@ -20,8 +20,10 @@ from pilothouse.gotext import short
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import digest
-from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
+from pilothouse.storage.encryption.backend import Remote, seal, unseal
+from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.encryption.kms import wire as kms_wire
+from pilothouse.storage.encryption.kms.intervals import DEFAULT_INTERVALS, KMSIntervals
 from pilothouse.storage.encryption.kms.known import KnownKeys
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.kms.wire import KMSError
@@ -55,27 +57,6 @@ class KMSSettings:
     name: str
     endpoint: str
     timeout: float
-
-
-@frozen(kw_only=True)
-class KMSIntervals:
-    """The intervals of a provider in seconds.
-
-    healthy_poll, failing_poll: between two looks at a plugin that is well, and at one that is not.
-    opening_poll: between two looks at one that must be well before it is used.
-    write_ttl: for these a seed may be written
-    with after the plugin last said that its key is the current one.
-    retry: after these a key that could not be decrypted is asked for again.
-    """
-
-    healthy_poll: float = 60.0
-    failing_poll: float = 10.0
-    opening_poll: float = 0.1
-    write_ttl: float = 180.0
-    retry: float = 1.0
-
-
-DEFAULT_INTERVALS = KMSIntervals()
 
 
 class Seed:
