@@ -155,8 +155,7 @@ class Cluster:
         webhooks = ConversionWebhooks(
             host.clients, self.resolver, metrics.add(ConversionMetrics()), host.caches, offload=host.offload
         )
-        for one in writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())):
-            host.look_after(one, opened)
+        host.run_controllers(writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())), opened)
         if handlers.verbs.history is not None:
             follow_peers(handlers.verbs.history, host, self.registry, writers.port, opened)
         if host.config.simulation.on:

@@ -4,6 +4,7 @@ metrics, health, certificates, caches, threads, ways to other servers, the store
 import asyncio
 import pathlib
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,8 @@ class Host:
     schemas: CompiledSchemas = field(default_factory=CompiledSchemas)
     token_key: bytes = b""
     clock: ServerClock = SYSTEM
+    state: "StateFile | None" = None
+    """The state with which the server has begun, where logical clusters begin with it as well."""
 
     @classmethod
     async def open(cls, given: Given, opened: Opened) -> "Host":
@@ -141,6 +144,7 @@ class Host:
             clients=clients,
             storage=given.storage or await _storage(config, routes, clock, state),
             clock=clock,
+            state=state if config.clusters.clusters_from_state else None,
         )
 
     @property
@@ -175,6 +179,11 @@ class Host:
     def look_after(self, part: Background, opened: Opened) -> None:
         """Start a part of a cluster that runs beside its requests."""
         opened.start(part)
+
+    def run_controllers(self, controllers: Sequence[Background], opened: Opened) -> None:
+        """Start the controllers of a cluster."""
+        for one in controllers:
+            opened.start(one)
 
     def bind(self, handler: RequestHandler, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
@@ -226,7 +235,7 @@ async def _state(config: Config, clock: ServerClock) -> "StateFile | None":
     def read() -> StateFile:
         found = StateFile.read(pathlib.Path(config.data.from_state))
         pki.make_private(config.data.directory)
-        found.put_keys(config.data.directory)
+        found.put_keys(config.data.directory, sync=config.store.backend != "memory")
         return found
 
     state = await asyncio.to_thread(read)

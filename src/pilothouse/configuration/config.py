@@ -76,6 +76,8 @@ class Config(Section):
             yield f"--workers={workers} conflicts with --history: its file is for one process"
         if self.data.from_state and store.others_write:
             yield "--from-state conflicts with --etcd-servers: it begins an embedded store"
+        if self.clusters.clusters_from_state and not self.data.from_state:
+            yield "--clusters-from-state needs --from-state"
         if workers > 1 and self.simulation.test_api:
             yield f"--workers={workers} conflicts with --test-api: each would have a clock of its own"
         if workers > 1 and self.simulation.on:

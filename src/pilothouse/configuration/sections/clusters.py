@@ -25,6 +25,8 @@ class ClusterOptions(Section):
     clusters_domain: str = own("", "string",
         "Domain below which clusters are reached by their names as well, as in NAME.DOMAIN. The serving "
         "certificate that is made is good for all of them.")
+    clusters_from_state: bool = own(False, "bool",
+        "Have logical clusters begin with the objects of --from-state, in place of those of a fresh cluster.")
     clusters_idle_timeout: float = own(600.0, "duration",
         "Time without a request after which a cluster leaves memory; the next request wakes it. 0 for never.")
     clusters_max: int = own(0, "int",
