@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import NamedTuple, Protocol
 
 from pilothouse import errors
@@ -10,7 +9,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.frozen import frozen
-from pilothouse.gotext import quote
+from pilothouse.gotext import quote, sanitized
 
 SUPERUSERS = "system:masters"
 
@@ -199,5 +198,5 @@ def undecided(path: str, decision: Decision) -> errors.StatusError:
 
 def _explain(message: str, reason: str) -> str:
     # Nothing in an error may look like markup.
-    safe = escape(message, quote=False)
+    safe = sanitized(message)
     return f"{safe}: {reason}" if reason else safe

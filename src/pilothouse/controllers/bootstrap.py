@@ -2,14 +2,13 @@
 
 import asyncio
 import base64
-import copy
 import functools
 import ipaddress
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from importlib import resources
+from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
@@ -266,7 +265,7 @@ def reconciled_flow(live: Object, expected: Object) -> Object:
     untouched = live["metadata"].get("generation", 1) == 1
     if not mandatory and autoupdate != "true" and (autoupdate is not None or not untouched):
         return live
-    spec = copy.deepcopy(expected["spec"])
+    spec = {**expected["spec"]}
     if mandatory and "exempt" in spec and autoupdate != "true":
         spec["exempt"] = (live.get("spec") or {}).get("exempt", spec["exempt"])
     annotations = annotations if mandatory else {**annotations, _FLOW_AUTOUPDATE: "true"}
@@ -326,7 +325,7 @@ def node_rules() -> list[Object]:
 
 
 def _load(name: str) -> list[Object]:
-    text = resources.files("pilothouse.controllers.bootstrap_data").joinpath(f"{name}.json").read_bytes()
+    text = (Path(__file__).with_name("bootstrap_data") / f"{name}.json").read_bytes()
     loaded: list[Object] = orjson.loads(text)
     return loaded
 
