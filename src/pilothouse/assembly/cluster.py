@@ -71,7 +71,7 @@ class Named:
         self.authorization.server_id = self.authentication.server_id = server
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Access:
     """The authenticator and the authorizer of users.
     anonymous_refused: anonymous requests are on, but the authorizer would allow all."""
@@ -83,7 +83,7 @@ class Access:
     anonymous_refused: bool
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Cluster:
     """The parts of one cluster on a host."""
 

@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from pilothouse.history.history import History
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Inputs:
     """The parts that the handlers are made of.
     A test hands in its own; `issuer` and `documents` may be missing.

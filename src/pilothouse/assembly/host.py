@@ -66,7 +66,7 @@ class Given:
     worker: pathlib.Path | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Host:
     """The parts that do not depend on what is served.
 

@@ -52,7 +52,7 @@ READS = ("GET", "HEAD")
 Answer = TypeVar("Answer", bound=Response | None)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Stages:
     """The stages through which the pipeline leads a request; built once by assembly/handlers.py."""
 

@@ -43,7 +43,7 @@ AGENT_LIMIT = 4096
 """Characters of a user agent among which the printable ones of a field manager are looked for."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Verbs:
     """The parts of one server that its verbs on objects work with."""
 

@@ -47,7 +47,7 @@ RIGHTS_CHANGED = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Selection:
     """A checked list request: its keys, its selectors, and the revision at which it reads."""
 
