@@ -1,4 +1,4 @@
-"""What a start checks: files that flags name, where one does, and those that the server keeps."""
+"""The check of a start: files that flags name, where one does, and those that the server keeps."""
 
 from collections.abc import Iterator
 
