@@ -12,6 +12,7 @@ class Point:
     y: int = 0
     label: str = field(default="", compare=False)
     secret: str = field(default="", repr=False)
+    more: dict[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Reference:
     y: int = 0
     label: str = field(default="", compare=False)
     secret: str = field(default="", repr=False)
+    more: dict[str, int] = field(default_factory=dict, hash=False)
 
 
 @frozen
@@ -51,7 +53,15 @@ class Own:
         return 1
 
 
-CASES: list[tuple[Any, ...]] = [(1,), (1, 2), (2, 1), (1, 0, "a"), (1, 0, "b", "c"), (1, 0, "", "d")]
+CASES: list[tuple[Any, ...]] = [
+    (1,),
+    (1, 2),
+    (2, 1),
+    (1, 0, "a"),
+    (1, 0, "b", "c"),
+    (1, 0, "", "d"),
+    (1, 0, "", "", {"a": 1}),
+]
 
 
 @pytest.mark.parametrize("one", CASES)
@@ -61,7 +71,8 @@ def test_instances_are_equal_as_those_of_a_frozen_dataclass(
 ) -> None:
     equal = Point(*one) == Point(*other)
     assert equal == (Reference(*one) == Reference(*other))
-    assert (hash(Point(*one)) == hash(Point(*other))) == equal
+    alike = hash(Reference(*one)) == hash(Reference(*other))
+    assert (hash(Point(*one)) == hash(Point(*other))) == alike
 
 
 def test_instances_of_other_classes_are_not_equal() -> None:
@@ -93,7 +104,7 @@ def test_without_eq_an_instance_equals_itself_only() -> None:
 def test_it_is_a_dataclass_with_slots() -> None:
     changed = replace(Point(1, 2), y=3)
     assert changed == Point(1, 3)
-    assert [one.name for one in fields(Named)] == ["x", "y", "label", "secret", "z"]
+    assert [one.name for one in fields(Named)] == ["x", "y", "label", "secret", "more", "z"]
     with pytest.raises(AttributeError):
         changed.other = 1  # type: ignore[attr-defined]
 

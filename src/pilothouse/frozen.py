@@ -5,7 +5,7 @@ Python compiles one method of a class where it would compile six, which is a qua
 makes some hundred such classes. Their instances are made faster, too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform, overload
@@ -37,14 +37,18 @@ def _finished(cls: Any, *, eq: bool) -> Any:
     if "__repr__" not in own:
         cls.__repr__ = _repr
     if eq and "__eq__" not in own:
-        names = [name for name, one in cls.__dataclass_fields__.items() if one.compare]
-        cls.__compared__ = attrgetter(*names) if names else staticmethod(_nothing)
+        fields: dict[str, Any] = cls.__dataclass_fields__
+        cls.__compared__ = _getter(name for name, one in fields.items() if one.compare)
+        hashed = (name for name, one in fields.items() if (one.compare if one.hash is None else one.hash))
+        cls.__hashed__ = _getter(hashed)
         cls.__eq__, cls.__hash__ = _eq, _hash
     return cls
 
 
-def _nothing(one: object) -> tuple[()]:
-    return ()
+def _getter(names: Iterable[str]) -> Any:
+    """A function of an instance that returns these fields."""
+    found = tuple(names)
+    return attrgetter(*found) if found else staticmethod(lambda one: ())
 
 
 def _repr(self: Any) -> str:
@@ -59,4 +63,4 @@ def _eq(self: Any, other: Any) -> Any:
 
 
 def _hash(self: Any) -> int:
-    return hash(self.__compared__(self))
+    return hash(self.__hashed__(self))
