@@ -15,7 +15,8 @@ from typing import Any, Self
 import kubernetes
 from startup import free_port
 
-from pilothouse import kubeconfigs, pki
+from pilothouse import pki
+from pilothouse.api.yaml import kubeconfigs
 
 SECONDS = 120.0
 NODE: Any = {

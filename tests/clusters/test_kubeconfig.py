@@ -12,7 +12,8 @@ from clusters.rig import CLUSTERS, ClusterRig, cluster_of, encoded, identity_of
 from cryptography import x509
 from eventually import aeventually
 
-from pilothouse import kubeconfigs, pki
+from pilothouse import pki
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.authn.x509 import scope_unit
 
 SECRETS = "/api/v1/namespaces/default/secrets"

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pilothouse import errors, kubeconfigs, pki
+from pilothouse import errors, pki
 from pilothouse.api.values.fields import Object
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.api.yaml import text as yaml
 from pilothouse.authn.x509 import scope_of, scope_unit
 from pilothouse.clusters.definition import NAME, condition, owned_by, owner

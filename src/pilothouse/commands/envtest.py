@@ -16,7 +16,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pilothouse import kubeconfigs, pki
+from pilothouse import pki
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.definition import GROUP, KIND, VERSION
 from pilothouse.commands import cluster_objects, envtest_assets

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from pilothouse import kubeconfigs, pki
+from pilothouse import pki
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.commands import output
 from pilothouse.configuration import options
 from pilothouse.configuration.addresses import reachable, url

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pilothouse import kubeconfigs
 from pilothouse.api.values.fields import Object
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.commands import output
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.commands.kubeconfig import SERVER, TOKEN_USER, put, server_of

@@ -10,8 +10,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from pilothouse import kubeconfigs
 from pilothouse.api.values.fields import Object
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.definition import GROUP, KIND, PLURAL, VERSION
 from pilothouse.clusters.guests import PATH

@@ -6,8 +6,9 @@ import re
 import ssl
 from collections.abc import Iterable, Sequence
 
-from pilothouse import kubeconfigs, pki
+from pilothouse import pki
 from pilothouse.api.values.fields import Object
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.files import write_file
 from pilothouse.frozen import frozen
 from pilothouse.testing.client import KubeClient, context

@@ -13,7 +13,6 @@ from pilothouse.api.cel._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel.functions import Functions, Overload, member, units
 from pilothouse.api.cel.host import names
 from pilothouse.api.cel.types import BOOL, STRING, CelType, struct
-from pilothouse.frozen import frozen
 
 _PACKAGE = "kubernetes.authorization."
 AUTHORIZER = struct(_PACKAGE + "Authorizer", {})
@@ -33,7 +32,7 @@ class CheckDecision(NamedTuple):
     error: str = ""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class CheckQuestion:
     """The question for the authorizer: a path, or a resource when `resource` is given. service_account:
     namespace and name of the account that asks instead of the user of the request."""

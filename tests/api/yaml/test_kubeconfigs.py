@@ -3,7 +3,7 @@ import base64
 import pytest
 import yaml
 
-from pilothouse import kubeconfigs
+from pilothouse.api.yaml import kubeconfigs
 
 NAMES = ["kubernetes-admin", "yes", "null", "12", "a: b", "- a", '"\\', " ", "#", "a-b\n"]
 NAMES.append("\u00fc\U0001f600\x7f\u2028\n")
