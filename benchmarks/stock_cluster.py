@@ -16,6 +16,7 @@ import kubernetes
 from startup import free_port
 
 from pilothouse import pki
+from pilothouse.api.yaml import kubeconfigs
 
 SECONDS = 120.0
 NODE: Any = {
@@ -97,7 +98,7 @@ class StockCluster:
         ca = pki.pem(authority.certificate)
         for name, content in {"ca.crt": ca, "tls.crt": cert, "tls.key": key}.items():
             (self._folder / name).write_bytes(content)
-        self.kubeconfig.write_bytes(pki.kubeconfig(url, ca, cert=admin, key=admin_key))
+        self.kubeconfig.write_bytes(kubeconfigs.of_user(url, ca, cert=admin, key=admin_key))
 
     def _run(self, program: str, *flags: str) -> None:
         path = shutil.which(program, path=f"{self._bin}:{os.environ['PATH']}")

@@ -1,3 +1,4 @@
+import gc
 import os
 import pathlib
 import re
@@ -25,6 +26,19 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Generic flags:" in capsys.readouterr().out
     assert cli.main([]) == cli.main(["--help"]) == 0
     assert "pilothouse serve" in capsys.readouterr().out
+
+
+def test_a_start_collects_no_garbage() -> None:
+    before, seen = gc.get_threshold(), []
+
+    def run(config: Config, command: Sequence[str]) -> int:
+        seen.append(gc.get_threshold()[0])
+        return 0
+
+    assert cli.main(["serve", "--data-dir=/nowhere"], run) == 0
+    assert seen == [cli.STARTING]
+    assert cli.main(["serve", "--no-such-flag"], run) == cli.USAGE_ERROR
+    assert gc.get_threshold() == before
 
 
 def test_a_version_to_report() -> None:

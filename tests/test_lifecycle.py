@@ -1,11 +1,12 @@
 """Parts of a server are closed in reverse order of their start, whatever fails."""
 
 import asyncio
+import itertools
 
 import pytest
 from logged import pairs
 
-from pilothouse.lifecycle import BackgroundTask, Opened
+from pilothouse.lifecycle import BackgroundTask, Opened, StartsInTurn
 
 
 class Loop(BackgroundTask):
@@ -91,3 +92,26 @@ async def test_a_part_whose_start_fails_is_closed(runner: asyncio.Runner) -> Non
         async with Opened() as opened:
             opened.start(loop)
     assert loop._task is None
+
+
+async def test_parts_are_started_in_turn_and_closed_together(runner: asyncio.Runner) -> None:
+    loops = [Loop() for _ in range(3)]
+    parts = StartsInTurn(loops)
+    parts.start()
+    started = []
+    for _ in range(5):
+        await asyncio.sleep(0)
+        started.append(sum(bool(one.seen) for one in loops))
+    assert started == sorted(started), "one after the other"
+    assert max(later - now for now, later in itertools.pairwise([0, *started])) == 1
+    assert started[-1] == 3
+    await parts.close()
+    assert [one.seen for one in loops] == [["runs", "ended"]] * 3
+
+
+async def test_parts_whose_turn_has_not_come_are_not_started(runner: asyncio.Runner) -> None:
+    loop = Loop()
+    parts = StartsInTurn([loop])
+    parts.start()
+    await parts.close()
+    assert loop.seen == []

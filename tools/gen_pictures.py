@@ -175,7 +175,7 @@ def console(folder: pathlib.Path, out: pathlib.Path) -> None:
     """Photograph the overview, a refusal in dark colours, and the overview on a phone."""
     tokens = folder / "tokens.csv"
     tokens.write_text(TOKENS)
-    dark = {"viewport": {"width": 1280, "height": 760}, "color_scheme": "dark"}
+    wide_dark = {"width": 1280, "height": 760}
     with (
         InProcess(["--console", f"--token-auth-file={tokens}"]) as server,
         load(Api(server.kubeconfig)),
@@ -190,7 +190,7 @@ def console(folder: pathlib.Path, out: pathlib.Path) -> None:
         phone.screenshot(path=out / "console-phone.png")
         jane = consoles("for-jane", "#/objects?kind=/v1/secrets")
         jane.get_by_role("alert").wait_for()
-        requests = consoles("for-root", "#/requests", **dark)
+        requests = consoles("for-root", "#/requests", viewport=wide_dark, color_scheme="dark")
         requests.get_by_label("User").fill("jane")
         requests.keyboard.press("Enter")
         requests.get_by_role("button", name="list /api/v1/secrets").first.click()

@@ -88,6 +88,9 @@ STARTING = 1_000_000
 """Objects after which garbage is collected during a start, which makes hardly any: at Python's own threshold
 collections are a tenth of the start."""
 
+COLLECTING = gc.get_threshold()
+"""Python's own thresholds."""
+
 WRONG, USAGE_ERROR = 1, 2
 """Exit statuses: something is wrong or has failed; the command line cannot be read. `kube-apiserver` has the
 first one for both, as upstream."""
@@ -178,18 +181,26 @@ def _run(config: "Config", command: Sequence[str]) -> int:
     if config.process.workers > 1:
         from pilothouse.workers import supervisor
 
+        gc.set_threshold(*COLLECTING)  # it runs for long
         return supervisor.run(command, config)
-    gc.set_threshold(STARTING)  # until the server has started: process.heap sets it anew
     from pilothouse.assembly import process
     from pilothouse.clusters.kind import kind_of
-    from pilothouse.commands import config_files
+    from pilothouse.commands import config_start
 
-    found = [str(one) for one in config_files.problems(config) if not one.warning]
+    found = [str(one) for one in config_start.problems(config) if not one.warning]
     return _tell(found) if found else process.run(config, kind_of(config))
 
 
 def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:
     """Serve; `ours` selects the defaults of `pilothouse serve` in place of those of `kube-apiserver`."""
+    gc.set_threshold(STARTING)  # until the server has started: process.heap sets it anew
+    try:
+        return _served(arguments, program, run, ours=ours)
+    finally:
+        gc.set_threshold(*COLLECTING)
+
+
+def _served(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:
     from pilothouse import logs
     from pilothouse.configuration import options
     from pilothouse.configuration.config import all_flags

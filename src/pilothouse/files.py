@@ -24,9 +24,10 @@ def said(error: BaseException) -> str:
     return str(error)
 
 
-def write_file(path: pathlib.Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file as a whole or not at all; its directory is made when missing."""
-    with written(path, data, mode) as part:
+def write_file(path: pathlib.Path, data: bytes, mode: int = 0o600, *, sync: bool = True) -> None:
+    """Write a file as a whole or not at all; its directory is made when missing. Without `sync` nothing waits
+    for the disk, and the file may be empty after a failure of power."""
+    with written(path, data, mode, sync=sync) as part:
         put(part, path)
 
 
@@ -37,9 +38,10 @@ def put(part: str, path: pathlib.Path) -> None:
 
 
 def try_to_write(path: pathlib.Path, data: bytes) -> bool:
-    """Write a file that a server can do without: a full disk is logged. Whether it has been written."""
+    """Write a file that every start writes, and a server can do without: a full disk is logged.
+    Whether it has been written."""
     try:
-        write_file(path, data)
+        write_file(path, data, sync=False)
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
@@ -49,7 +51,7 @@ def try_to_write(path: pathlib.Path, data: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def written(path: pathlib.Path, data: bytes, mode: int = 0o600) -> Iterator[str]:
+def written(path: pathlib.Path, data: bytes, mode: int = 0o600, *, sync: bool = True) -> Iterator[str]:
     """A temporary file beside `path` with the new content; it is removed unless it was renamed to `path`."""
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +60,9 @@ def written(path: pathlib.Path, data: bytes, mode: int = 0o600) -> Iterator[str]
         with _named(path), os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         yield name
     finally:
         pathlib.Path(name).unlink(missing_ok=True)

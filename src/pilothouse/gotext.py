@@ -155,3 +155,8 @@ def plain(value: float) -> str:
         return special
     digits, exponent = _digits(value)
     return ("-" if math.copysign(1, value) < 0 else "") + _plain(digits, exponent)
+
+
+def sanitized(text: str) -> str:
+    """A text that no browser takes for HTML (responsewriters.sanitizer)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from pilothouse.logs import Logger
 
@@ -40,6 +40,25 @@ class BackgroundTask(Background):
     @abstractmethod
     async def _run(self) -> None:
         """The work; it runs until it is cancelled."""
+
+
+class StartsInTurn(BackgroundTask):
+    """Starts parts one after the other, each in a turn of the loop of its own:
+    requests are answered in between. They are closed together, the last first."""
+
+    def __init__(self, parts: Iterable[Background]) -> None:
+        self._parts = tuple(parts)
+        self._opened = Opened()
+
+    async def close(self) -> None:
+        """Start no more, and close those that were started."""
+        await super().close()
+        await self._opened.aclose()
+
+    async def _run(self) -> None:
+        for part in self._parts:
+            await asyncio.sleep(0)
+            self._opened.start(part)
 
 
 class Opened(contextlib.AsyncExitStack):

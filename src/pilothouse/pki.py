@@ -20,11 +20,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.files import NO_SPACE, check_usable, put, try_to_write, unusable, write_file, written
+from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ FRONT_PROXY = "front-proxy-client"
 """The identity with which the server calls aggregated servers."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Files:
     """The paths of the server's keys. Empty paths: not made, because the operator brings their own."""
 
@@ -526,60 +528,13 @@ def _signing_key(path: pathlib.Path) -> str:
     return str(path)
 
 
-def kubeconfig(
-    server: str,
-    ca: bytes,
-    *,
-    cert: bytes = b"",
-    key: bytes = b"",
-    token: str = "",
-    name: str = "pilothouse",
-    user: str = "kubernetes-admin",
-) -> bytes:
-    """A kubeconfig (v1) with everything embedded, for a client certificate or a token;
-    `user` is its name in the file."""
-    import base64
-
-    import yaml
-
-    def text(data: bytes) -> str:
-        return base64.b64encode(data).decode()
-
-    credentials: dict[str, str] = {"token": token} if token else {}
-    if cert:
-        credentials = {"client-certificate-data": text(cert), "client-key-data": text(key)}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"certificate-authority-data": text(ca), "server": server}}],
-        "users": [{"name": user, "user": credentials}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
-        "current-context": name,
-        "preferences": {},
-    }
-    return yaml.safe_dump(document, sort_keys=False).encode()
-
-
-def cluster_kubeconfig(server: str, ca: bytes) -> bytes:
-    """A kubeconfig (v1) with the address and the CA of a cluster and no user,
-    as the config map cluster-info has it."""
-    import base64
-
-    import yaml
-
-    cluster = {"certificate-authority-data": base64.b64encode(ca).decode(), "server": server}
-    document = {"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": cluster}]}
-    empty: dict[str, Any] = {"contexts": None, "current-context": "", "preferences": {}, "users": None}
-    return yaml.safe_dump(document | empty, sort_keys=True).encode()
-
-
 def admin_kubeconfig(
     serving: ServingOptions, files: Files, port: int | None = None, server: str = ""
 ) -> bytes:
     """The administrator's kubeconfig, for `server` or by the bind address or,
     when that is all, the loopback."""
     address = serving.bind_address if serving.bind_address not in ("0.0.0.0", "::", "") else "127.0.0.1"
-    return kubeconfig(
+    return kubeconfigs.of_user(
         server or url(address, port or serving.secure_port),
         pathlib.Path(files.ca_cert).read_bytes(),
         cert=pathlib.Path(files.admin_cert).read_bytes(),
@@ -597,4 +552,6 @@ def issued_kubeconfig(
     if authority is None:
         raise OSError(f"the CA in {files.issuer_cert} cannot be used")
     cert, key = authority.issue(user, groups, server=False, days=seconds / 86400)
-    return kubeconfig(server, pathlib.Path(files.ca_cert).read_bytes(), cert=cert, key=key, user=user)
+    return kubeconfigs.of_user(
+        server, pathlib.Path(files.ca_cert).read_bytes(), cert=cert, key=key, user=user
+    )

@@ -6,10 +6,10 @@ import os
 import stat
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import Counter, Gauge, Group, digest
@@ -75,7 +75,7 @@ class ReloadMetrics:
         self._in_force = digest(data)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Followed(Generic[T]):
     """A configuration that stands in files.
 

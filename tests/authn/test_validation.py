@@ -1,5 +1,6 @@
 """The rules for authentication configurations, each with upstream's words."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ PARTS = ("username", "groups", "uid", "extra")
 
 
 def authenticator(url: str = "https://issuer", **given: Any) -> JWTAuthenticator:
-    issuer = {name: given.pop(name) for name in list(given) if name in Issuer.__slots__}
+    issuer = {one.name: given.pop(one.name) for one in fields(Issuer) if one.name in given}
     mappings = {name: given.pop(name) for name in list(given) if name in PARTS}
     mappings.setdefault("username", Mapping(claim="sub", prefix=""))
     return JWTAuthenticator(

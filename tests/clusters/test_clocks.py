@@ -33,6 +33,9 @@ async def test_each_has_its_own_and_keeps_it_while_it_is_not_in_memory(runner: a
     async with Opened() as opened:
         for uid in ("a", "c"):
             assert clocks.open(uid, opened).time() == pytest.approx(SYSTEM.time() + 3600, abs=60)
+    clocks.begin("d", 7200)
+    clocks.begin("e", -7200)
+    assert clocks.ahead("d") == 7200 and clocks.ahead("e") == 0
     clocks.forget("a")
     assert clocks.ahead("a") == 0
 

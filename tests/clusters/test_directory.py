@@ -158,8 +158,7 @@ async def test_suspending_loses_no_request_and_no_write(rig: ClusterRig) -> None
     with slow(rig, 1) as journal:
         tasks = [asyncio.create_task(writer(f"w{number}")) for number in range(2)]
         tasks.append(asyncio.create_task(janitor()))
-        done, _ = await asyncio.wait(tasks, timeout=1.0)
-        assert not done, [task.exception() for task in done]
+        await aeventually(lambda: times > 10 or any(task.done() for task in tasks), "ten suspensions")
         over.set()
         await asyncio.gather(*tasks)
         await suspended(rig, "busy")
@@ -350,6 +349,35 @@ async def test_a_missing_source_is_waited_for(rig: ClusterRig) -> None:
     assert "late" not in json.dumps(answer.body)
     await rig.make("late")
     assert (await rig.call("GET", "/version", cluster="early")).status == 200
+
+
+# Clusters without an object
+
+
+async def test_a_cluster_that_is_lent_is_served_and_leaves_no_rows(rig: ClusterRig) -> None:
+    uid = await rig.directory.lend("lent")
+    await rig.keep("lent", "kept", n="1")
+    await suspended(rig, "lent")
+    assert (await rig.ok("GET", f"{MAPS}/kept", cluster="lent"))["data"] == {"n": "1"}
+    assert (await rig.call("GET", f"{CLUSTERS}/lent")).status == 404
+    with pytest.raises(ValueError, match="already"):
+        await rig.directory.lend("lent")
+    await rig.directory.give_back("lent")
+    assert (await rig.call("GET", MAPS, cluster="lent")).status == 404
+    for prefix in (f"/clusters/{uid}", f"/keyspaces/{uid}"):
+        assert (await rig.directory.journal.range(prefix)).items == []
+    await rig.directory.give_back("lent")
+
+
+async def test_a_cluster_that_cannot_be_lent_leaves_its_name(rig: ClusterRig) -> None:
+    lending = asyncio.create_task(rig.directory.lend("unlent"))
+    await asyncio.sleep(0)
+    assert "unlent" in rig.directory.places
+    lending.cancel()
+    await asyncio.wait([lending])
+    assert "unlent" not in rig.directory.places
+    await rig.directory.lend("unlent")
+    await rig.directory.give_back("unlent")
 
 
 # Removal

@@ -5,6 +5,7 @@ import pathlib
 from clusters.rig import CLUSTERS, MAPS, ClusterRig, running
 from eventually import aeventually
 
+from pilothouse.assembly.state_file import StateFile, keys_in, objects_of
 from pilothouse.clusters import fresh
 from pilothouse.clusters.fresh import digest_of
 from pilothouse.controllers.bootstrap import BootstrapObject
@@ -90,3 +91,26 @@ async def test_a_full_cluster_is_opened_by_a_newer_server(runner: object, direct
             return (await rig.call("GET", role, cluster="full")).status == 200
 
         await aeventually(written, "the role")
+
+
+async def test_clusters_begin_with_the_state_of_a_file(runner: object, tmp_path: pathlib.Path) -> None:
+    file, data = tmp_path / "state", tmp_path / "data"
+    async with running(tmp_path / "source") as rig:
+        await rig.ok("POST", MAPS, {"metadata": {"name": "kept"}})
+        page = await rig.server.cluster.registry.storage.range("", counted=False)
+        state = StateFile(objects_of(page.items, page.revision), keys_in(rig.data), 0.0)
+        file.write_bytes(state.pack())
+    flags = (f"--from-state={file}", "--clusters-from-state")
+    async with running(data, *flags, backend="sqlite") as rig:
+        for name in ("one", "other"):
+            await rig.make(name)
+            await rig.ok("GET", f"{MAPS}/kept", cluster=name)
+        await rig.ok("DELETE", f"{MAPS}/kept", cluster="one")
+        slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+        told = await rig.ok("GET", slices, cluster="one")
+        assert told["ports"][0]["port"] == rig.port, "what tells of the server is that of this one"
+    async with running(data, backend="sqlite") as rig:
+        assert (await rig.call("GET", f"{MAPS}/kept", cluster="one")).status == 404
+        await rig.ok("GET", f"{MAPS}/kept", cluster="other")
+        await rig.make("fresh")
+        assert (await rig.call("GET", f"{MAPS}/kept", cluster="fresh")).status == 404

@@ -13,6 +13,7 @@ from cryptography import x509
 from eventually import aeventually
 
 from pilothouse import pki
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.authn.x509 import scope_unit
 
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -168,8 +169,8 @@ def test_a_certificate_is_renewed_before_it_expires(
         config = read(secret)
         cert, key = rig.authority().issue("kubernetes-admin", ["system:masters"], server=False, days=days,
                                           unit=scope_unit(rig.directory.places[name].uid))  # fmt: skip
-        old = pki.kubeconfig(config["clusters"][0]["cluster"]["server"], (rig.data / "ca.crt").read_bytes(),
-                             cert=cert, key=key, name=name)  # fmt: skip
+        server, ca = config["clusters"][0]["cluster"]["server"], (rig.data / "ca.crt").read_bytes()
+        old = kubeconfigs.of_user(server, ca, cert=cert, key=key, name=name)
         secret["data"] = dict.fromkeys(("kubeconfig", "value"), base64.b64encode(old).decode())
         put = await rig.ok("PUT", f"{SECRETS}/{name}", secret)
         await rig.make(f"after{days}", kubeconfigSecret=place(f"after{days}"))  # it was looked at by then
@@ -198,7 +199,7 @@ def test_a_kubeconfig_that_is_not_for_the_cluster_is_replaced(
         authority = pki.CertificateAuthority.create() if member == "ca" else rig.authority()
         cert, key = authority.issue("kubernetes-admin", ["system:masters"], server=False, unit=unit)
         url = value if member == "url" else read(secret)["clusters"][0]["cluster"]["server"]
-        text = pki.kubeconfig(url, (rig.data / "ca.crt").read_bytes(), cert=cert, key=key, name=name)
+        text = kubeconfigs.of_user(url, (rig.data / "ca.crt").read_bytes(), cert=cert, key=key, name=name)
         secret["data"] = dict.fromkeys(("kubeconfig", "value"), base64.b64encode(text).decode())
         put = await rig.ok("PUT", f"{SECRETS}/{name}", secret)
         right = await written(rig, name, put["data"]["value"])

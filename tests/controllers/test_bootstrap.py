@@ -11,7 +11,7 @@ from virtual_time import VirtualLoop
 from pilothouse import errors
 from pilothouse.controllers import bootstrap
 from pilothouse.controllers.bootstrap import BootstrapObject, BootstrapSettings, ensure, node_rules, objects
-from pilothouse.storage.encryption.backend import EncryptionError
+from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.interface import Full, Unavailable
 
 

@@ -8,7 +8,7 @@ from harness import CONFIG_MAPS, Rig
 
 from pilothouse.controllers.bootstrap import BootstrapObject, BootstrapSettings, ensure, objects
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
-from pilothouse.storage.encryption.backend import EncryptionError
+from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.memory import MemoryStorage
 
 NOW = "2026-01-02T03:04:05Z"

@@ -21,8 +21,8 @@ from eventually import aeventually
 from pilothouse.assembly.intervals import Intervals
 from pilothouse.assembly.server import Server
 from pilothouse.configuration import options
-from pilothouse.storage.encryption.kms import provider as kms
 from pilothouse.storage.encryption.kms import wire as kms_wire
+from pilothouse.storage.encryption.kms.intervals import KMSIntervals
 from pilothouse.testing.etcd import BINARY, EtcdCluster
 from pilothouse.testing.kms import KMSPluginServer
 
@@ -37,7 +37,7 @@ SQLITE = ["--storage-backend=sqlite"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 
-KMS = kms.KMSIntervals(healthy_poll=0.05, failing_poll=0.05, retry=0.05)
+KMS = KMSIntervals(healthy_poll=0.05, failing_poll=0.05, retry=0.05)
 QUICK = Intervals(kms=KMS, files=0.05, unreadable=(0.05, 0.2), missing=0.1)
 
 

@@ -13,7 +13,7 @@ from kept_history import PREFIX, ROOT, Kept, author, kept
 from pilothouse.history.file import ChangeKind, HistoryError
 from pilothouse.history.policy import BEHIND, HistoryPolicy, HistoryRule, Keep
 from pilothouse.history.recorder import GIVEN_UP, STEP, WAITED_FOR, WHOLE
-from pilothouse.storage.encryption.backend import DecryptionError, EncryptionError
+from pilothouse.storage.encryption.errors import DecryptionError, EncryptionError
 from pilothouse.storage.interface import Compacted, Op
 
 MINUTE = 60.0

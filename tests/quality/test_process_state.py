@@ -91,6 +91,8 @@ ANSWERS_OF_PURE_FUNCTIONS = {
 so it is right for every server."""
 
 OF_THE_PROCESS = {
+    "api/yaml/text.py:_reader": "a module, once it is imported",
+    "api/yaml/text.py:_writer": "a module, once it is imported",
     "caches.py:MEMOS": "sizes of the memos above, for metrics",
     "logs.py:_allowed": "--v and --vmodule: standard error is one",
     "logs.py:_level": "--v and --vmodule: standard error is one",

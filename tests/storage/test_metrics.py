@@ -9,7 +9,7 @@ from storage.cached_pods import P, Sink, fields, pod
 from pilothouse.api._json import JsonEncoder
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.selectors import parse
-from pilothouse.storage.encryption.backend import DecryptionError
+from pilothouse.storage.encryption.errors import DecryptionError
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.metrics import WatchCacheMetrics

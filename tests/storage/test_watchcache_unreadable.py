@@ -12,7 +12,7 @@ from storage.cached_pods import JSON, P, Sink, fields, pod
 from virtual_time import VirtualLoop
 
 from pilothouse.storage import watchcache
-from pilothouse.storage.encryption.backend import DecryptionError
+from pilothouse.storage.encryption.errors import DecryptionError
 from pilothouse.storage.interface import Compacted, KeyValue
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher, Entry, ResourceCache, UnreadableError

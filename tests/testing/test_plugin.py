@@ -154,7 +154,17 @@ def test_time_and_states(kube):
     before = kube.clock.now()
     assert (kube.clock.advance(hours=1) - before).total_seconds() >= 3600
     kube.restore(kube.checkpoint())
+    kube.apply("shop.yaml")
     kube.save_state("state")
+"""
+BEGUN = """
+import pytest
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_begins_with_the_state(kube, number):
+    with kube._client() as client:
+        client.call("GET", "/api/v1/namespaces/shop")
+        client.call("DELETE", "/api/v1/namespaces/shop")
 """
 PROGRAMS = {
     "fresh": PROGRAM,
@@ -162,6 +172,7 @@ PROGRAMS = {
     "report": REFUSED,
     "faulty": FAULTY,
     "moved": MOVED,
+    "begun": BEGUN,
     "clusters": CLUSTERS,
 }
 """The files, each a test_NAME.py."""
@@ -181,6 +192,7 @@ ARGUMENTS = ("-q", "-rpfE", "-W", "error", "-p", "pilothouse.testing.plugin", "-
 
 def run(folder: pathlib.Path, programs: tuple[str, ...], *arguments: str) -> str:
     """The output of pytest for files, which it writes into the folder."""
+    folder.joinpath("shop.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n")
     for name in programs:
         folder.joinpath(f"test_{name}.py").write_text(PROGRAMS[name])
     done = subprocess.run(
@@ -294,5 +306,6 @@ def test_tests_move_the_time_and_start_from_a_state(runs: Runs) -> None:
     assert results(printed, "moved") == ["PASSED"], printed
     printed = run(folder, ("moved",), "--kube-apiserver-state=state")
     assert results(printed, "moved") == ["PASSED"], printed
-    refused = run(folder, ("moved",), "--kube-apiserver-state=state", "--kube-apiserver=cluster")
-    assert "--kube-apiserver-state goes with --kube-apiserver=thread and process" in refused, refused
+    for where in ("thread", "process", "cluster", "copy"):
+        printed = run(folder, ("begun",), "--kube-apiserver-state=state", f"--kube-apiserver={where}")
+        assert results(printed, "begun") == ["PASSED"] * 2, printed

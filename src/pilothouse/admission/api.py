@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 from pilothouse.errors import Conflict, Forbidden, Invalid, StatusError, TooManyRequests
+from pilothouse.frozen import frozen
 
 __all__ = [
     "AdmissionRequest",
@@ -48,7 +49,7 @@ class NotDeclared(Exception):
     """A plugin has read a resource that its `reads` does not name."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UserInfo:
     """The user who makes the request (authentication.k8s.io UserInfo)."""
 

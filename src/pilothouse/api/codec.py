@@ -19,7 +19,7 @@ from pilothouse.api.types import schema, scheme
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values import quantity, times
 from pilothouse.api.values.fields import Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.gotext import QUOTED, quote, short
 
 JSON = "application/json"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.api.values.fields import Errors, Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.gotext import quote
 
 

@@ -20,7 +20,6 @@ from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
 from pilothouse.assembly.egress import follow_kubelet_ca
 from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
-from pilothouse.assembly.history import follow_peers, open_history
 from pilothouse.assembly.host import Host
 from pilothouse.assembly.jwt import Authentication, jwt_tokens
 from pilothouse.assembly.services import ServerServices, client_for, companions_for, services_for
@@ -41,7 +40,7 @@ from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.endpoints.pipeline import Pipeline
-from pilothouse.history.history import History
+from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Opened
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
@@ -52,10 +51,11 @@ from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
 if TYPE_CHECKING:
     from pilothouse.assembly.simulation import SimulatedCluster
+    from pilothouse.history.history import History
     from pilothouse.registry.checkpoints import Checkpoints
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Named:
     """The metrics that carry the name of the server, which is known when the objects of a fresh cluster
     are planned."""
@@ -71,7 +71,7 @@ class Named:
         self.authorization.server_id = self.authentication.server_id = server
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Access:
     """The authenticator and the authorizer of users.
     anonymous_refused: anonymous requests are on, but the authorizer would allow all."""
@@ -83,7 +83,7 @@ class Access:
     anonymous_refused: bool
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Cluster:
     """The parts of one cluster on a host."""
 
@@ -111,16 +111,20 @@ class Cluster:
         """Open the registry, then make what requests go through."""
         named = Named(EnvelopeMetrics(), EncryptionMetrics(), AuthorizationMetrics(), JWTMetrics())
         registry, signer = await _registry(host, named, opened)
-        history = await open_history(
-            host.config.store,
-            host.storage,
-            registry,
-            host.offload.turns,
-            host.metrics,
-            opened,
-            directory=host.config.data.directory,
-            caches=host.caches,
-        )
+        history: History | None = None
+        if host.config.store.keeps_history:
+            from pilothouse.assembly.history import open_history
+
+            history = await open_history(
+                host.config.store,
+                host.storage,
+                registry,
+                host.offload.turns,
+                host.metrics,
+                opened,
+                directory=host.config.data.directory,
+                caches=host.caches,
+            )
         return _wired(host, named, registry, signer, history, opened)
 
     def writers(self, port: int) -> Writers:
@@ -155,9 +159,10 @@ class Cluster:
         webhooks = ConversionWebhooks(
             host.clients, self.resolver, metrics.add(ConversionMetrics()), host.caches, offload=host.offload
         )
-        for one in writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())):
-            host.look_after(one, opened)
+        host.run_controllers(writers.controllers(aggregation, webhooks, metrics.add(RepairMetrics())), opened)
         if handlers.verbs.history is not None:
+            from pilothouse.assembly.history import follow_peers
+
             follow_peers(handlers.verbs.history, host, self.registry, writers.port, opened)
         if host.config.simulation.on:
             from pilothouse.assembly.simulation import open_simulation
@@ -203,7 +208,7 @@ def _wired(
     named: Named,
     registry: Registry,
     signer: ExternalSigner | None,
-    history: History | None,
+    history: "History | None",
     opened: Opened,
 ) -> Cluster:
     """Make what requests go through, up to the handlers."""

@@ -1,6 +1,7 @@
 """Creates the request pipeline and the handlers, which connect the listener to the registry."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pilothouse.admission.chain import Chain
 from pilothouse.api import meta
@@ -34,7 +35,6 @@ from pilothouse.endpoints.documents.console import Console
 from pilothouse.endpoints.documents.discovery import Discovery
 from pilothouse.endpoints.documents.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.documents.health import Health
-from pilothouse.endpoints.documents.history_authors import HistoryAuthors
 from pilothouse.endpoints.documents.nonresource import NonResource, ServiceAccountIssuer, version_info
 from pilothouse.endpoints.documents.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.documents.openapi_remote import RemoteDocuments
@@ -67,7 +67,6 @@ from pilothouse.flowcontrol.gate import FlowControl, Gate, MaxInFlight
 from pilothouse.flowcontrol.memory import MemoryBudget, MemoryShare
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
 from pilothouse.flowcontrol.width import Widths
-from pilothouse.history.history import History
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
@@ -78,8 +77,11 @@ from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.service_resolver import ServiceResolver
 
+if TYPE_CHECKING:
+    from pilothouse.history.history import History
 
-@dataclass(slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Inputs:
     """The parts that the handlers are made of.
     A test hands in its own; `issuer` and `documents` may be missing.
@@ -110,7 +112,7 @@ class Inputs:
     open_requests: float = POLL
     """Seconds between two looks at open requests, where an option has them judged again."""
     tracer: Tracer = field(default_factory=Tracer)
-    history: History | None = None
+    history: "History | None" = None
     memory: MemoryBudget | None = None
     """The memory of the process, of which these handlers have a share; None: they have it all."""
     journal: Journal | None = None
@@ -324,6 +326,8 @@ class Handlers:
         if self.flowcontrol is not None:
             FlowControlDumps(self.flowcontrol.levels).install(nonresource)
         if given.history is not None and given.history.foreign is not None:
+            from pilothouse.endpoints.documents.history_authors import HistoryAuthors
+
             HistoryAuthors(given.history).install(nonresource)
         if self.journal is not None:
             authorizer = given.authorizer

@@ -1,4 +1,4 @@
-"""Makes the history that the flags ask for."""
+"""Makes the history that the flags ask for. It is imported when they do."""
 
 import asyncio
 from collections.abc import Iterator
@@ -39,10 +39,8 @@ async def open_history(
     *,
     directory: Path,
     caches: CacheBudget,
-) -> History | None:
-    """The history, which keeps changes from now on; None where no flag asks for one. `storage` is open."""
-    if not options.keeps_history:
-        return None
+) -> History:
+    """The history, which keeps changes from now on. `storage` is open."""
     path = options.history_policy_file
     history = History(
         cast("SqliteStorage | OthersStorage", storage),  # the flags have been checked

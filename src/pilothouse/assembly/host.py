@@ -4,6 +4,7 @@ metrics, health, certificates, caches, threads, ways to other servers, the store
 import asyncio
 import pathlib
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.endpoints.request.metrics import HealthMetrics
 from pilothouse.flowcontrol.memory import MemoryBudget
+from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from pilothouse.assembly.state_file import StateFile
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Given:
     """The parts that a server is made with. Bound `sockets` and a `storage`
     that is not started are taken over; by default the flags name them.
@@ -64,7 +66,7 @@ class Given:
     worker: pathlib.Path | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Host:
     """The parts that do not depend on what is served.
 
@@ -96,6 +98,8 @@ class Host:
     schemas: CompiledSchemas = field(default_factory=CompiledSchemas)
     token_key: bytes = b""
     clock: ServerClock = SYSTEM
+    state: "StateFile | None" = None
+    """The state with which the server has begun, where logical clusters begin with it as well."""
 
     @classmethod
     async def open(cls, given: Given, opened: Opened) -> "Host":
@@ -140,6 +144,7 @@ class Host:
             clients=clients,
             storage=given.storage or await _storage(config, routes, clock, state),
             clock=clock,
+            state=state if config.clusters.clusters_from_state else None,
         )
 
     @property
@@ -174,6 +179,11 @@ class Host:
     def look_after(self, part: Background, opened: Opened) -> None:
         """Start a part of a cluster that runs beside its requests."""
         opened.start(part)
+
+    def run_controllers(self, controllers: Sequence[Background], opened: Opened) -> None:
+        """Start the controllers of a cluster."""
+        for one in controllers:
+            opened.start(one)
 
     def bind(self, handler: RequestHandler, authenticator: UnionAuthenticator, opened: Opened) -> Listener:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
@@ -225,7 +235,7 @@ async def _state(config: Config, clock: ServerClock) -> "StateFile | None":
     def read() -> StateFile:
         found = StateFile.read(pathlib.Path(config.data.from_state))
         pki.make_private(config.data.directory)
-        found.put_keys(config.data.directory)
+        found.put_keys(config.data.directory, sync=config.store.backend != "memory")
         return found
 
     state = await asyncio.to_thread(read)

@@ -1,16 +1,16 @@
 """How often a server tries and looks by itself, where no flag says so."""
 
-from dataclasses import dataclass
-
 from pilothouse import reload
 from pilothouse.assembly import renewal
 from pilothouse.controllers import bootstrap
 from pilothouse.endpoints.objects import standing
+from pilothouse.frozen import frozen
 from pilothouse.storage import watchcache
-from pilothouse.storage.encryption.kms import provider
+from pilothouse.storage.encryption.kms.intervals import DEFAULT_INTERVALS as DEFAULT_KMS
+from pilothouse.storage.encryption.kms.intervals import KMSIntervals
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Intervals:
     """Intervals in seconds. The defaults are those of production; tests of whole servers shorten them.
 
@@ -21,7 +21,7 @@ class Intervals:
     open_requests: between two looks at open requests, where an option has them judged again.
     """
 
-    kms: provider.KMSIntervals = provider.DEFAULT_INTERVALS
+    kms: KMSIntervals = DEFAULT_KMS
     files: float = reload.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
     missing: float = bootstrap.RETRY_SECONDS

@@ -2,7 +2,6 @@
 or the --oidc-* flags, configure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pilothouse.authn import configuration, validation
@@ -22,6 +21,7 @@ from pilothouse.authn.provider import Fetch
 from pilothouse.authn.reload import AuthenticationReload
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
 from pilothouse.configuration.sections.oidc import OpenIDOptions
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.outbound.clients import Clients
 from pilothouse.reload import Followed, Reloads
@@ -32,7 +32,7 @@ Follow = Callable[[Reloads, Callable[[], None]], None]
 """A function that has the file of issuers followed; its second argument empties the cache of tokens."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Authentication:
     """The configuration by the flags: `data` is the content of the file, b"" without one."""
 

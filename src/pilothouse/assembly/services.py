@@ -14,7 +14,7 @@ from pilothouse.registry.node_ports import NodePortAllocator
 from pilothouse.registry.object_metrics import ObjectMetrics
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ServerServices:
     """The services that the hooks of a write find in `ctx.services`;
     implements registry.strategy.HookServices."""

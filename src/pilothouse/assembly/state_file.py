@@ -12,12 +12,12 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from pilothouse.files import write_file
+from pilothouse.frozen import frozen
 from pilothouse.storage.interface import KeyValue, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite import pairs as databases
@@ -36,7 +36,7 @@ class StateFileError(ValueError):
     """A file that is no sound state."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StateFile:
     """The content of a state. objects: a snapshot. keys: files by their names. time: that of the clock, in
     Unix seconds."""
@@ -89,6 +89,11 @@ class StateFile:
             )
         return cls(objects, keys, float(about.get("time", 0.0)))
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the objects."""
+        return self.objects[-snapshot.HASH :].hex()
+
     def pairs(self) -> tuple[list[KeyValue], int]:
         """The objects as they are stored, and their revision; StateFileError when they cannot be read."""
         try:
@@ -96,12 +101,13 @@ class StateFile:
         except sqlite3.Error as error:
             raise StateFileError(f"the objects cannot be read: {error}") from None
 
-    def put_keys(self, directory: Path) -> None:
-        """Write the keys into a data directory; StateFileError when it has others."""
+    def put_keys(self, directory: Path, *, sync: bool = True) -> None:
+        """Write the keys into a data directory; StateFileError when it has others.
+        sync: the disk has them when it returns."""
         for name, data in self.keys.items():
             path = directory / name
             if not path.exists():
-                write_file(path, data, PUBLIC if name.endswith(".crt") else 0o600)
+                write_file(path, data, PUBLIC if name.endswith(".crt") else 0o600, sync=sync)
             elif path.read_bytes() != data and name in _OWN:
                 raise StateFileError(
                     f"{path} is another one than in the state: start from it with a data directory of its own"

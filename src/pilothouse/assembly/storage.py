@@ -1,9 +1,8 @@
 """Opens the storage that the flags configure,
 with encryption and watch cache, and creates the store over it."""
 
-import functools
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pilothouse.api.values.clock import SYSTEM, ServerClock
@@ -19,17 +18,17 @@ from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.store import Store
-from pilothouse.reload import Followed, Reloads
+from pilothouse.reload import Reloads
 from pilothouse.storage.base_state import EMPTY, BaseState
-from pilothouse.storage.encryption import config as encryption_config
-from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
-from pilothouse.storage.encryption.kms.provider import KMS
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
-from pilothouse.storage.interface import KeyValue, Storage, Unavailable
+from pilothouse.storage.interface import KeyValue, Storage
 from pilothouse.storage.metered import MeteredStorage
 from pilothouse.storage.metrics import StorageMetrics, WatchCacheMetrics
 from pilothouse.storage.watchcache import RETRY, Cacher
+
+if TYPE_CHECKING:
+    from pilothouse.storage.encryption.backend import Encryption
 
 ETCD_PORT = 2379
 """The port of a member whose URL has none."""
@@ -55,7 +54,7 @@ class Registry:
         object_limit: int = OBJECT_LIMIT,
         retry: tuple[float, float] = RETRY,
         stale: Callable[[str], Awaitable[bool]] | None = None,
-        ciphers: Encryption | None = None,
+        ciphers: "Encryption | None" = None,
         base: BaseState = EMPTY,
         plain: bool = False,
         clock: ServerClock = SYSTEM,
@@ -121,12 +120,27 @@ def registry_over(
     ):  # else all servers would leave the load balancer at once, and nobody could delete
         health.add_check("storage-space", _space(storage), endpoints=("readyz",))
     if options.encryption_provider_config:
-        make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
-        ciphers = _encryption(options, resource_of, make, metrics.add(encryption), reloads)
+        from pilothouse.assembly.encryption import encrypted, encryption_of
+
+        ciphers = encryption_of(
+            options, resource_of, envelope, metrics.add(encryption), reloads, intervals=intervals.kms
+        )
         if options.encryption_provider_config_automatic_reload or ciphers.remotes:
             health.add_check("kms-providers", ciphers.check, endpoints=("healthz", "readyz"))
             metrics.add(envelope)
-        registry = _encrypted(storage, catalog, options, ciphers, intervals, base=base, clock=clock)
+        stored, to_json = encrypted(storage, catalog, ciphers)
+        registry = Registry(
+            stored,
+            catalog,
+            transform=to_json,
+            prepare=ciphers.prepare,
+            object_limit=options.max_object_bytes,
+            retry=intervals.unreadable,
+            stale=stored.stale,
+            ciphers=ciphers,
+            base=base,
+            clock=clock,
+        )
     else:
         registry = Registry(
             storage,
@@ -151,62 +165,3 @@ def _space(storage: Storage) -> Callable[[], None]:
             raise RuntimeError("the store has no space, it accepts only deletions")
 
     return check
-
-
-def _encryption(
-    options: StoreOptions,
-    resource_of: Callable[[str], str],
-    make: encryption_config.Make,
-    metrics: EncryptionMetrics,
-    reloads: Reloads,
-) -> Encryption:
-    """The encryption that --encryption-provider-config declares;
-    the file is followed where the flags ask for it."""
-    path = options.encryption_provider_config
-    prefix = "/" + options.etcd_prefix.strip("/")
-    made = Encryption(encryption_config.load(path, make), resource_of, prefix, metrics=metrics)
-    if options.encryption_provider_config_automatic_reload:
-        reload = encryption_config.EncryptionReload(path, made, make)
-        reloads.follow(
-            Followed(
-                kind="encryption",
-                paths=lambda: (path,),
-                read=reload.read,
-                use=reload.use,
-                metrics=metrics,
-                faults=(Unavailable,),
-            )
-        )
-    else:
-        metrics.configured(Path(path).read_bytes())
-    return made
-
-
-def _encrypted(
-    storage: Storage,
-    catalog: Catalog,
-    options: StoreOptions,
-    encryption: Encryption,
-    intervals: Intervals,
-    *,
-    base: BaseState,
-    clock: ServerClock,
-) -> Registry:
-    read = encoding.reader(catalog)
-
-    def to_json(key: str, value: bytes) -> bytes:
-        return read(key, encryption.decrypt(key, value))
-
-    encrypted = EncryptedStorage(storage, encryption)
-    return Registry(
-        encrypted,
-        catalog,
-        transform=to_json,
-        prepare=encryption.prepare,
-        object_limit=options.max_object_bytes,
-        retry=intervals.unreadable,
-        stale=encrypted.stale,
-        ciphers=encryption,
-        base=base,
-        clock=clock,
-    )

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from pilothouse.frozen import frozen
 
 BATCH, BLOCKING, STRICT = "batch", "blocking", "blocking-strict"
 """The modes of a back end. `batch` never waits; `blocking` waits for the
@@ -15,7 +16,7 @@ BUFFERED = "buffered"
 """The name under which the metrics count events that had no room in a buffer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Batching:
     """The --audit-*-batch-* flags of one back end (plugin/pkg/audit/buffered). Times are seconds.
 

@@ -5,14 +5,14 @@ Upstream's rules are in apiserver pkg/audit/policy and pkg/apis/audit/validation
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 
@@ -38,7 +38,7 @@ class AuditPolicyError(ValueError):
     """A policy that cannot be used; the text is upstream's where it has one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditVerdict:
     """The verdict on a request: its level, the stages that are left out, and whether managed fields are."""
 
@@ -47,7 +47,7 @@ class AuditVerdict:
     omit_managed_fields: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupResources:
     """Resources of one API group, or of all groups ("*"). No resources stand for all of them."""
 
@@ -69,7 +69,7 @@ class GroupResources:
         return any(resource in wanted for resource in self.resources)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditRule:
     """One rule. An empty member matches everything."""
 

@@ -11,7 +11,7 @@ from pilothouse.api import json
 from pilothouse.api.values.duration import show_duration
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.audit import event
 from pilothouse.audit._audit import Draft, Event
 from pilothouse.audit.event import HEAD, TRUNCATED, Fields, ObjectEvent

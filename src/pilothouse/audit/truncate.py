@@ -1,16 +1,16 @@
 """Cuts events that are too large for a back end (apiserver plugin/pkg/audit/truncate)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pilothouse.audit._audit import Event
 from pilothouse.audit.event import without_objects
 from pilothouse.audit.policy import REQUEST
+from pilothouse.frozen import frozen
 
 PLUGIN = "truncate"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Truncation:
     """The limits of one back end in bytes.
     An event above `event` loses its objects; a batch above `batch` is split."""

@@ -3,7 +3,7 @@
 import base64
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -11,6 +11,7 @@ from pilothouse import errors
 from pilothouse.api.values.identity import ANONYMOUS, User
 from pilothouse.authn.metrics import TokenCacheMetrics
 from pilothouse.caches import Cache, CacheBudget, short
+from pilothouse.frozen import frozen
 from pilothouse.metrics._instruments import Distribution
 from pilothouse.server.request import Request
 from pilothouse.server.websocket import is_websocket
@@ -58,7 +59,7 @@ class Method(Authenticator, Protocol):
     """The name by which people know it."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class TokenIdentity:
     """The user of a token, those of the requested audiences for which it is valid,
     and what its owner is to be told.
@@ -83,7 +84,7 @@ class TokenAuthenticator(Protocol):
         errors.Unauthorized, with the reason, for an invalid one."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Recognition:
     """The method by which a request's user was recognised ("" = by none),
     and the answers of those asked before it."""
@@ -98,7 +99,7 @@ NOT_MINE = "no token of this sort"
 """The error of an authenticator of tokens about a token of another kind."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Review:
     """The result of a token review: an identity, or the reasons why there is none.
 
@@ -171,7 +172,7 @@ def _decoded(text: str) -> str:
         raise errors.Unauthorized("invalid base64.bearer.authorization token") from None
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Remembered:
     """The user of a credential that was judged, and how it was recognised.
 

@@ -2,7 +2,6 @@
 claims and prefixes, or CEL expressions (apiserver pkg/authentication/cel)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pilothouse import errors
@@ -24,6 +23,7 @@ from pilothouse.api.cel import (
 from pilothouse.api.values.identity import User
 from pilothouse.authn.configuration import JWTAuthenticator
 from pilothouse.authn.x509 import CREDENTIAL_ID
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 
 Claims = dict[str, Any]
@@ -64,7 +64,7 @@ def _compiled(environment: Environment, text: str, *results: CelType) -> Program
         raise ExpressionError(f"compilation failed: {err}") from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ClaimExpressions:
     """The compiled expressions of one authenticator; rules come with their messages."""
 

@@ -2,17 +2,18 @@
 (apiserver pkg/apis/apiserver, KEP-3331)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse_unknown
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 KIND = "AuthenticationConfiguration"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Issuer:
     """The issuer who signs the tokens, and the place of its keys.
 
@@ -29,7 +30,7 @@ class Issuer:
     egress_selector_type: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Mapping:
     """The source of a value of the user: a claim behind a prefix, or an expression.
     `prefix` is None when not set."""
@@ -39,7 +40,7 @@ class Mapping:
     expression: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ExtraMapping:
     """An extra of the user and the expression that gives its values."""
 
@@ -47,7 +48,7 @@ class ExtraMapping:
     value_expression: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ClaimMappings:
     """How claims become a user."""
 
@@ -57,7 +58,7 @@ class ClaimMappings:
     extra: tuple[ExtraMapping, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ValidationRule:
     """A condition on the claims (a claim with a value, or an expression) or on the user (an expression)."""
 
@@ -67,7 +68,7 @@ class ValidationRule:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class JWTAuthenticator:
     """One issuer whose tokens authenticate users."""
 
@@ -77,7 +78,7 @@ class JWTAuthenticator:
     user_validation_rules: tuple[ValidationRule, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Anonymous:
     """Whether requests without credentials come in; only at these paths unless there are none."""
 
@@ -85,7 +86,7 @@ class Anonymous:
     paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthenticationConfiguration:
     """The whole configuration. `anonymous` is None when --anonymous-auth decides."""
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from pilothouse import errors
@@ -15,6 +15,7 @@ from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATE
 from pilothouse.authn.metrics import ImpersonationMetrics
 from pilothouse.authn.requestheader import unescape_key
 from pilothouse.caches import Cache, CacheBudget
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.server.request import Request
 
@@ -41,7 +42,7 @@ _SEVERAL = 4
 """The number of groups or extras from which on one check for all of them is tried first."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class _Mode:
     """A mode of impersonation: the caller needs `impersonate:NAME`
     on the wanted user and `impersonate-on:NAME:VERB` on the request."""

@@ -7,12 +7,12 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from typing import Any, Protocol
 
 from pilothouse.api._schema import shape
+from pilothouse.frozen import frozen
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
@@ -34,22 +34,32 @@ class BadSignature(Exception):
     """A token that none of the keys has signed."""
 
 
-@dataclass(slots=True, frozen=True)
 class VerifyKey:
     """A public key, its id (base64url of the SHA-256 of its DER form) and its only algorithm."""
 
-    kid: str
-    alg: str
-    key: Any
+    def __init__(self, kid: str, alg: str, public: Any) -> None:
+        self.kid = kid
+        self.alg = alg
+        self._public = public
+
+    @functools.cached_property
+    def key(self) -> Any:
+        """The key as joserfc has it, which is imported with the first token."""
+        return _jose(self._public)
 
 
-@dataclass(slots=True, frozen=True)
 class SigningKey:
     """A private key and the header of the tokens it signs."""
 
-    kid: str
-    alg: str
-    key: Any
+    def __init__(self, kid: str, alg: str, private: Any) -> None:
+        self.kid = kid
+        self.alg = alg
+        self._private = private
+
+    @functools.cached_property
+    def key(self) -> Any:
+        """The key as joserfc has it."""
+        return _jose(self._private)
 
     def sign(self, claims: dict[str, Any]) -> str:
         """A compact JWS over the claims."""
@@ -111,7 +121,7 @@ def of_der(kid: str, der: bytes) -> VerifyKey:
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     public = load_der_public_key(der)
-    return VerifyKey(kid, _algorithm(public), _jose(public))
+    return VerifyKey(kid, _algorithm(public), public)
 
 
 def load_public(pem: bytes) -> list[VerifyKey]:
@@ -126,10 +136,10 @@ def load_private(pem: bytes) -> SigningKey:
     """The private key of a PEM file."""
     private = _private(pem)
     public = _verify_key(private.public_key())
-    return SigningKey(public.kid, public.alg, _jose(private))
+    return SigningKey(public.kid, public.alg, private)
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class CompactJWS:
     """A token in the form of a compact JWS (RFC 7515), as anybody may have sent it:
     its JSON is not parsed yet."""
@@ -300,7 +310,7 @@ def _verify_key(public: Any) -> VerifyKey:
 
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     kid = base64.urlsafe_b64encode(sha256(der).digest()).rstrip(b"=").decode()
-    return VerifyKey(kid, _algorithm(public), _jose(public))
+    return VerifyKey(kid, _algorithm(public), public)
 
 
 def _algorithm(public: Any) -> str:

@@ -3,7 +3,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +17,7 @@ from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.provider import Fetch, OIDCProvider
 from pilothouse.authn.tokens import intersect
 from pilothouse.authn.verifier import InvalidToken, Verifier, canonical
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 
@@ -32,7 +32,7 @@ def check_algorithms(algorithms: Sequence[str]) -> None:
             raise ValueError(f"oidc: unsupported signing alg: {quote(one)}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TokenChecks:
     """The settings that the authenticators of all issuers share.
     `clock` is monotonic, `now` gives Unix seconds."""

@@ -19,6 +19,7 @@ from pilothouse.authn import keys
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.x509 import CREDENTIAL_ID
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.registry.readers import Readers
 
@@ -63,7 +64,7 @@ class Issued(NamedTuple):
     credential: str
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class TokenIssuer:
     """Answers TokenRequests. `audiences` are the API server's; `max_expiration` in seconds, 0 = no limit;
     `extended_lifetime` is that of tokens which warn when they are not renewed, in seconds.

@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import NamedTuple, Protocol
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.gotext import quote
+from pilothouse.frozen import frozen
+from pilothouse.gotext import quote, sanitized
 
 SUPERUSERS = "system:masters"
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Decision:
     """`allowed` and `denied` both False = no opinion. `reason` is shown in the 403 and the audit log.
 
@@ -198,5 +198,5 @@ def undecided(path: str, decision: Decision) -> errors.StatusError:
 
 def _explain(message: str, reason: str) -> str:
     # Nothing in an error may look like markup.
-    safe = escape(message, quote=False)
+    safe = sanitized(message)
     return f"{safe}: {reason}" if reason else safe

@@ -4,7 +4,6 @@
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pilothouse.api.values.duration import go_duration, show_duration
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.names import dns_subdomain
 from pilothouse.authz.conditions import MAX_CONDITIONS, ConditionError, compiled
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
@@ -27,7 +27,7 @@ _MEMBERS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WebhookConfiguration:
     """How a webhook is asked. Times are seconds; a time to live of 0 caches nothing.
 
@@ -44,7 +44,7 @@ class WebhookConfiguration:
     conditions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfiguredAuthorizer:
     """One authorizer: its type is a mode of --authorization-mode, its name is the one in metrics."""
 

@@ -9,6 +9,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, SubjectRules
 from pilothouse.caches import Cache, CacheBudget, weight
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.registry.readers import Readers
 
@@ -25,7 +26,7 @@ Rule = Object
 """A PolicyRule: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class _Binding:
     name: str
     namespace: str
@@ -119,7 +120,7 @@ class _Verdict:
         self.otherwise = NO_OPINION
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class MissingRole:
     """A role that a binding refers to and that does not exist."""
 

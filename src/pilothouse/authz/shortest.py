@@ -4,7 +4,7 @@ import re
 
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes
-from pilothouse.api.yaml import writer as yaml
+from pilothouse.api.yaml import text as yaml
 
 GROUP = "rbac.authorization.k8s.io"
 _ACCOUNT = "system:serviceaccount:"

@@ -40,7 +40,11 @@ class Clocks:
 
     def copy(self, uid: str, source: str) -> None:
         """Begin where the clock of another cluster is."""
-        if ahead := self.ahead(source):
+        self.begin(uid, self.ahead(source))
+
+    def begin(self, uid: str, ahead: float) -> None:
+        """Begin `ahead` seconds after the real time."""
+        if ahead > 0:
             self._ahead[uid] = ahead
 
     def forget(self, uid: str) -> None:

@@ -5,9 +5,12 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.api.values.clock import SYSTEM
 from pilothouse.api.values.fields import Object
 from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.host import Host
@@ -24,6 +27,9 @@ from pilothouse.logs import Logger
 from pilothouse.storage.base_state import BaseState
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.keyspaces.keyspace import KeyspaceLimits, KeyspaceStorage
+
+if TYPE_CHECKING:
+    from pilothouse.assembly.state_file import StateFile
 
 log = Logger(__name__)
 
@@ -54,11 +60,13 @@ class Directory:
     """The logical clusters of one server.
 
     `places` is kept by the controller, from the objects in the server's own cluster. most: the number of
-    clusters in memory above which one that nobody asks leaves it, 0 for no limit.
+    clusters in memory above which one that nobody asks leaves it, 0 for no limit. state: that with which
+    clusters begin in place of the objects of a fresh one.
     """
 
-    def __init__(self, host: Host, journal: Storage, most: int = 0) -> None:
+    def __init__(self, host: Host, journal: Storage, most: int = 0, state: "StateFile | None" = None) -> None:
         self._most = most
+        self._state = state
         self.places: dict[str, ClusterPlace] = {}
         self.coming: set[str] = set()
         """Names of clusters whose objects are being written."""
@@ -88,7 +96,7 @@ class Directory:
 
     async def start(self, digest: str) -> None:
         """Open the journal. `digest` is that of a fresh cluster's objects."""
-        self._digest = digest
+        self._digest = digest if self._state is None else fresh.digest_with(digest, self._state.digest)
         self._host.authorities.on_change(self._trust)
         await self.journal.start()
 
@@ -100,6 +108,28 @@ class Directory:
         await asyncio.gather(*self._closing.values(), *(one.close() for one in self.open.values()))
         self.open.clear()
         await self.journal.close()
+
+    # Clusters without an object
+
+    async def lend(self, name: str) -> str:
+        """Serve a cluster that no object tells of, until it is given back or the server ends; its UID.
+        ValueError when there is one of this name."""
+        if name in self.places:
+            raise ValueError(f"there is a cluster {name!r} already")
+        place = self.places[name] = ClusterPlace(meta.new_uid())
+        try:
+            await self.wake(name)
+        except BaseException:
+            await self.give_back(name)
+            raise
+        return place.uid
+
+    async def give_back(self, name: str) -> None:
+        """Serve a cluster that was lent no more, and remove all that it holds."""
+        place = self.places.get(name)
+        self.forget(name)
+        if place is not None:
+            await self.remove(place.uid)
 
     # Waking and suspending
 
@@ -233,6 +263,7 @@ class Directory:
                 self._clocks.copy(place.uid, self._place(place.copy_of).uid)
             else:
                 base, filled, state = await self._fresh_base()
+                self._clocks.begin(place.uid, self._ahead())
             record = ClusterRecord(base=base, filled=filled, key=new_private())
             await self.records.write(place.uid, record)
             del state  # held until now: a sweep would have taken it away
@@ -257,8 +288,9 @@ class Directory:
         known = await self.records.fresh(self._digest)
         if known is not None:
             return known[0], self._digest, known[1]
-        begun, storage = time.monotonic(), fresh.empty_storage()
+        begun, storage = time.monotonic(), await self._unkept_storage()
         async with Opened() as opened:
+            self._clocks.begin("", self._ahead())
             host = self.guests.make("", "", storage, new_private(), self._clocks.open("", opened))
             pairs, revision = await fresh.made(host, storage, self._port)
         name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
@@ -266,6 +298,16 @@ class Directory:
             "The objects of a fresh cluster were made", objects=len(pairs), seconds=time.monotonic() - begun
         )
         return name, self._digest, base
+
+    async def _unkept_storage(self) -> KeyspaceStorage:
+        """The store of the fresh cluster, which has the objects of a state if there is one."""
+        if self._state is None:
+            return fresh.unkept_storage()
+        return fresh.unkept_storage(BaseState(*await asyncio.to_thread(self._state.pairs)))
+
+    def _ahead(self) -> float:
+        """Seconds by which the time of the state is later than now."""
+        return self._state.time - SYSTEM.time() if self._state is not None else 0.0
 
     async def _copied(self, source: str) -> tuple[str, str, BaseState]:
         """The base state of a cluster as it is now: its name, the digest of its fresh objects, the state."""

@@ -12,6 +12,7 @@ from pilothouse.assembly.host import Host
 from pilothouse.assembly.storage import Registry
 from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.lifecycle import Opened
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
@@ -37,6 +38,11 @@ def digest_of(planned: Iterable[BootstrapObject]) -> str:
     return hashlib.sha256(orjson.dumps(objects, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
+def digest_with(digest: str, state: str) -> str:
+    """The digest of a fresh cluster's objects that were put into the state with this digest."""
+    return hashlib.sha256(f"{digest} {state}".encode()).hexdigest()[:32]
+
+
 async def begin(cluster: Cluster, opened: Opened, port: int, *, fill: bool) -> bool:
     """Start the controllers of a cluster; `fill` writes what is missing of a fresh one before.
     Whether all of it could be written: a cluster may be full."""
@@ -59,9 +65,9 @@ async def give_identity(registry: Registry, shared: int) -> None:
         await registry.storage.update(IDENTITY, orjson.dumps(obj), found.mod)
 
 
-def empty_storage() -> KeyspaceStorage:
+def unkept_storage(base: BaseState = EMPTY) -> KeyspaceStorage:
     """A store that forgets everything, for the cluster that is filled once."""
-    return KeyspaceStorage(MemoryStorage(), "fresh")
+    return KeyspaceStorage(MemoryStorage(), "fresh", base)
 
 
 async def made(host: Host, storage: KeyspaceStorage, port: int) -> tuple[list[KeyValue], int]:

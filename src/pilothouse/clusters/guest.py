@@ -5,6 +5,7 @@ users choose the addresses that are called, and could choose this server's own.
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from pilothouse.api.values.clock import ServerClock
@@ -27,12 +28,14 @@ from pilothouse.configuration.sections.outbound import OutboundOptions
 from pilothouse.configuration.sections.process import ProcessOptions
 from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
 from pilothouse.configuration.sections.simulation import SimulationOptions
+from pilothouse.controllers.apiservices import APIServices
+from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.services import ServiceRepair
 from pilothouse.endpoints.documents.health import Check, Health
 from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.endpoints.journal.shared import ClusterJournal
 from pilothouse.flowcontrol.gate import FlowControl
-from pilothouse.lifecycle import Background, Opened
+from pilothouse.lifecycle import Background, Opened, StartsInTurn
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Share
 from pilothouse.reload import Reloads
@@ -80,10 +83,21 @@ class GuestHost(Host):
         """Start a part, unless it is one of those without a timer."""
         if isinstance(part, FlowControl):
             self._flow_control = part
-        elif isinstance(part, ServiceRepair):
-            self._repair = part
         else:
             opened.start(part)
+
+    def run_controllers(self, controllers: Sequence[Background], opened: Opened) -> None:
+        """Start those that say what is served, so that the first request finds it; the others are started
+        while requests are answered, and the one that repairs is called by `repair`."""
+        later: list[Background] = []
+        for one in controllers:
+            if isinstance(one, ServiceRepair):
+                self._repair = one
+            elif isinstance(one, CustomResourceDefinitions | APIServices):
+                opened.start(one)
+            else:
+                later.append(one)
+        opened.start(StartsInTurn(later))
 
     def look(self) -> None:
         """Divide the seats of flow control anew."""

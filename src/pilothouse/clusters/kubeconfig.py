@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pilothouse import errors, pki
 from pilothouse.api.values.fields import Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import kubeconfigs
+from pilothouse.api.yaml import text as yaml
 from pilothouse.authn.x509 import scope_of, scope_unit
 from pilothouse.clusters.definition import NAME, condition, owned_by, owner
 from pilothouse.registry.client import Client
@@ -89,7 +90,7 @@ class ClusterKubeconfigs:
         if left > 0:
             return left
         cert, key = authority.issue(USER, GROUPS, server=False, unit=scope_unit(uid))
-        text = pki.kubeconfig(url, ca, cert=cert, key=key, name=name)
+        text = kubeconfigs.of_user(url, ca, cert=cert, key=key, name=name)
         data = dict.fromkeys(KEYS, base64.b64encode(text).decode())
         if found is None:
             await self._client.create(self._secrets, _secret(obj, place, data))

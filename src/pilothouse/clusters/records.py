@@ -10,12 +10,12 @@ import asyncio
 import base64
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import orjson
 
+from pilothouse.frozen import frozen
 from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import KeyValue, Op, Storage
 from pilothouse.storage.keyspaces import rows
@@ -28,7 +28,7 @@ STEP = 1000
 """Rows of one transaction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ClusterRecord:
     """The facts that are kept of a logical cluster beside its objects.
 

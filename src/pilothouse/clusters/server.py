@@ -33,7 +33,9 @@ class ClusterServer(Server):
 
     async def open_cluster(self, host: Host, opened: Opened) -> Cluster:
         cluster = await super().open_cluster(host, opened)
-        self.directory = Directory(host, self.journal(host), host.config.clusters.clusters_awake_max)
+        state, host.state = host.state, None  # guests do not have it
+        most = host.config.clusters.clusters_awake_max
+        self.directory = Directory(host, self.journal(host), most, state)
         opened.on_close("logical clusters", self.directory.close)
         if host.memory is not None:
             host.memory.relievers.append(self.directory.relieve)

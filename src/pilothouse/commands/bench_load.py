@@ -23,6 +23,7 @@ import aiohttp
 from pilothouse.commands import samples
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.readings import ClusterReadings
+from pilothouse.frozen import frozen
 
 TOGETHER = 16
 """Connections that send at the same time."""
@@ -89,7 +90,7 @@ class Scraped:
         return sum(samples.total(reading.families, name) for reading in readings)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Figure:
     """The seconds that one operation takes;
     `rate` is in operations a second, `processor` is the server's time for one."""

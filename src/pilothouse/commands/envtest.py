@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pilothouse import pki
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.definition import GROUP, KIND, VERSION
 from pilothouse.commands import cluster_objects, envtest_assets
@@ -115,7 +116,7 @@ def _kubeconfig(api: Api, folder: Path, name: str, uid: str) -> bytes:
         raise OSError(f"the CA in {folder} cannot be used")
     cert, key = authority.issue("kubernetes-admin", ("system:masters",), server=False, unit=scope_unit(uid))
     server = f"{api.config.server}{PREFIX}{name}"
-    return pki.kubeconfig(server, ca.read_bytes(), cert=cert, key=key, name=name)
+    return kubeconfigs.of_user(server, ca.read_bytes(), cert=cert, key=key, name=name)
 
 
 class SharedServer:

@@ -1,7 +1,8 @@
 """The findings of `pilothouse doctor`."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from pilothouse.frozen import frozen
 
 
 class Level(Enum):
@@ -12,7 +13,7 @@ class Level(Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """A finding, and the advice about it."""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from pilothouse import pki
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.commands import output
 from pilothouse.configuration import options
 from pilothouse.configuration.addresses import reachable, url
@@ -93,7 +94,7 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
     server = named or url(reachable(config.serving), port)
     ca = pathlib.Path(files.ca_cert).read_bytes()
     if token:
-        return pki.kubeconfig(server, ca, token=token, user=TOKEN_USER)
+        return kubeconfigs.of_user(server, ca, token=token, user=TOKEN_USER)
     if user:
         return pki.issued_kubeconfig(files, server, user, groups, seconds)
     return pki.admin_kubeconfig(config.serving, files, server=server)

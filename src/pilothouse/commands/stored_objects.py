@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -15,6 +14,7 @@ from pilothouse.api import codec
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.commands.findings import Finding, Level
 from pilothouse.configuration.config import Config
+from pilothouse.frozen import frozen
 from pilothouse.registry import encoding, repair
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.printers import tables
@@ -31,7 +31,7 @@ SHOWN = 300
 """Characters of an error, at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judged:
     """The fault of a stored value, "" for none, and what it should be; None where nobody knows."""
 

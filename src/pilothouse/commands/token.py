@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pilothouse import pki
 from pilothouse.api.values.fields import Object
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.commands import output
 from pilothouse.commands.api import Api, ApiError, kubeconfig_of
 from pilothouse.commands.kubeconfig import SERVER, TOKEN_USER, put, server_of
@@ -114,7 +114,7 @@ def _create(api: Api, config: Config, values: dict[str, Any], rest: Sequence[str
     api.call("POST", _SECRETS, {"metadata": metadata, "type": TYPE, "data": encoded})
     if config.data.write_kubeconfig:
         try:
-            put(config.data, pki.kubeconfig(server, api.config.trust.ca, token=token, user=TOKEN_USER))
+            put(config.data, kubeconfigs.of_user(server, api.config.trust.ca, token=token, user=TOKEN_USER))
         except OSError:  # nobody has been told the token
             api.call("DELETE", f"{_SECRETS}/{PREFIX}{token_id}")
             raise
@@ -197,7 +197,7 @@ def _cluster_info(server: str, ca: bytes) -> list[tuple[str, Object]]:
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [CLUSTER_INFO], "verbs": ["get"]}
     subject = {"kind": "User", "apiGroup": _RBAC_GROUP, "name": "system:anonymous"}
     reference = {"apiGroup": _RBAC_GROUP, "kind": "Role", "name": name}
-    data = {"kubeconfig": pki.cluster_kubeconfig(server, ca).decode()}
+    data = {"kubeconfig": kubeconfigs.of_cluster(server, ca).decode()}
     return [
         ("/api/v1/namespaces/kube-public/configmaps", {"metadata": {"name": CLUSTER_INFO}, "data": data}),
         (f"{place}/roles", {"metadata": {"name": name}, "rules": [rule]}),

@@ -1,7 +1,7 @@
 """The typed configuration of a server: its sections, and the table of all flags."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, field, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
@@ -28,11 +28,12 @@ from pilothouse.configuration.sections.section import GROUPS, Section
 from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.configuration.sections.simulation import SimulationOptions
 from pilothouse.configuration.sections.store import StoreOptions
+from pilothouse.frozen import frozen
 
 S = TypeVar("S", bound=Section)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class Config(Section):
     """The settings of a server, in sections. Each flag is one field of one section, under its own name."""
 
@@ -75,6 +76,8 @@ class Config(Section):
             yield f"--workers={workers} conflicts with --history: its file is for one process"
         if self.data.from_state and store.others_write:
             yield "--from-state conflicts with --etcd-servers: it begins an embedded store"
+        if self.clusters.clusters_from_state and not self.data.from_state:
+            yield "--clusters-from-state needs --from-state"
         if workers > 1 and self.simulation.test_api:
             yield f"--workers={workers} conflicts with --test-api: each would have a clock of its own"
         if workers > 1 and self.simulation.on:

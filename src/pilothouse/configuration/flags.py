@@ -5,11 +5,11 @@ import ipaddress
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from pilothouse.configuration.suggestions import nearest
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.process.version import dynamic_version
 
@@ -22,7 +22,7 @@ class FlagError(ValueError):
         self.nearest = nearest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flag:
     """One flag: `kind` is its type in KINDS, `default` the typed value;
     without `effective` it has no effect."""
@@ -37,7 +37,7 @@ class Flag:
     deprecated: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FlagType:
     """How a type of flag is read: `parse(text, value so far)`; `implied` stands for a missing text."""
 

@@ -9,8 +9,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 
-from pilothouse.api.yaml import reader
-from pilothouse.api.yaml.reader import YAMLError
+from pilothouse.api.yaml import text as yaml
 from pilothouse.metrics._instruments import Distribution
 from pilothouse.metrics.exposition import Labels, Value
 from pilothouse.metrics.instruments import Counter, Group, Histogram, Metric, View
@@ -81,9 +80,9 @@ def read_manifest(path: str) -> dict[str, str]:
     """The values, with commas between them, that labels may have, by "metric,label". Raises ManifestError."""
     try:
         with open(path, "rb") as file:
-            value = reader.parse(file.read()).value
+            value = yaml.parse(file.read()).value
     except (OSError, ValueError) as error:
-        if isinstance(error, YAMLError):
+        if isinstance(error, yaml.YAMLError):
             raise ManifestError(f"failed to parse allow list manifest: {error}") from None
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise ManifestError(f"failed to read allow list manifest: open {path}: {why}") from None

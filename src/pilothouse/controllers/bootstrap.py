@@ -2,15 +2,13 @@
 
 import asyncio
 import base64
-import copy
 import functools
 import ipaddress
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
-from importlib import resources
+from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
@@ -18,9 +16,10 @@ import orjson
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.authz.cover import uncovered
+from pilothouse.frozen import frozen
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
-from pilothouse.storage.encryption.backend import EncryptionError
+from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.interface import Full, StorageError
 
 log = Logger(__name__)
@@ -42,7 +41,7 @@ TRUST = "extension-apiserver-authentication"
 _MANDATORY = frozenset({"exempt", "catch-all"})
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class BootstrapSettings:
     """Settings of this server that its bootstrap objects contain.
     CAs are PEM texts; `now` is an RFC 3339 time."""
@@ -64,7 +63,7 @@ class BootstrapSettings:
     extra_prefixes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class BootstrapObject:
     """A bootstrap object, without the fields that a write sets (uid, times, managed fields).
 
@@ -234,7 +233,8 @@ def reconciled_role(live: Object, expected: Object) -> Object:
         return live
     role = {**live, "metadata": _merged_metadata(live, expected)}
     if expected.get("aggregationRule") is None:
-        missing = uncovered(live.get("rules") or (), expected.get("rules") or ())
+        held, rules = live.get("rules") or (), expected.get("rules") or ()
+        missing = uncovered(held, rules) if held != rules else ()
         if missing:
             role["rules"] = [*(live.get("rules") or ()), *missing]
     else:
@@ -265,7 +265,7 @@ def reconciled_flow(live: Object, expected: Object) -> Object:
     untouched = live["metadata"].get("generation", 1) == 1
     if not mandatory and autoupdate != "true" and (autoupdate is not None or not untouched):
         return live
-    spec = copy.deepcopy(expected["spec"])
+    spec = {**expected["spec"]}
     if mandatory and "exempt" in spec and autoupdate != "true":
         spec["exempt"] = (live.get("spec") or {}).get("exempt", spec["exempt"])
     annotations = annotations if mandatory else {**annotations, _FLOW_AUTOUPDATE: "true"}
@@ -325,7 +325,7 @@ def node_rules() -> list[Object]:
 
 
 def _load(name: str) -> list[Object]:
-    text = resources.files("pilothouse.controllers.bootstrap_data").joinpath(f"{name}.json").read_bytes()
+    text = (Path(__file__).with_name("bootstrap_data") / f"{name}.json").read_bytes()
     loaded: list[Object] = orjson.loads(text)
     return loaded
 

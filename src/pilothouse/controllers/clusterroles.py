@@ -27,9 +27,13 @@ class ClusterRoleAggregation(Background):
         self.roles = client.resource(GROUP, "v1", "clusterroles")
         self.queue = WorkQueue("cluster-roles", self._sync, metrics=client.metrics)
         self._aggregated: set[str] = set()
+        self._started = False
 
     def start(self) -> None:
+        """Look at each aggregated role once, when all roles are known."""
         self.client.readers.subscribe(ROLES, self._changed)
+        self._started = True
+        self._look()
 
     async def close(self) -> None:
         await self.queue.close()
@@ -40,6 +44,10 @@ class ClusterRoleAggregation(Background):
             self._aggregated.add(name)
         else:
             self._aggregated.discard(name)
+        if self._started:
+            self._look()
+
+    def _look(self) -> None:
         for each in self._aggregated:
             self.queue.add(each)
 

@@ -27,7 +27,7 @@ from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Observer:
     """The parts of one server that observe its requests.
 

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from typing import Any, TypeVar
 
 from pilothouse import errors, logs, spans, waiting
@@ -41,7 +40,7 @@ from pilothouse.flowcontrol._seats import Flow, Ticket
 from pilothouse.flowcontrol.gate import LONGEST_WAIT, MASTERS, Gate, seated
 from pilothouse.flowcontrol.levels import EXEMPT
 from pilothouse.flowcontrol.memory import CHARGED, SMALL, MemoryBudget, MemoryShare
-from pilothouse.gotext import quote
+from pilothouse.gotext import quote, sanitized
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
 from pilothouse.server.request import Request, Response
@@ -53,7 +52,7 @@ READS = ("GET", "HEAD")
 Answer = TypeVar("Answer", bound=Response | None)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Stages:
     """The stages through which the pipeline leads a request; built once by assembly/handlers.py."""
 
@@ -409,7 +408,7 @@ class Pipeline:
 
     def _not_recorded(self, ctx: Context) -> Response:
         """Answer a request whose beginning has to be recorded and cannot be (filters WithAudit)."""
-        uri = escape(quote(ctx.request.target), quote=False)
+        uri = sanitized(quote(ctx.request.target))
         text = f"Internal Server Error: {uri}: failed to store audit event\n"
         return self._finish(ctx, Response(500, text.encode(), "text/plain; charset=utf-8"))
 
@@ -488,6 +487,6 @@ def _malformed(target: str, err: ValueError) -> Response:
     if isinstance(err, requestinfo.NoRequestInfo):  # upstream's responsewriters.InternalError
         _, mark, query = target.partition("?")
         why = f"failed to create RequestInfo: {err}{mark}{query}"
-        text = escape(f"Internal Server Error: {quote(target)}: {why}\n", quote=False)
+        text = sanitized(f"Internal Server Error: {quote(target)}: {why}\n")
         return Response(500, text.encode(), "text/plain; charset=utf-8")
     return Response(400, f"400 Bad Request: {err}\n".encode(), "text/plain; charset=utf-8")

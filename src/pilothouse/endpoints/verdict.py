@@ -47,7 +47,7 @@ Key = tuple[str | bytes, str, str, str, str | None, str | None, str | None]
 `Content-Type`."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Verdict:
     """The findings of the stages on a request.
 

@@ -1,10 +1,11 @@
 """A rule: which requests a fault strikes, how often, and what becomes of them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from fnmatch import fnmatchcase
 
 from pilothouse.api.values.fields import Object
 from pilothouse.faults.subject import WRITES, Subject
+from pilothouse.frozen import frozen
 
 Texts = tuple[str, ...]
 
@@ -15,7 +16,7 @@ OWN_AGENTS = ("pilothouse-testing",)
 HEALTH = ("/healthz", "/livez", "/readyz")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Rule:
     """One rule. Its members are those of its JSON, in camel case there; durations are seconds.
 

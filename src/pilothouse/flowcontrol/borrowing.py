@@ -8,6 +8,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pilothouse.frozen import frozen
+
 LEAST = 0.001
 """Seats that a level is taken to need at least, so that one that needs none gets some of what is left."""
 
@@ -17,7 +19,7 @@ DECAY = 0.977
 """The share of an earlier demand that remains after each period of 10 s: half of it after five minutes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Need:
     """The seats that a level must have at least, may have at most, and needs."""
 

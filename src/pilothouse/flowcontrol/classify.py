@@ -1,7 +1,6 @@
 """Classifies requests: the flow schema that matches a request names its priority level (KEP-1040)."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from pilothouse.api.validate.flowcontrol import MANDATORY_SCHEMAS
 from pilothouse.api.values.fields import Object
@@ -10,6 +9,7 @@ from pilothouse.caches import Cache, CacheBudget, weight
 from pilothouse.flowcontrol._seats import Flow
 from pilothouse.flowcontrol.levels import LEVELS, Levels, State
 from pilothouse.flowcontrol.sharding import hand_of
+from pilothouse.frozen import frozen
 from pilothouse.registry.readers import Readers
 
 SCHEMAS = "flowschemas.flowcontrol.apiserver.k8s.io"
@@ -18,7 +18,7 @@ FLOW_BYTES = 512
 """Bytes of a remembered flow with its hand."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class _Schema:
     name: str
     uid: str

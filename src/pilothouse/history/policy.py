@@ -16,7 +16,6 @@ and object is kept, and always the last one. Without a rule that fits, it is Cha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from pilothouse.api import configfile
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.api.values import duration, quantity
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 
 API_VERSION, KIND = "pilothouse.dev/v1", "HistoryPolicy"
 WHAT = "error reading the history policy"
@@ -44,7 +44,7 @@ class Keep(Enum):
     EVERYTHING = "Everything"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HistoryRule:
     """One rule; no namespaces mean all, and objects without one."""
 
@@ -73,7 +73,7 @@ NOISE = HistoryRule(
 """The default: resources that change all the time and tell nothing that is not elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HistoryPolicy:
     """A policy. keep_for: seconds. max_bytes: of the changes in the file."""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pilothouse.api.values.fields import Errors, Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, Switch
 from pilothouse.outbound.egress import Proxy, ProxyDialer

@@ -5,13 +5,14 @@ import base64
 import os
 import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from pilothouse import spans
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.metrics import RestClientMetrics
@@ -54,7 +55,7 @@ class Unanswered(OSError):
         return self.status in (429, 500, 504) or "connection reset" in str(self)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trust:
     """How the other side's certificate is checked: by a CA bundle (PEM), by the system's CAs when there
     is none, or not at all.

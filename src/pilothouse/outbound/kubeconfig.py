@@ -4,13 +4,14 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pilothouse.api.values.fields import Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
+from pilothouse.frozen import frozen
 from pilothouse.outbound.http import Trust
 
 
@@ -102,7 +103,7 @@ class Credentials(NamedTuple):
     """The CAs and files of TLS, of which the client certificate counts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Users:
     """The users of a kubeconfig by name, where a name is the host that they are for.
 

@@ -39,9 +39,9 @@ def relax_collector() -> None:
     """Collect garbage seldom and in small steps, and leave out the objects that live as long as the server.
 
     A collection holds up every thread: some 5 ms for 100,000 objects. So the generations are small, and all
-    objects are looked at only when `Trim` says so. Decoded objects hold no cycles.
+    objects are looked at only when `Trim` says so. Decoded objects hold no cycles. The garbage of a start
+    stays, a few hundred KB: to collect it would hold up the first requests.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 5, 1 << 30)
 

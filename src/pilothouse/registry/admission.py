@@ -11,7 +11,7 @@ from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import WriteContext
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Reinvocation:
     """Whether the mutating half runs a second time (apiserver admission ReinvocationContext).
 

@@ -96,7 +96,9 @@ class Catalog:
     def by_group_resource(self, name: str) -> Resource | None:
         """The resource named like `pods` or `deployments.apps`, in its preferred version."""
         plural, _, group = name.partition(".")
-        return next((r for v in self.versions(group) if (r := self.get(group, v, plural)) is not None), None)
+        found = self._groups.get(group, ())
+        versions = found if len(found) < 2 else self.versions(group)
+        return next((r for v in versions if (r := self.get(group, v, plural)) is not None), None)
 
     def groups(self) -> list[str]:
         """All groups except the core group "", in the order of /apis."""

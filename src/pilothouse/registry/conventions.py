@@ -6,11 +6,11 @@ record refers to its value, and everybody else asks about the one thing that mat
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pilothouse.api.openapi import flavour
 from pilothouse.api.openapi.flavour import Flavour
 from pilothouse.api.values.identity import RequestInfo
+from pilothouse.frozen import frozen
 from pilothouse.registry.printers import tables
 from pilothouse.registry.printers.common import Columns, Printed
 
@@ -20,7 +20,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Conventions:
     """The differences between resources that are compiled in and custom ones.
 

@@ -5,7 +5,6 @@ Built-in kinds convert in process. A definition may name a converter that has to
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
 import orjson
@@ -16,6 +15,7 @@ from pilothouse.api.changes._fieldset import ConversionError
 from pilothouse.api.changes.managed import Convert, Unconverted
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.waiting import in_task
 
@@ -38,7 +38,7 @@ class Converter(Protocol):
         """
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@frozen(eq=False, kw_only=True)
 class Conversion:
     """How objects come from the stored version to that of one record, and back.
 

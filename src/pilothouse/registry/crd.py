@@ -8,7 +8,7 @@ import contextlib
 import functools
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.common import is_true
 from pilothouse.api.values import jsonpath
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
@@ -61,7 +62,7 @@ class CustomCodec(StructuralCodec):
         return self._checked.declared()
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@frozen(eq=False, kw_only=True)
 class CustomResource(Resource):
     """A record that comes from a definition. `siblings` are the records of all its versions, served or not.
 

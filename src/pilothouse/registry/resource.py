@@ -1,7 +1,7 @@
 """The record of a served resource: built-in kinds and custom resources alike."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 
 from pilothouse.api import codec
@@ -13,6 +13,7 @@ from pilothouse.api.openapi.paths import DeclaredSchema
 from pilothouse.api.types import schema
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.frozen import frozen
 from pilothouse.registry.conventions import BUILT_IN, Conventions
 from pilothouse.registry.conversion import Conversion, OtherVersions
 from pilothouse.registry.printers.common import Columns
@@ -51,7 +52,7 @@ class Action(Enum):
     RESTORE = auto()
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@frozen(eq=False, kw_only=True)
 class Subresource:
     """`pods/status`, `deployments/scale`, `pods/eviction` ...
 
@@ -84,7 +85,7 @@ class Subresource:
     """The message of the 400 for such a body that does not decode; "" = what the decoder says."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AggregatedServer:
     """Another server that answers for a group version:
     a Service, and whether it was reachable when last tried.
@@ -102,7 +103,7 @@ class AggregatedServer:
     available: bool = False
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@frozen(eq=False, kw_only=True)
 class Resource:
     """One group, version and resource as it is served.
 

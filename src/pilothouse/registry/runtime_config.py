@@ -26,6 +26,8 @@ class RuntimeConfig:
     def enabled(self, resource: Resource) -> bool:
         """Whether a resource is served: its own setting decides first,
         then its version's, then the general ones."""
+        if not self._settings:
+            return True
         prefix = f"{resource.group}/{resource.version}"
         for key in (f"{prefix}/{resource.plural}", prefix):
             if key in self._settings:

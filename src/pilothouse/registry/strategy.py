@@ -104,7 +104,7 @@ class HookServices(Protocol):
     def metrics(self) -> ObjectMetrics: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WriteContext:
     """The write that a hook is part of, as far as the hook may know it.
 

@@ -68,7 +68,7 @@ Make = Callable[[Object | None], Awaitable[Object]]
 """Makes the object to write out of the live one; both are in the version that the rules of the kind see."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Written:
     """The result of a write: the bytes to serve (resourceVersion included) in the stored version."""
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from pilothouse.errors import RequestEntityTooLarge
+from pilothouse.frozen import frozen
 from pilothouse.process.heap import give_back
 from pilothouse.server._answers import Service
 from pilothouse.server._http1 import Connection
@@ -24,7 +24,7 @@ CLOSE_GRACE = 0.5
 """Seconds for peers to read what was sent and to close their side when the server stops."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Limits on connections, in bytes and seconds; the defaults are kube-apiserver's.
 

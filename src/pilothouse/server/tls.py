@@ -7,10 +7,10 @@ not resumed, so the removal of a CA takes effect at once.
 
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pilothouse.frozen import frozen
 from pilothouse.server import openssl, unknown_clients
 from pilothouse.server.pem import pair_fault, pem_files
 
@@ -55,7 +55,7 @@ _VERSIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TLSSettings:
     """The settings that contexts are made from. `sni` has (certificate, key, names);
     without names, those in the certificate. `http2` offers HTTP/2 beside HTTP/1.1.

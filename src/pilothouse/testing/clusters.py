@@ -1,6 +1,5 @@
 """Logical clusters of a server for tests: a fresh one, or a copy of a prepared one, for each test."""
 
-import datetime
 import itertools
 import os
 import pathlib
@@ -11,14 +10,14 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from pilothouse import pki
 from pilothouse.api.values.fields import Object
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.authn.x509 import scope_unit
 from pilothouse.clusters.definition import GROUP, KIND, PLURAL, VERSION
 from pilothouse.clusters.guests import PATH
 from pilothouse.files import write_file
 from pilothouse.testing.client import KubeClient, RefusedError, context
-from pilothouse.testing.helpers import Helpers
+from pilothouse.testing.helpers import Helpers, Signing
 from pilothouse.testing.server import APIServer
 
 CLUSTERS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
@@ -66,23 +65,18 @@ class LogicalServer(Helpers):
         """The administrator's kubeconfig."""
         cert, key = self._made()
         path = self.directory / "kubeconfig"
-        made = pki.kubeconfig(
+        made = kubeconfigs.of_user(
             self.url, self.ca_file.read_bytes(), cert=cert.read_bytes(), key=key.read_bytes()
         )
-        write_file(path, made)
+        write_file(path, made, sync=False)
         return path
 
     def _made(self) -> tuple[pathlib.Path, pathlib.Path]:
         cert, key = self.directory / "admin.crt", self.directory / "admin.key"
         if not cert.exists():
-            folder = self.authority
-            authority = pki.CertificateAuthority.load(
-                folder / "ca.crt", folder / "ca.key", datetime.timedelta(0)
-            )
-            assert authority is not None, f"{folder} has no CA"
-            pair = authority.issue(ADMIN, ("system:masters",), server=False, unit=self.unit)
-            write_file(cert, pair[0])
-            write_file(key, pair[1])
+            pair = self._host.signer.issue(ADMIN, ("system:masters",), server=False, unit=self.unit)
+            write_file(cert, pair[0], sync=False)
+            write_file(key, pair[1], sync=False)
         return cert, key
 
     def context(self) -> ssl.SSLContext:
@@ -103,13 +97,17 @@ class LogicalServer(Helpers):
             self._host.root.call("DELETE", f"{CLUSTERS}/{self.name}")
         except (OSError, RefusedError):  # the server has ended, or the test has deleted it
             pass
+        self.forget_files()
+
+    def forget_files(self) -> None:
+        """Remove the files of credentials: they are for one cluster, not for a name."""
         shutil.rmtree(self.directory, ignore_errors=True)
+        for name in ("client_cert", "client_key", "kubeconfig"):
+            self.__dict__.pop(name, None)
 
     def reset(self) -> None:
         """Have a fresh cluster in place of this one, at the same address."""
-        shutil.rmtree(self.directory, ignore_errors=True)  # credentials are for one cluster, not for a name
-        for name in ("client_cert", "client_key", "kubeconfig"):
-            self.__dict__.pop(name, None)
+        self.forget_files()
         self._host.root.call("DELETE", f"{CLUSTERS}/{self.name}")
         ends = time.monotonic() + REMOVAL_SECONDS
         while True:
@@ -130,7 +128,7 @@ class LogicalServer(Helpers):
         self.stop()
 
 
-class AttachedServer:
+class AttachedServer(Signing):
     """A server that another process has started, by its directory and port."""
 
     def __init__(self, directory: str, port: int, flags: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """Members of the servers for tests: users with rights, objects from files, waiting."""
 
+import datetime
 import os
 import pathlib
 import shutil
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pilothouse.api.values.fields import Object
 
 if TYPE_CHECKING:
+    from pilothouse.pki import CertificateAuthority
     from pilothouse.testing.client import KubeClient
     from pilothouse.testing.clock import KubeClock
     from pilothouse.testing.conditions import Condition
@@ -30,6 +32,23 @@ class Checkpoint(NamedTuple):
 
     name: str
     objects: int
+
+
+class Signing:
+    """Base of what has a CA in its directory."""
+
+    directory: pathlib.Path
+
+    @cached_property
+    def signer(self) -> "CertificateAuthority":
+        """The CA; FileNotFoundError when the server has none."""
+        from pilothouse import pki
+
+        files = self.directory / "ca.crt", self.directory / "ca.key"
+        found = pki.CertificateAuthority.load(*files, datetime.timedelta(0))
+        if found is None:
+            raise FileNotFoundError(f"{self.directory} has no CA that can be used")
+        return found
 
 
 class Helpers:

@@ -29,6 +29,8 @@ FAULTS = "--faults"
 """The flag by which tests can have faults."""
 OF_CLUSTERS = ("cluster", "copy")
 """Where tests have logical clusters."""
+CLUSTERS, FROM_STATE = "--clusters", "--clusters-from-state"
+"""The flags by which a server has logical clusters, and these begin with its state."""
 TEST_API = "--test-api"
 """The flag by which a server lets tests move its clock."""
 SHARED: "pytest.StashKey[Subprocess]" = pytest.StashKey()
@@ -99,13 +101,9 @@ def _flags(config: pytest.Config) -> list[str]:
     flags = [TEST_API, FAULTS, *config.getoption("--kube-apiserver-flag")]
     of_clusters = config.getoption("--kube-apiserver") in OF_CLUSTERS
     if state := config.getoption("--kube-apiserver-state"):
-        if of_clusters:
-            raise pytest.UsageError("--kube-apiserver-state goes with --kube-apiserver=thread and process")
         flags.append(f"--from-state={pathlib.Path(state).absolute()}")
     if of_clusters:
-        from pilothouse.testing.clusters import FLAG
-
-        flags.append(FLAG)
+        flags += [CLUSTERS, FROM_STATE] if state else [CLUSTERS]
     return flags
 
 
@@ -146,11 +144,19 @@ def kube(request: pytest.FixtureRequest, kube_apiserver: "Host") -> "Iterator[Ku
         yield cast("APIServer", kube_apiserver)
         cast("APIServer", kube_apiserver).reset()
         return
-    from pilothouse.testing.clusters import LogicalServer
-
-    source = request.getfixturevalue("kube_prepared").name if where == "copy" else ""
-    with LogicalServer(kube_apiserver, copy_of=source) as cluster:
+    with _cluster(request, kube_apiserver) as cluster:
         yield cluster
+
+
+def _cluster(request: pytest.FixtureRequest, host: "Host") -> "LogicalServer":
+    """A logical cluster of a test, not started."""
+    from pilothouse.testing.clusters import LogicalServer
+    from pilothouse.testing.prepared import LentServer
+    from pilothouse.testing.server import InProcess
+
+    if request.config.getoption("--kube-apiserver") == "copy":
+        return LogicalServer(host, copy_of=request.getfixturevalue("kube_prepared").name)
+    return LentServer(host) if isinstance(host, InProcess) else LogicalServer(host)
 
 
 @pytest.fixture

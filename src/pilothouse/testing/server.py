@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pilothouse.storage.keys import ROOT
 from pilothouse.testing.client import context
-from pilothouse.testing.helpers import Checkpoint, Helpers
+from pilothouse.testing.helpers import Checkpoint, Helpers, Signing
 from pilothouse.testing.ports import check, free_ports, wait_or_move
 
 if TYPE_CHECKING:
+    from pilothouse.clusters.directory import Directory
     from pilothouse.testing.client import KubeClient
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ FILLED = {f"{ROOT}serviceaccounts/{name}/default" for name in NAMESPACES} | {
 """Keys of the objects that controllers create in the first namespaces."""
 
 
-class APIServer(Helpers):
+class APIServer(Signing, Helpers):
     """Base of both kinds: `url`, and the paths `kubeconfig`, `ca_file`, `client_cert` and `client_key`."""
 
     def __init__(self, flags: Sequence[str] = ()) -> None:
@@ -151,6 +152,12 @@ class InProcess(APIServer):
         self.run(self._server.start())
         self.run(self._snapshot())
         return self
+
+    @property
+    def clusters(self) -> "Directory":
+        """The logical clusters of a server that serves with --clusters."""
+        found: Directory = self._server.directory
+        return found
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the server's event loop and wait for its result."""

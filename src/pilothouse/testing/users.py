@@ -5,17 +5,18 @@ import pathlib
 import re
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pilothouse import pki
 from pilothouse.api.values.fields import Object
+from pilothouse.api.yaml import kubeconfigs
 from pilothouse.files import write_file
+from pilothouse.frozen import frozen
 from pilothouse.testing.client import KubeClient, context
 
 GROUP = "rbac.authorization.k8s.io"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CertificateUser:
     """A user of the server: who it is, and the paths of its credentials."""
 
@@ -51,7 +52,7 @@ def issue(
     )
     write_file(user.client_cert, cert)
     write_file(user.client_key, key)
-    write_file(user.kubeconfig, pki.kubeconfig(url, ca_file.read_bytes(), cert=cert, key=key, user=name))
+    write_file(user.kubeconfig, kubeconfigs.of_user(url, ca_file.read_bytes(), cert=cert, key=key, user=name))
     return user
 
 

@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from pilothouse.api.openapi.custom import custom_name
 from pilothouse.api.openapi.documents import OpenAPI
 from pilothouse.api.openapi.paths import identifier, name_of
+from pilothouse.frozen import frozen
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.groups import apps, batch
 from pilothouse.registry.groups.core import resources as core
@@ -36,7 +37,7 @@ class Schema:
         self.digest = json.dumps(document).encode()
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@frozen(eq=False, kw_only=True)
 class Defined(Resource):
     """A record with the schema of a definition."""
 

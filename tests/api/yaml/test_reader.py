@@ -10,7 +10,7 @@ from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 
 TEXT = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=6)
 VALUES: Any = st.recursive(

@@ -7,7 +7,7 @@ from example_scale import SCALE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text("aYn1-:.#~_ =0eé\n'\"", max_size=12),

@@ -12,6 +12,8 @@ from pilothouse.configuration.options import ConfigError
         (["--clusters", "--workers=2", "--etcd-servers=http://a:1"], "--clusters needs the built-in store"),
         (["--clusters-max=1"], "--clusters-max needs --clusters"),
         (["--clusters-profiles=fleet"], "--clusters-profiles needs --clusters"),
+        (["--clusters-from-state", "--from-state=f"], "--clusters-from-state needs --clusters"),
+        (["--clusters-from-state", "--clusters"], "--clusters-from-state needs --from-state"),
         (["--clusters", "--clusters-max=-1"], "--clusters-max"),
         (["--clusters", "--clusters-idle-timeout=-1s"], "--clusters-idle-timeout"),
         (["--clusters", "--clusters-max-bytes=many"], "--clusters-max-bytes"),

@@ -1,11 +1,10 @@
-from dataclasses import dataclass
-
 import pytest
 
 from pilothouse.configuration.sections.section import Section, bytes_of, generic, misc
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class Some(Section):
     least_time: float = generic(0.0, "duration", "A time.")
     cert_file: str = misc("", "file", "A certificate.")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import errors
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.endpoints.objects.patch import apply_config
 
 JSON = {"Content-Type": "application/json-patch+json"}

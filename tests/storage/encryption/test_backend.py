@@ -11,7 +11,6 @@ from virtual_time import VirtualLoop
 from pilothouse.storage.encryption.backend import (
     AesCbc,
     AesGcm,
-    DecryptionError,
     EncryptedStorage,
     Encryption,
     EncryptionProvider,
@@ -19,6 +18,7 @@ from pilothouse.storage.encryption.backend import (
     Remote,
     SecretBox,
 )
+from pilothouse.storage.encryption.errors import DecryptionError
 from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import (
     Behind,

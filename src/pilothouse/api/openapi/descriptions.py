@@ -8,8 +8,7 @@ built, and nothing is kept. A server that was built without them serves document
 import zlib
 from collections.abc import Mapping
 from functools import cached_property
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -32,8 +31,8 @@ class Descriptions:
     """The descriptions in a folder: one file of zlib-compressed JSON for each Go package,
     as `schema.load` has it."""
 
-    def __init__(self, folder: Traversable | None = None) -> None:
-        self._folder = folder or resources.files("pilothouse.api") / "descriptions"
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or Path(__file__).parent.with_name("descriptions")
 
     @cached_property
     def digest(self) -> str:
@@ -50,7 +49,7 @@ class Descriptions:
 class DescriptionReader:
     """Finds descriptions by the names of definitions."""
 
-    def __init__(self, folder: Traversable) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._packages: dict[str, Package] = {}
 

@@ -1,7 +1,7 @@
 """Differences between the OpenAPI documents of built-in and custom resources,
 which upstream builds in two places."""
 
-from dataclasses import dataclass
+from pilothouse.frozen import frozen
 
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 TYPED = (JSON, YAML, PROTOBUF)
@@ -12,7 +12,7 @@ JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patc
 STRATEGIC_PATCH, APPLY_PATCH = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Flavour:
     """The properties of a group version's document besides its resources.
 

@@ -12,7 +12,7 @@ from pilothouse.api.structural.rules import coerce, read_metadata, unknown_field
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.types import scheme
 from pilothouse.api.values.fields import Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 
 TOO_DEEP = "exceeded max depth"
 _INT_MAX = 2**63 - 1

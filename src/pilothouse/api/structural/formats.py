@@ -48,15 +48,14 @@ _EMAIL = re2.compile(
     rf"{_BLANK}*(?:{_ADDRESS}|(?:{_WORD}(?:{_BLANK}+{_WORD})*)?{_BLANK}*<{_ADDRESS}>){_BLANK}*"
 )
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")
-_HOST_TEXT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]<>\"%\u0080-\U0010ffff-]*")
+_NOT_IN_HOST = re.compile(r"[\x00- #/?@\\^`{|}\x7f]")
 _USER_TEXT = re.compile("[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
 _INT_MAX = 2**63 - 1
 _INT_DIGITS = 19
 
 
 def _full(pattern: str) -> Callable[[str], bool]:
-    compiled = re.compile(pattern, re.ASCII)
-    return lambda text: compiled.fullmatch(text) is not None
+    return lambda text: re.fullmatch(pattern, text, re.ASCII) is not None  # compiled once it is needed
 
 
 _SHORT = _full(_SHORT_NAME)
@@ -124,7 +123,7 @@ def _authority(text: str) -> bool:
     user, at, host = text.rpartition("@")
     if at and not (_USER_TEXT.fullmatch(user) and _escapes(user)):
         return False
-    if not _HOST_TEXT.fullmatch(host):
+    if _NOT_IN_HOST.search(host):
         return False
     if host.startswith("["):
         _, closing, port = host.rpartition("]")

@@ -7,7 +7,7 @@ the field that contains them.
 
 import functools
 import zlib
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -153,13 +153,15 @@ _SPECIAL = {
 # Go's omitempty never omits structs, whatever their JSON form.
 _GO_STRUCTS = {"struct", "time", "microtime", "duration", "quantity", "intorstring"}
 
+SCHEMAS = Path(__file__).parent.with_name("schemas")
+"""The folder of the release's data."""
 _types: dict[str, Type] = {}
 _scalars: dict[tuple[str, str], Type] = {}
 
 
 def load(name: str) -> Any:
     """The parsed content of a file in schemas/; raises FileNotFoundError."""
-    data = (resources.files("pilothouse.api") / "schemas" / f"{name}.z").read_bytes()
+    data = (SCHEMAS / f"{name}.z").read_bytes()
     return orjson.loads(zlib.decompress(data))
 
 

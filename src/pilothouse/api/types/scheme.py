@@ -5,10 +5,10 @@ because of its version; one in an unknown version cannot be decoded.
 """
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.api.types import schema
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 
 GroupVersionKind = tuple[str, str, str]
@@ -43,7 +43,7 @@ _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
 _EXTENSIONS_KINDS = {"NetworkPolicy": "networking", "Ingress": "networking", "PodSecurityPolicy": "policy"}
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class ServedResource:
     """One entry of discovery: a resource or subresource in one group version."""
 

@@ -4,7 +4,6 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -17,6 +16,7 @@ from pilothouse.api.validate.pod.volumes import validate_signer_name
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.frozen import frozen
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600
@@ -34,7 +34,7 @@ _HEADER = re.compile(rb"^[^\s:]+:.*$", re.MULTILINE)
 _NO_REQUEST = "PEM block type must be CERTIFICATE REQUEST"
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class _Excuses:
     """Invalid values that a changed object may keep because the old one has them."""
 

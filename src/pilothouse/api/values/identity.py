@@ -3,8 +3,10 @@ shared by authentication, authorization, admission and audit."""
 
 from dataclasses import dataclass, field
 
+from pilothouse.frozen import frozen
 
-@dataclass(slots=True, frozen=True)
+
+@frozen
 class User:
     """An authenticated caller (authentication.k8s.io UserInfo)."""
 

@@ -20,9 +20,8 @@ from yaml.events import (
 
 from pilothouse.api.types.depth import MAX_DEPTH
 from pilothouse.api.yaml.scalars import YAMLError, key_text, resolve
-from pilothouse.api.yaml.writer import dump
 
-__all__ = ["Document", "YAMLError", "dump", "parse"]
+__all__ = ["Document", "YAMLError", "parse"]
 
 MAX_ALIASED = 3 * 1024 * 1024
 """Bytes of JSON that a document's aliases may add: as many as a whole body may have."""

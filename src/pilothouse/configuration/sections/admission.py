@@ -1,10 +1,10 @@
 """The plugins that change and judge writes."""
 
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.entry_points import Offered
 from pilothouse.configuration.sections.section import Section, admission
+from pilothouse.frozen import frozen
 
 PLUGINS = (
     "AlwaysAdmit",
@@ -52,7 +52,7 @@ GATED_PLUGINS = ("PodGroupProtection", "PodGroupWorkloadExists", "JobValidation"
 """The plugins that do nothing in kube-apiserver either unless the alpha feature GenericWorkload is on."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class AdmissionOptions(Section):
     """The plugins that change and judge writes."""
 

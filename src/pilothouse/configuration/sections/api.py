@@ -1,13 +1,13 @@
 """The groups, versions and resources that are served, and the version that is told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, api_enablement, everywhere, generic
+from pilothouse.frozen import frozen
 from pilothouse.process.version import GIT_VERSION
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class APIOptions(Section):
     """The groups, versions and resources that are served, and the version that is told."""
 

@@ -1,16 +1,16 @@
 """The audit policy, and the log and the webhook that take its events."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.configuration.sections.section import Section, auditing
+from pilothouse.frozen import frozen
 
 MODES = ("batch", "blocking", "blocking-strict")
 VERSION = "audit.k8s.io/v1"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class AuditOptions(Section):
     """The audit policy, and the log and the webhook that take its events."""
 

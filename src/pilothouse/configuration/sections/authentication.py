@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from pilothouse.configuration.sections.oidc import OpenIDOptions
 from pilothouse.configuration.sections.request_header import RequestHeaderOptions
 from pilothouse.configuration.sections.section import Section, authentication, own
 from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class AuthenticationOptions(Section):
     """The ways in which a request may say who sends it."""
 

@@ -1,14 +1,14 @@
 """The authorizers, and the uses of their answers beside single requests."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, authorization, own
+from pilothouse.frozen import frozen
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class AuthorizationOptions(Section):
     """The authorizers, and the uses of their answers beside single requests."""
 

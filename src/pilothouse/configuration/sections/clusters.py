@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, bytes_of, own
+from pilothouse.frozen import frozen
 
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class ClusterOptions(Section):
     """Logical clusters: many API servers for their clients in one process."""
 
@@ -25,6 +25,8 @@ class ClusterOptions(Section):
     clusters_domain: str = own("", "string",
         "Domain below which clusters are reached by their names as well, as in NAME.DOMAIN. The serving "
         "certificate that is made is good for all of them.")
+    clusters_from_state: bool = own(False, "bool",
+        "Have logical clusters begin with the objects of --from-state, in place of those of a fresh cluster.")
     clusters_idle_timeout: float = own(600.0, "duration",
         "Time without a request after which a cluster leaves memory; the next request wakes it. 0 for never.")
     clusters_max: int = own(0, "int",

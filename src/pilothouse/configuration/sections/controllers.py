@@ -1,9 +1,9 @@
 """The controllers, and the endpoints that the server writes by itself."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, etcd, misc, own
+from pilothouse.frozen import frozen
 
 CONTROLLERS = {
     "bootstrapsigner": "bootstrap-signer-controller",
@@ -25,7 +25,7 @@ ON_REQUEST = frozenset(("bootstrapsigner", "csrapproving", "csrcleaner", "csrsig
 """The controllers that `*` leaves off: they run when --controllers names them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class ControllerOptions(Section):
     """The controllers, and the endpoints that the server writes by itself."""
 

@@ -2,12 +2,12 @@
 
 import os
 import pathlib
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, own, secure_serving
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class DataOptions(Section):
     """The directories where this server keeps what it makes."""
 

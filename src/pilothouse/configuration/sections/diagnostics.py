@@ -1,12 +1,12 @@
 """The means to see what a server does: traces, explained requests, the console, profiles."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, features, misc, own, traces
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class DiagnosticsOptions(Section):
     """The means to see what a server does: traces, explained requests, the console, profiles."""
 

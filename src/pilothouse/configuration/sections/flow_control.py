@@ -1,12 +1,12 @@
 """The number of requests that may be under way at once."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, features, generic
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class FlowControlOptions(Section):
     """The number of requests that may be under way at once."""
 

@@ -1,12 +1,12 @@
 """The start and the stop of a server as load balancers see them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, generic
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class LifecycleOptions(Section):
     """The start and the stop of a server as load balancers see them."""
 

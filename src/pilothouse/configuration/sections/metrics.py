@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.configuration.sections.section import Section, metrics, own
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class MetricsOptions(Section):
     """The metrics that are left out or limited."""
 

@@ -2,12 +2,12 @@
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, etcd, misc
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class ObjectOptions(Section):
     """The settings of the rules of some kinds: pods, events, Services."""
 

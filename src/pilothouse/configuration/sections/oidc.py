@@ -1,12 +1,12 @@
 """The OpenID issuer whose tokens authenticate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, authentication
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class OpenIDOptions(Section):
     """The OpenID issuer whose tokens authenticate."""
 

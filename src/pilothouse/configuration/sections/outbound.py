@@ -1,14 +1,14 @@
 """Connections to other servers: proxies, kubelets, aggregated servers and webhooks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, egress_selector, misc
+from pilothouse.frozen import frozen
 
 NODE_ADDRESSES = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class OutboundOptions(Section):
     """Connections to other servers: proxies, kubelets, aggregated servers and webhooks."""
 

@@ -1,15 +1,15 @@
 """The processes of a server, and the memory that they may take."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, bytes_of, own
+from pilothouse.frozen import frozen
 
 LEAST_MEMORY = 128 << 20
 """Bytes that a worker needs to do anything at all."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class ProcessOptions(Section):
     """The processes of a server, and the memory that they may take."""
 

@@ -1,14 +1,14 @@
 """The front proxies that say who a user is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, authentication
+from pilothouse.frozen import frozen
 
 _LISTS = ("username-headers", "group-headers", "extra-headers-prefix", "allowed-names", "uid-headers")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class RequestHeaderOptions(Section):
     """The front proxies that say who a user is."""
 

@@ -1,9 +1,11 @@
 """The base of the sections, and the declaration of a flag."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
+
+from pilothouse.frozen import frozen
 
 GROUPS = (
     "generic",
@@ -64,7 +66,7 @@ def _flag(
 """Each declares a flag of its group: default, type, help."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class Section:
     """The settings of one subject: one field for each flag, hyphens as underscores, and an underscore behind
     a name that a method has.

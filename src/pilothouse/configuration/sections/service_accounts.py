@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, authentication, misc
+from pilothouse.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class ServiceAccountOptions(Section):
     """The tokens of service accounts: their issuers, and the keys that sign and check them."""
 

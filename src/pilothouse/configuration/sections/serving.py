@@ -1,14 +1,14 @@
 """The listener: its address, its TLS, and the limits of its connections."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.sections.section import Section, generic, misc, own, secure_serving
+from pilothouse.frozen import frozen
 
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class ServingOptions(Section):
     """The listener: its address, its TLS, and the limits of its connections."""
 

@@ -1,16 +1,16 @@
 """A cluster that runs nothing and looks alive, and what tests move a server with."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pilothouse.configuration.sections.section import Section, own
+from pilothouse.frozen import frozen
 
 if TYPE_CHECKING:
     from pilothouse.configuration.simulation.read import Simulation
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class SimulationOptions(Section):
     """The settings of the simulation; nothing is simulated unless --simulate is given."""
 

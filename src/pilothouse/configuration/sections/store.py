@@ -1,10 +1,10 @@
 """The store of objects: etcd or the built-in one, encryption, the watch cache."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilothouse.configuration.backends import ADDRESSED, BACKENDS
 from pilothouse.configuration.sections.section import Section, etcd, own
+from pilothouse.frozen import frozen
 
 OBJECT_LIMIT = 3 << 19
 """1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""
@@ -15,7 +15,7 @@ HISTORY_BACKENDS = ("sqlite", "etcd3")
 """The stores whose changes can be kept."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen(eq=False)
 class StoreOptions(Section):
     """The store of objects: etcd or the built-in one, encryption, the watch cache."""
 

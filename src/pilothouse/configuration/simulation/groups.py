@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pilothouse.api.configfile import ConfigurationError, refuse_unknown
 from pilothouse.api.values import names, quantity, selectors
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 
 MOST = 10_000
@@ -25,7 +26,7 @@ MEMBERS = ("name", "count", "resources", "labels", "annotations", "taints", "zon
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeGroup:
     """Nodes that are alike; their names are that of the group and a number."""
 

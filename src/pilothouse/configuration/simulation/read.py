@@ -1,6 +1,5 @@
 """Reads the value of --simulate: members of a group of nodes, or the path of a file."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from pilothouse.api import configfile
@@ -8,11 +7,12 @@ from pilothouse.api.configfile import ConfigurationError
 from pilothouse.configuration.simulation import groups, stages
 from pilothouse.configuration.simulation.groups import MOST, NodeGroup
 from pilothouse.configuration.simulation.stages import Stage
+from pilothouse.frozen import frozen
 
 VERSION, KIND = "simulate.pilothouse.dev/v1alpha1", "Simulation"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Simulation:
     """The nodes and the behaviour of containers that are simulated."""
 

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,6 +12,7 @@ from pilothouse.api.configfile import ConfigurationError, refuse_unknown
 from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.flags import duration
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 
 PREFIX = "simulate.pilothouse.dev/"
@@ -24,7 +25,7 @@ LONGEST_LOG = 64 * 1024
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Behaviour:
     """The behaviour of a container; times are seconds. Without `exit_after` its kind decides when it ends."""
 
@@ -123,7 +124,7 @@ def said_by(annotations: Mapping[str, str], container: str) -> dict[str, str]:
     return out
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stage:
     """A rule of the file: the behaviour of the containers that it selects."""
 

@@ -1,7 +1,6 @@
 """Reviews: requests that ask the authorizer or the authenticator, and of which nothing is stored."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from pilothouse import errors
@@ -12,6 +11,7 @@ from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authn.authenticator import UnionAuthenticator, join
 from pilothouse.authz.authorizer import Authorizer, Decision, SubjectRules
+from pilothouse.frozen import frozen
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Action
 
@@ -24,7 +24,7 @@ class RuleLister(Authorizer, Protocol):
     def rules_for(self, user: User, namespace: str) -> SubjectRules: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judges:
     """The authorizer and the authenticator that the reviews ask."""
 

@@ -7,7 +7,7 @@ from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.authn.serviceaccount import ISSUED
-from pilothouse.endpoints.actions import changes, componentstatus, restore, reviews
+from pilothouse.endpoints.actions import componentstatus, reviews
 from pilothouse.endpoints.actions.parts import Actions
 from pilothouse.endpoints.objects import scale
 from pilothouse.endpoints.objects.body import create_params, match_namespace, read_body
@@ -31,6 +31,8 @@ async def virtual(actions: Actions, ctx: Context, resource: Resource) -> Respons
     if resource.action is Action.COMPONENT_STATUS:
         return await componentstatus.handle(actions, ctx, resource)
     if resource.action is Action.CHANGES:
+        from pilothouse.endpoints.actions import changes  # only with a history, as below
+
         return await changes.handle(actions, ctx, resource)
     return await _posted(actions, ctx, resource, None)
 
@@ -101,12 +103,21 @@ async def _issue_token(actions: Actions, scope: RequestScope, body: Object) -> R
     return verbs.responder.plain(scope.ctx, issued.obj, 201)
 
 
-OF_HISTORY: dict[Action, Callable[[Actions, RequestScope, Object], Awaitable[Response]]] = {
-    Action.BLAME: changes.answer_blame,
-    Action.UNDO: restore.answer_undo,
-    Action.RESTORE: restore.answer_restore,
-}
-"""The functions that answer reviews of the history."""
+OF_HISTORY = (Action.BLAME, Action.UNDO, Action.RESTORE)
+"""Reviews of the history."""
+
+
+async def _of_history(actions: Actions, scope: RequestScope, body: Object) -> Response:
+    """Answer a review of the history."""
+    from pilothouse.endpoints.actions import changes, restore
+
+    answers = {
+        Action.BLAME: changes.answer_blame,
+        Action.UNDO: restore.answer_undo,
+        Action.RESTORE: restore.answer_restore,
+    }
+    assert scope.resource.action is not None
+    return await answers[scope.resource.action](actions, scope, body)
 
 
 async def _review(actions: Actions, scope: RequestScope, body: Object) -> Response:
@@ -121,7 +132,7 @@ async def _review(actions: Actions, scope: RequestScope, body: Object) -> Respon
         errs.raise_if_any(resource.group, resource.kind, body["metadata"].get("name", ""))
     await scope.write.validate(body, None)
     if resource.action in OF_HISTORY:
-        return await OF_HISTORY[resource.action](actions, scope, body)
+        return await _of_history(actions, scope, body)
     answer = await reviews.answer(resource.action, body, scope.ctx.user, actions.judges, work)
     return await work.run(scope.verbs.responder.plain, scope.ctx, answer, 201)
 

@@ -11,15 +11,15 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import orjson
 
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.values.fields import Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.endpoints.answers.readable import decode_stored
+from pilothouse.frozen import frozen
 from pilothouse.offload import Offload, Work
 from pilothouse.registry.conversion import Conversion, converted
 from pilothouse.server.pump import start_pump
@@ -47,7 +47,7 @@ HELD = 48 << 20
 """Bytes of protobuf items that all lists together keep between counting and sending them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """The form of a list's body: the bytes before, between and after the items, and how an item is
     written."""

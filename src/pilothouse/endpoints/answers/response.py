@@ -16,7 +16,7 @@ from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.types import depth
 from pilothouse.api.types.meta_kinds import for_answer
 from pilothouse.api.values.fields import Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.caches import Cache, CacheBudget
 from pilothouse.endpoints.answers import list_stream, readable
 from pilothouse.endpoints.answers._listbody import ListBody

@@ -6,7 +6,7 @@ Otherwise nobody could paste a token where anonymous requests are refused.
 """
 
 import hashlib
-from importlib import resources
+from pathlib import Path
 
 from pilothouse.endpoints.documents.health import NOSNIFF
 from pilothouse.endpoints.documents.openapi_handlers import matches
@@ -61,7 +61,7 @@ class Console:
 
     def __init__(self, *, read_only: bool = False) -> None:
         self._files: dict[str, tuple[str, str, bytes]] = {}
-        folder = resources.files("pilothouse.endpoints.documents") / "console_files"
+        folder = Path(__file__).with_name("console_files")
         for file in folder.iterdir():
             media_type = TYPES.get(file.name.rpartition(".")[2])
             if media_type is not None:

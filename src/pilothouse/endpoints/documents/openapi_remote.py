@@ -3,9 +3,10 @@ the paths of version 3, and documents made of their version 2."""
 
 import gzip
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse.api.openapi.aggregate import AggregatedDocument, read
+from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
@@ -16,7 +17,7 @@ KEPT_BYTES = 16 << 20
 """Bytes of compressed documents that are kept of all aggregated servers together."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Packed:
     """A compressed JSON document, and the hash of what it holds."""
 
@@ -24,7 +25,7 @@ class Packed:
     data: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemoteSpec:
     """The documents of a group version.
 

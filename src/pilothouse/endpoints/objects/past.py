@@ -2,18 +2,20 @@
 
 import time
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pilothouse import errors
 from pilothouse.api.values.duration import go_duration
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import ListParams, Query, first, resource_version
-from pilothouse.history.history import History
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import storage_error, too_large
 from pilothouse.registry.store import key_of
 from pilothouse.storage import interface
+
+if TYPE_CHECKING:
+    from pilothouse.history.history import History
 
 TOO_OLD = "The provided resource version or time is too old: the history of the object begins later."
 
@@ -40,7 +42,7 @@ def milliseconds(text: str, clock: float, name: str = "at") -> int:
     return int(at * 1000)
 
 
-async def revision_at(history: History, text: str) -> int:
+async def revision_at(history: "History", text: str) -> int:
     """The revision that was the newest one at the time that `at` names. Expired when that is too long ago."""
     try:
         return await history.revision_at(milliseconds(text, time.time()))
@@ -50,7 +52,7 @@ async def revision_at(history: History, text: str) -> int:
         raise errors.internal(str(err)) from err
 
 
-async def set_place(history: History, query: Query, params: ListParams) -> None:
+async def set_place(history: "History", query: Query, params: ListParams) -> None:
     """Have a list that asks for a time read the revision of it; its next pages are of the same revision."""
     at = first(query, "at")
     if not at or params.token:

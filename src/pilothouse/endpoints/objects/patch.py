@@ -14,7 +14,7 @@ from pilothouse.api.types.go_order import in_go_order
 from pilothouse.api.types.wrapping import wrapped
 from pilothouse.api.validate.shown import META_MEMBERS
 from pilothouse.api.values.fields import Errors, Object
-from pilothouse.api.yaml import reader as yaml
+from pilothouse.api.yaml import text as yaml
 from pilothouse.endpoints.objects.body import decode_on, match_name, match_namespace
 from pilothouse.endpoints.objects.scope import RequestScope, Verbs, strategy_of
 from pilothouse.endpoints.request.context import Context

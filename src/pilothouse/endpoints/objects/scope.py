@@ -4,6 +4,7 @@ and the scope of one write request (apiserver handlers RequestScope)."""
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pilothouse.api import meta
 from pilothouse.api.values.equality import identity
@@ -19,7 +20,6 @@ from pilothouse.endpoints.request.deadlines import Deadlines
 from pilothouse.endpoints.request.metrics import WatchMetrics
 from pilothouse.endpoints.request.params import WriteParams
 from pilothouse.flowcontrol.width import Widths
-from pilothouse.history.history import History
 from pilothouse.offload import Offload
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
@@ -31,6 +31,9 @@ from pilothouse.registry.timeline import Timeline
 from pilothouse.registry.write import Write, Written
 from pilothouse.server.request import Response
 
+if TYPE_CHECKING:
+    from pilothouse.history.history import History
+
 MANAGER_LIMIT = 128
 
 FORWARDED_LIMIT = 1024
@@ -40,7 +43,7 @@ AGENT_LIMIT = 4096
 """Characters of a user agent among which the printable ones of a field manager are looked for."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Verbs:
     """The parts of one server that its verbs on objects work with."""
 
@@ -69,7 +72,7 @@ class Verbs:
     """Follows open requests; None where no option asks for it."""
     now: Callable[[], str] = meta.now
     """The time, as objects have it."""
-    history: History | None = None
+    history: "History | None" = None
     """The history of objects; None where none is kept."""
     sandboxes: bool = False
     """Whether proxied pages that a browser opens by certificate are none of this server's origin."""

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -18,7 +19,6 @@ from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import ListParams, check_list, list_params, resource_version
 from pilothouse.endpoints.request.permitted import Namespaces
-from pilothouse.history.history import History
 from pilothouse.registry.conversion import converted
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
@@ -28,6 +28,9 @@ from pilothouse.storage import interface, keys
 from pilothouse.storage._entry import Entry
 from pilothouse.storage.sqlite.file import LAST
 from pilothouse.storage.watchcache import Listing, ResourceCache, UnreadableError
+
+if TYPE_CHECKING:
+    from pilothouse.history.history import History
 
 TOKEN_EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list"
@@ -46,7 +49,7 @@ RIGHTS_CHANGED = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Selection:
     """A checked list request: its keys, its selectors, and the revision at which it reads."""
 
@@ -67,7 +70,7 @@ class Selection:
     """The namespaces to look in, None = what `prefix` says."""
     scopes: tuple[str, ...] = ()
     """The prefixes of keys that `among` stands for, in the order of keys."""
-    history: History | None = None
+    history: "History | None" = None
     """Objects as they were before what the store still has; None where no history is kept of them."""
     charge: Callable[[int], Awaitable[None]] | None = None
     """A function that has the request wait for so many bytes of memory; None where nothing counts them."""

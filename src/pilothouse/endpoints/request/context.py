@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo, User
@@ -13,6 +12,7 @@ from pilothouse.endpoints.request.params import Query
 from pilothouse.endpoints.request.permitted import Permitted
 from pilothouse.errors import StatusError
 from pilothouse.flowcontrol._seats import Ticket
+from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.admission import AdmissionAttributes
@@ -55,7 +55,7 @@ def _text(cause: Mapping[str, Any], name: str) -> str:
     return cut(str(cause.get(name) or ""))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestOutcome:
     """How a request has ended.
 

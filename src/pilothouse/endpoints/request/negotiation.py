@@ -349,7 +349,7 @@ def wants_pretty(query: str, user_agent: str = "") -> bool:
 def encode(document: Any, media: Media, *, pretty: bool = False) -> bytes:
     """Encode a small document (discovery, a Status) in the negotiated format."""
     if media.format == "yaml":
-        from pilothouse.api.yaml import reader as yaml
+        from pilothouse.api.yaml import text as yaml
 
         return yaml.dump(document)
     if media.format == "protobuf":

@@ -142,8 +142,6 @@ class _Stored:
         return b""
 
 
-ENCODINGS = ("", "gzip", "deflate")
-"""Content encodings that are understood."""
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Forms of zlib (wbits)."""
 _HEAD = 2

@@ -9,7 +9,7 @@ from pilothouse.endpoints.streams.local import LocalKubelet
 from pilothouse.endpoints.streams.relay import Relay
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Streams:
     """The parts of one server that its streams work with."""
 

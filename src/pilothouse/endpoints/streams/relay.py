@@ -4,20 +4,24 @@
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from posixpath import join, normpath
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pilothouse import errors
 from pilothouse.api.values.identity import User
 from pilothouse.endpoints.request import browsers
 from pilothouse.endpoints.request.context import Context
-from pilothouse.endpoints.streams import html_links
-from pilothouse.endpoints.streams.html_links import ENCODINGS, Rewrite
 from pilothouse.outbound.http import Answer, ClientError, Outbound, Trust
 from pilothouse.outbound.upgrade import Upgrade
 from pilothouse.server import upgrade, websocket
 from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Response, Stream
 
+if TYPE_CHECKING:
+    from pilothouse.endpoints.streams.html_links import Rewrite
+
+ENCODINGS = ("", "gzip", "deflate")
+"""Content encodings of pages whose links are rewritten."""
 WHOLE = 1 << 20
 """Bytes; answers of known length up to this size are read whole before they are passed on."""
 
@@ -161,7 +165,7 @@ def identity_headers(user: User) -> list[tuple[str, str]]:
     return out
 
 
-def rewrite_through(ctx: Context, url: str, prepend: str) -> Rewrite:
+def rewrite_through(ctx: Context, url: str, prepend: str) -> "Rewrite":
     """The function that makes links of the page at `url` lead through this server,
     if they point to the same host (rewriteURL)."""
     source, host = urlsplit(url).netloc, ctx.request.headers.get("host", "")
@@ -187,7 +191,7 @@ _KEPT_BACK = _HOP.union(
 
 
 async def response_of(
-    ctx: Context, answer: Answer, content_type: str = "", rewrite: Rewrite | None = None
+    ctx: Context, answer: Answer, content_type: str = "", rewrite: "Rewrite | None" = None
 ) -> Response:
     """The client's response: read whole if the answer is short, else streamed as it arrives.
 
@@ -214,7 +218,7 @@ async def response_of(
     return Response(answer.status, b"", kind, headers, start=lambda stream: pump(answer, stream))
 
 
-def _location(rewrite: Rewrite, location: str) -> str:
+def _location(rewrite: "Rewrite", location: str) -> str:
     try:
         return rewrite(location)
     except ValueError as err:
@@ -228,8 +232,10 @@ def _is_html(answer: Answer) -> bool:
     return kind == "text/html" and answer.header("content-encoding") in ENCODINGS
 
 
-async def _html(answer: Answer, kind: str, headers: list[tuple[str, str]], rewrite: Rewrite) -> Response:
+async def _html(answer: Answer, kind: str, headers: list[tuple[str, str]], rewrite: "Rewrite") -> Response:
     """A page whose links lead through this server: whole if it is short, else streamed."""
+    from pilothouse.endpoints.streams import html_links  # with html.parser
+
     pages = html_links.rewritten(answer.pieces(), answer.header("content-encoding"), rewrite)
     begun, size = [], 0
     try:

@@ -5,10 +5,10 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 from pilothouse.api.convert.kinds import as_internal
+from pilothouse.api.types import schema
 from pilothouse.api.values import jsonpath, times
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.printers import cluster, core, workloads
@@ -34,7 +34,7 @@ PRINTERS: dict[tuple[str, str], Printer] = {
 @lru_cache(maxsize=1)
 def _data() -> dict[str, Any]:
     """Load the shared column descriptions and the columns of each kind."""
-    text = resources.files("pilothouse.api.schemas").joinpath("tables.json").read_bytes()
+    text = (schema.SCHEMAS / "tables.json").read_bytes()
     data: dict[str, Any] = json.loads(text)
     return data
 

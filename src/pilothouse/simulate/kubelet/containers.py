@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.simulation.stages import NEVER, Behaviour
+from pilothouse.frozen import frozen
 from pilothouse.simulate.kubelet.backoff import Backoff, shown
 
 KILLED = 137
@@ -23,7 +23,7 @@ class ContainerKind(Enum):
     EPHEMERAL = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class End:
     """How a run has ended; times are Unix seconds."""
 

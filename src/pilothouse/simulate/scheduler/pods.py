@@ -1,13 +1,13 @@
 """The facts of a pod that the scheduler looks at."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from pilothouse.api.values import selectors
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.pod_resources import effective_requests, is_sidecar
+from pilothouse.frozen import frozen
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -25,7 +25,7 @@ Port = tuple[str, str, int]
 """Address, protocol and number of a port of the host."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Term:
     """A term of a pod affinity or anti-affinity."""
 

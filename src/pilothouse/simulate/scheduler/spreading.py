@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pilothouse.api.values import selectors
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 from pilothouse.simulate.machines import HOSTNAME, ZONE
 from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.pods import Pending
@@ -20,7 +21,7 @@ Matches = Callable[[Pending, NodeState], bool]
 """Whether the selector and affinity of a pod let it on a node."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constraint:
     """A constraint on how pods are spread."""
 

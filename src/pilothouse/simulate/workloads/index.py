@@ -1,18 +1,18 @@
 """Objects by their controller and namespace, kept by a watch: no reconciliation looks at all objects."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from sys import intern
 from typing import Generic, TypeVar
 
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 from pilothouse.storage._entry import Entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Indexed:
     """The members of one version of an object by which controllers find it;
     `owner` is its controller's uid."""

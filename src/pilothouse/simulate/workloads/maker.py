@@ -1,8 +1,8 @@
 """Makes the controllers by the names that kube-controller-manager has for them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
@@ -36,7 +36,7 @@ MANAGER = "kube-controller-manager"
 """The field manager of what the controllers write."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkloadOptions:
     """The settings of the controllers."""
 

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import log2
 from sys import intern
 
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, identity, remove
@@ -17,7 +17,7 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class IndexedPod(Indexed):
     """The facts of a pod. `ready_since` is "" while it is not ready."""
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pilothouse.logs import Logger
+from pilothouse.storage.encryption.errors import DecryptionError
 from pilothouse.storage.encryption.metrics import FROM_STORAGE, TO_STORAGE, EncryptionMetrics
 from pilothouse.storage.interface import (
     Behind,
@@ -40,14 +41,6 @@ SETTLE_SECONDS = 3.0
 READY_SECONDS = 10.0
 """The least time for the providers of a new configuration to become usable;
 longer when their time-outs are long."""
-
-
-class EncryptionError(StorageError):
-    """A value cannot be written because no key to encrypt it is available."""
-
-
-class DecryptionError(StorageError):
-    """A stored value cannot be read: no key fits, the value was changed, or its key is not available."""
 
 
 class EncryptionProvider(ABC):

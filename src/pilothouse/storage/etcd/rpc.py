@@ -5,7 +5,6 @@ import os
 import pathlib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ import grpc
 import grpc.aio
 
 from pilothouse import spans
+from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import Full, StorageError, Unavailable
 
@@ -74,7 +74,7 @@ class FutureError(StorageError):
     """The revision is in the future."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class TLS:
     """Files for connections to etcd: the CA that signed its certificates, and our certificate and key."""
 

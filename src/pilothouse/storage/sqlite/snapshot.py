@@ -14,11 +14,11 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from pilothouse.frozen import frozen
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.advance import advance, given_out
@@ -43,7 +43,7 @@ class SnapshotError(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SnapshotSummary:
     """A summary of a database. `size` is in bytes, `hash` the SHA-256 of a snapshot in hexadecimal digits."""
 

@@ -17,15 +17,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from eventually import aeventually
 
 from pilothouse.metrics.instruments import digest
-from pilothouse.storage.encryption.backend import EncryptionError
+from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.encryption.kms import wire as kms_wire
+from pilothouse.storage.encryption.kms.intervals import DEFAULT_INTERVALS, KMSIntervals
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.kms.provider import (
-    DEFAULT_INTERVALS,
     KMS,
     PAUSE,
     AESGCMKey,
-    KMSIntervals,
     KMSSettings,
     Seed,
 )

@@ -4,7 +4,7 @@ Upstream validates an internal form that has values common to all versions at th
 it.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pilothouse.api.structural.formats import known
 from pilothouse.api.validate import admissionregistration, pem
@@ -18,6 +18,7 @@ from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 
 _WARNING_MAX = 256
@@ -73,7 +74,7 @@ rules = Rules(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DefinitionOptions(Options):
     """Further rules that an update need not fulfil,
     and what the rules of one version must know of the others.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pilothouse.api.structural.paths import Trail
@@ -14,11 +14,12 @@ from pilothouse.api.validate.crd.structural import unsupported, validate_structu
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.turns import sorted_members
+from pilothouse.frozen import frozen
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """Rules that an update need not fulfil because the stored definition breaks them too."""
 
@@ -32,7 +33,7 @@ class Options:
     """The schemas that are stored: what the rules of one that comes again may cost was accepted before."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Place:
     """Context of the current node in the schema."""
 

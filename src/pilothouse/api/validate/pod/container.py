@@ -25,7 +25,7 @@ _resize_resource = d.chosen("cpu", "memory")
 _resize_restart = d.chosen("NotRequired", "RestartContainer")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Surroundings:
     """Pod settings that container rules depend on: volumes, claims, restart policy, grace period.
 

@@ -1,19 +1,20 @@
 """Exceptions from pod rules for what the old object has (GetValidationOptionsFromPodSpecAndMeta)."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 
 from pilothouse.api.validate import common, resources
 from pilothouse.api.validate.paths import has_backsteps
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.frozen import frozen
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class PodOptions:
     """Exceptions from the rules; those that depend on an old object are False for a new one.
 

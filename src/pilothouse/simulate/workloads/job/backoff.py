@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.job.indexes import index_of
 from pilothouse.simulate.workloads.job.tally import Tally, failures_of
@@ -52,7 +53,7 @@ class JobBackoff:
         return self.last + delay(self.failures) - clock.time() if self.failures else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexFailures:
     """The failures of one index, those that are ignored, and when its next pod may be made."""
 

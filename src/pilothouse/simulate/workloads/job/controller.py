@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 from pilothouse.simulate.workloads.conditions import found, with_condition
 from pilothouse.simulate.workloads.job import backoff, making, outcome
 from pilothouse.simulate.workloads.job.backoff import JobBackoff
@@ -244,7 +245,7 @@ class Jobs(PodOwner):
         return status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Ignores:
     """Whether the rules for failed pods say that the failure of one does not count."""
 

@@ -1,9 +1,9 @@
 """Keeps the pods of stateful sets, one after the other unless the set says that all may be at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pilothouse.api.values.fields import Object
+from pilothouse.frozen import frozen
 from pilothouse.simulate.workloads.moments import elapsed
 from pilothouse.simulate.workloads.pod_owner import PodOwner
 from pilothouse.simulate.workloads.pods import IndexedPod
@@ -15,7 +15,7 @@ from pilothouse.simulate.workloads.statefulset.claims import PodClaims
 from pilothouse.simulate.workloads.statefulset.status import status_of
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Plan:
     """A set with the revisions between which it moves."""
 

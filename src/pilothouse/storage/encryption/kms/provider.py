@@ -10,18 +10,20 @@ import os
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pilothouse.frozen import frozen
 from pilothouse.gotext import short
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import digest
-from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
+from pilothouse.storage.encryption.backend import Remote, seal, unseal
+from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.encryption.kms import wire as kms_wire
+from pilothouse.storage.encryption.kms.intervals import DEFAULT_INTERVALS, KMSIntervals
 from pilothouse.storage.encryption.kms.known import KnownKeys
 from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.encryption.kms.wire import KMSError
@@ -47,7 +49,7 @@ LONGEST_SEED = 1024
 Upstream has no such limit; all servers make seeds of SEED_SIZE."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class KMSSettings:
     """The settings of one plugin: `name` is part of every stored value; `timeout` is in seconds, for one
     call."""
@@ -55,27 +57,6 @@ class KMSSettings:
     name: str
     endpoint: str
     timeout: float
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class KMSIntervals:
-    """The intervals of a provider in seconds.
-
-    healthy_poll, failing_poll: between two looks at a plugin that is well, and at one that is not.
-    opening_poll: between two looks at one that must be well before it is used.
-    write_ttl: for these a seed may be written
-    with after the plugin last said that its key is the current one.
-    retry: after these a key that could not be decrypted is asked for again.
-    """
-
-    healthy_poll: float = 60.0
-    failing_poll: float = 10.0
-    opening_poll: float = 0.1
-    write_ttl: float = 180.0
-    retry: float = 1.0
-
-
-DEFAULT_INTERVALS = KMSIntervals()
 
 
 class Seed:
@@ -114,7 +95,7 @@ class AESGCMKey:
         return unseal(self._cipher, data, context)
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class _Writing:
     """The seed that encrypts writes, and its encoded source, which tells readers how to get it."""
 

@@ -3,11 +3,12 @@
 k8s.io/kms/apis/v2 has the service, apiserver storage/value/encrypt/envelope/kmsv2/v2 what is stored.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pilothouse.api.values.fields import Errors
 from pilothouse.api.values.names import fully_qualified_domain_name
+from pilothouse.frozen import frozen
 from pilothouse.wire import WireError, message, parse, varint
 
 STATUS = "/v2.KeyManagementService/Status"
@@ -28,7 +29,7 @@ class KMSError(Exception):
     """A plugin cannot be reached, or has answered with an error; the text is that of Go's gRPC."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Status:
     """StatusResponse."""
 
@@ -37,7 +38,7 @@ class Status:
     key_id: str = ""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class EncryptedKey:
     """The result of a plugin's encryption of a key (EncryptResponse),
     all that it needs to give that key back (DecryptRequest).
