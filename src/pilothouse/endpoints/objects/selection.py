@@ -218,7 +218,7 @@ class Selection:
         limit = self.limit or len(found)
         return Listing(found[:limit], self.at, len(found) > limit, -1)
 
-    async def _past(self, history: History, scope: str, start: str) -> tuple[Sequence[Entry], str]:
+    async def _past(self, history: "History", scope: str, start: str) -> tuple[Sequence[Entry], str]:
         """Some objects below a prefix as they were, from a key on, and the key from which others follow, ""
         for none. They are put together from what the cache has, where it has enough."""
         recorded = history.reader.undoable(self.at, self.store.cacher.revision)
