@@ -26,6 +26,7 @@ from pilothouse.clusters.records import FOLDER
 from pilothouse.clusters.router import Router
 from pilothouse.clusters.server import ClusterServer
 from pilothouse.configuration import options
+from pilothouse.configuration.config import Config
 from pilothouse.server.request import Request
 from pilothouse.storage.interface import Storage
 
@@ -91,8 +92,12 @@ class ClusterRig:
                 *self.flags,
             ]
         )
-        self.server = RigServer(config, sockets=[sock], storage=self._storage, intervals=self._intervals)
+        self.server = self.make_server(config, sock)
         await self.server.start()
+
+    def make_server(self, config: Config, sock: socket.socket) -> RigServer:
+        """The server, which listens at a socket."""
+        return RigServer(config, sockets=[sock], storage=self._storage, intervals=self._intervals)
 
     async def stop(self) -> None:
         """Stop; the files stay."""

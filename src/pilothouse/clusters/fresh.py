@@ -59,9 +59,11 @@ async def give_identity(registry: Registry, shared: int) -> None:
         await registry.storage.update(IDENTITY, orjson.dumps(obj), found.mod)
 
 
-def empty_storage() -> KeyspaceStorage:
+async def empty_storage() -> KeyspaceStorage:
     """A store that forgets everything, for the cluster that is filled once."""
-    return KeyspaceStorage(MemoryStorage(), "fresh")
+    journal = MemoryStorage()
+    await journal.start()
+    return KeyspaceStorage(journal, "fresh")
 
 
 async def made(host: Host, storage: KeyspaceStorage, port: int) -> tuple[list[KeyValue], int]:
@@ -69,8 +71,6 @@ async def made(host: Host, storage: KeyspaceStorage, port: int) -> tuple[list[Ke
 
     `host` is a guest over `storage`.
     """
-    journal = storage.journal
-    await journal.start()
     async with Opened() as opened:
         await begin(await Cluster.open(host, opened), opened, port, fill=True)
         wanted = _expected(host)
