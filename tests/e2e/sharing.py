@@ -49,9 +49,12 @@ class Sharer(Subprocess):
         self.process = None
 
     def end(self) -> None:
-        """Stop the process; its files stay."""
+        """Stop the process in order; its files stay."""
+        assert self.process is not None
         self.close_root()
-        self._end()
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        self.process = None
 
     def told(self) -> str:
         """The log."""
