@@ -93,6 +93,17 @@ def test_other_files_and_cas_count_at_once(files: Files) -> None:
     assert not files.peers.knows(other)
 
 
+def test_a_certificate_of_our_own_that_cannot_be_read(files: Files) -> None:
+    chain = files.issued(USER, GROUPS)
+    (files.folder / "own.crt").write_bytes(b"half of it")
+    os.utime(files.folder / "own.crt", (1000, 1000))
+    assert not files.peers.knows(chain)
+    (files.folder / "own.crt").unlink()
+    assert not files.peers.knows(chain)
+    files.write(USER, GROUPS)
+    assert files.peers.knows(chain)
+
+
 def test_a_server_that_others_cannot_know(files: Files) -> None:
     files.peers.check()
     files.write(USER, ())

@@ -193,6 +193,17 @@ async def test_nobody_listens(rig: SharingRig) -> None:
     assert rig.clusters.metrics.forwarded.values[("503",)] == 2
 
 
+async def test_the_ca_of_servers_cannot_be_read(rig: SharingRig) -> None:
+    await taken(rig)
+    identity, path = rig.identity("one"), rig.data / "ca.crt"
+    async with Peer(rig, answers()) as peer:
+        path.rename(rig.data / "away")
+        answer = await rig.call("GET", MAPS, cluster="one", identity=identity)
+        assert (answer.status, answer.headers["retry-after"], peer.asked) == (503, "1", [])
+        (rig.data / "away").rename(path)
+        assert (await rig.call("GET", MAPS, cluster="one", identity=identity)).status == 200
+
+
 async def test_the_connection_breaks(rig: SharingRig) -> None:
     """A write may have happened: its client is not told to try again."""
     await taken(rig)

@@ -93,6 +93,8 @@ class Forwarder(BackgroundTask):
                 answer = await self._forward(request, cluster, address)
             except errors.StatusError as error:
                 answer = refused(error)
+            except OSError as error:
+                answer = refused(ClusterUnavailable(f"other servers cannot be reached: {error}"))
             finally:
                 self._waiting -= 1
         self._metrics.forwarded.inc(str(answer.status))

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from pilothouse import errors
 from pilothouse.authn.x509 import scope_of, verified
 from pilothouse.clusters.guests import PATH
+from pilothouse.logs import Logger
 from pilothouse.outbound.http import Trust
 from pilothouse.server.request import Request
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, ObjectIdentifier
+
+log = Logger(__name__)
 
 FORWARDED = "x-pilothouse-forwarded"
 """Says that a request has been forwarded, for which cluster, and from which address and port it came. From
@@ -70,7 +73,7 @@ class PeerServers:
         """The CAs and the own certificate by which they were."""
 
     def trust(self) -> Trust:
-        """How connections to other servers are made."""
+        """How connections to other servers are made; OSError when the CA cannot be read."""
         return Trust(self._read(self._ca_file), cert_file=self._cert_file, key_file=self._key_file)
 
     def check(self) -> None:
@@ -86,9 +89,16 @@ class PeerServers:
             )
 
     def knows(self, chain: tuple[bytes, ...]) -> bool:
-        """Whether a chain of certificates in DER is that of a server."""
+        """Whether a chain of certificates in DER is that of a server; no, while our own cannot be read."""
         if not chain:
             return False
+        try:
+            return self._judge(chain)
+        except (OSError, ValueError) as error:
+            log.warning("Other servers cannot be known", path=self._cert_file, err=error)
+            return False
+
+    def _judge(self, chain: tuple[bytes, ...]) -> bool:
         judges = self._authorities(), self._read(self._cert_file)
         if judges != self._judged_by or len(self._known) > _MOST:
             self._known.clear()
