@@ -205,17 +205,20 @@ class ClusterRig:
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         if body is not None:
             named.setdefault("content-type", "application/json")
-        request = Request(
-            method,
-            target,
-            named,
-            list(named.items()),
-            data,
-            ("127.0.0.1", 1),
-            () if identity is None else identity.chain,
+        head, request = (
+            Request(
+                method,
+                target,
+                named,  # a connection has two requests with the same headers as well
+                all_headers,
+                body,
+                ("127.0.0.1", 1),
+                () if identity is None else identity.chain,
+            )
+            for all_headers, body in [(list(named.items()), b""), (list(named.items()), data)]
         )
         router = self.router
-        answer: Any = router.admit(request) if judged else None
+        answer: Any = router.admit(head) if judged else None
         if answer is not None and not hasattr(answer, "status"):
             answer = await answer
         if answer is None:

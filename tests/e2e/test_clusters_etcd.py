@@ -96,8 +96,7 @@ def test_users_are_the_same_through_both(two: Sharers) -> None:
 
 def ask(port: int, cluster: SharedCluster, headers: dict[str, str]) -> tuple[int, Any]:
     """The answer to a client without a certificate."""
-    plain = ssl.create_default_context(cafile=str(cluster.made.ca_file))
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=plain)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=anonymous(cluster))
     try:
         body = json.dumps({}).encode()
         target = f"/clusters/{cluster.name}{REVIEWS}"
@@ -106,6 +105,23 @@ def ask(port: int, cluster: SharedCluster, headers: dict[str, str]) -> tuple[int
         return answer.status, json.loads(answer.read())
     finally:
         connection.close()
+
+
+def test_a_long_body_through_the_other_server(two: Sharers) -> None:
+    """Its head is judged by both servers before it is read."""
+    first, second = two.servers
+    cluster = claimed(two, "long")
+    made = cluster.client(second).call("POST", MAPS, config_map("long", text="x" * 900_000))
+    assert cluster.client(first).call("GET", f"{MAPS}/long") == made
+    assert cluster.owner() is first
+    with pytest.raises(RefusedError) as refused, KubeClient(second.url, anonymous(cluster)) as stranger:
+        stranger.call("POST", f"/clusters/long{MAPS}", config_map("longer", text="x" * 900_000))
+    assert refused.value.code in (401, 403)
+
+
+def anonymous(cluster: SharedCluster) -> ssl.SSLContext:
+    """TLS settings of a client without a certificate."""
+    return ssl.create_default_context(cafile=str(cluster.made.ca_file))
 
 
 def test_a_connection_is_upgraded_through_the_other_server(two: Sharers, tmp_path: pathlib.Path) -> None:

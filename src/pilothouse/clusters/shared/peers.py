@@ -120,11 +120,10 @@ class PeerServers:
     def accept(self, request: Request) -> None:
         """Take a forwarded request for that of the client, before anything else looks at it.
 
-        What says so, but comes from no server, is a client's own.
+        What says so, but comes from no server, is a client's own. A request with a long body is judged and
+        answered as two objects with the same headers, so each is accepted.
         """
-        if FORWARDED not in request.headers or ACCEPTED in request.headers:
-            return
-        if not self.knows(request.peer_certificates):
+        if FORWARDED not in request.headers or not self.knows(request.peer_certificates):
             return
         leaf, others = request.headers.get(LEAF, ""), request.headers.get(CHAIN, "")
         parts = [leaf, *others.split(",")] if others else [leaf]
