@@ -78,8 +78,9 @@ class Stream:
                 self._on_done(self.sent, ConnectionAbortedError() if self.aborted else None)
 
     def abort(self, error: BaseException | None = None) -> None:
-        self.aborted = True
-        self.close()
+        if not self.closed:
+            self.aborted = True
+            self.close()
 
     def on_close(self, callback: Callable[[], None]) -> None:
         self._on_close.append(callback)

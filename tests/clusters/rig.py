@@ -26,6 +26,7 @@ from pilothouse.clusters.records import FOLDER
 from pilothouse.clusters.router import Router
 from pilothouse.clusters.server import ClusterServer
 from pilothouse.configuration import options
+from pilothouse.configuration.config import Config
 from pilothouse.server.request import Request
 from pilothouse.storage.interface import Storage
 
@@ -91,8 +92,12 @@ class ClusterRig:
                 *self.flags,
             ]
         )
-        self.server = RigServer(config, sockets=[sock], storage=self._storage, intervals=self._intervals)
+        self.server = self.make_server(config, sock)
         await self.server.start()
+
+    def make_server(self, config: Config, sock: socket.socket) -> RigServer:
+        """The server, which listens at a socket."""
+        return RigServer(config, sockets=[sock], storage=self._storage, intervals=self._intervals)
 
     async def stop(self) -> None:
         """Stop; the files stay."""
@@ -200,17 +205,20 @@ class ClusterRig:
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         if body is not None:
             named.setdefault("content-type", "application/json")
-        request = Request(
-            method,
-            target,
-            named,
-            list(named.items()),
-            data,
-            ("127.0.0.1", 1),
-            () if identity is None else identity.chain,
+        head, request = (
+            Request(
+                method,
+                target,
+                named,  # a connection has two requests with the same headers as well
+                all_headers,
+                body,
+                ("127.0.0.1", 1),
+                () if identity is None else identity.chain,
+            )
+            for all_headers, body in [(list(named.items()), b""), (list(named.items()), data)]
         )
         router = self.router
-        answer: Any = router.admit(request) if judged else None
+        answer: Any = router.admit(head) if judged else None
         if answer is not None and not hasattr(answer, "status"):
             answer = await answer
         if answer is None:

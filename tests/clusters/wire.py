@@ -42,6 +42,16 @@ class Connection:
         if flush:
             await self._writer.drain()
 
+    async def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def some(self, size: int) -> bytes:
+        """So many bytes."""
+        async with asyncio.timeout(30):
+            return await self._reader.readexactly(size)
+
     async def head(self) -> bytes:
         """The head of the next answer."""
         return await self._reader.readuntil(b"\r\n\r\n")

@@ -36,11 +36,13 @@ SLEEPS = {
     "fuzz/test_watching.py": "lets a server in another process stand still for a while",
     "e2e/test_clusters_floods.py": "reads at a rate beside a flood, against a server in another process",
     "e2e/test_clusters_kills.py": "writes at a rate, against a server in another process that is killed",
+    "e2e/test_clusters_etcd_kills.py": "writes at a rate, against servers that are killed and paused",
     "e2e/test_history_kills.py": "writes at a rate, against a server in another process that is killed",
     "e2e/writing.py": "writes at a rate, against servers in other processes",
     "server/test_upgrade.py": "sleeps in virtual time",
     "simulate/simulated.py": "sleeps in virtual time",
     "simulate/test_clock.py": "sleeps in virtual time",
+    "storage/etcd/test_session.py": "sleeps in virtual time",
     "virtual_time.py": "sleeps in virtual time",
 }
 PATCHES = {

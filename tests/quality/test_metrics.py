@@ -29,6 +29,7 @@ from pilothouse.assembly.server import Server
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.authn.metrics import SignerMetrics
 from pilothouse.clusters.metrics import ClusterMetrics
+from pilothouse.clusters.shared.metrics import SharedMetrics
 from pilothouse.configuration import options
 from pilothouse.endpoints.request.metrics import StandingMetrics
 from pilothouse.faults.metrics import FaultMetrics
@@ -683,6 +684,7 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     EtcdMetrics,
     HistoryMetrics,
     ClusterMetrics,
+    SharedMetrics,
     FaultMetrics,
 )
 """The metrics that are declared where a flag asks for them: a KMS plugin, encryption
@@ -690,7 +692,8 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
 (audit/), an external signer, the end of open requests (endpoints/objects/test_standing.py), several workers
 (workers/test_metrics.py), a store in files (storage/sqlite/) or in etcd (storage/etcd/test_leases.py),
 traces (tracing/test_exporter.py), a history (history/test_recorder.py), logical clusters
-(clusters/test_metrics.py), faults (faults/test_dispatcher.py)."""
+(clusters/test_metrics.py), those that servers divide (clusters/shared/), faults
+(faults/test_dispatcher.py)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

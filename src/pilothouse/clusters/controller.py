@@ -1,7 +1,7 @@
 """Makes, suspends and removes logical clusters as the objects `clusters.pilothouse.dev` ask for."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values import quantity
@@ -45,10 +45,12 @@ class ClusterController(Background):
         self._client = client
         self._directory = directory
         self._queue = WorkQueue("clusters", self._sync, metrics=client.metrics)
-        self._kubeconfigs = ClusterKubeconfigs(client, files, self._queue.add)
-        self._profiles = ClusterProfiles(client, profiles, files, self._queue.add) if profiles else None
+        self._kubeconfigs = ClusterKubeconfigs(client, files, self._add)
+        self._profiles = ClusterProfiles(client, profiles, files, self._add) if profiles else None
         self._removals = WorkQueue("cluster-removals", directory.remove, metrics=client.metrics)
         """The UIDs of clusters whose objects have gone; most have been removed before."""
+        self._issuers = WorkQueue("cluster-issuers", directory.authenticate, metrics=client.metrics)
+        """Names of clusters in memory whose objects have changed, where another server leads."""
         self._task: asyncio.Task[None] | None = None
 
     def plugins(self, options: ClusterOptions) -> list[AdmissionPlugin]:
@@ -75,27 +77,48 @@ class ClusterController(Background):
             await asyncio.wait([self._task])
         self._kubeconfigs.close()
         await self._queue.close()
+        await self._issuers.close()
         await self._removals.close()
 
     async def _begin(self) -> None:
         await bring(self._client, DEFINITION)
-        resource = await self._served()
+        await self._served()
         if self._profiles is not None:
             await self._profiles.begin()
-        cache = self._client.store.cache(resource)
-        entries = cache.list(resource.key_prefix, None).entries
-        await self._sweep({decode(entry)["metadata"]["uid"] for entry in entries})
+        if self._directory.leads:
+            await self._sweep([uid async for uid, _ in self._directory.records.each()])
         self._client.readers.subscribe(NAME, self._changed)
+
+    async def take_over(self) -> None:
+        """Look after the clusters of several servers from now on; the directory leads."""
+        made = [uid async for uid, _ in self._directory.records.each()]
+        if self._client.store.fresh is not None:  # what is made has an object in the cache by then
+            await self._client.store.fresh()
+        await self._sweep(made)
+        for obj in await self._objects():
+            if not self._is_settled(obj):
+                self._add(obj["metadata"]["name"])
+
+    async def _objects(self) -> Iterator[Object]:
+        resource = await self._served()
+        entries = self._client.store.cache(resource).list(resource.key_prefix, None).entries
+        return (decode(entry) for entry in entries)
+
+    def _add(self, name: str) -> None:
+        if self._directory.leads:
+            self._queue.add(name)
 
     async def _served(self) -> Resource:
         return await served(self._client, GROUP, VERSION, PLURAL)
 
-    async def _sweep(self, uids: set[str]) -> None:
-        """Remove what was left of clusters whose removal was interrupted, and unused base states."""
-        records = self._directory.records
-        for uid in [uid async for uid, _ in records.each() if uid not in uids]:
-            await records.remove(uid)
-        await records.sweep()
+    async def _sweep(self, made: list[str]) -> None:
+        """Remove what was left of clusters whose removal was interrupted, and unused base states.
+        `made` are the UIDs of clusters that have been made."""
+        known = {obj["metadata"]["uid"] for obj in await self._objects()}
+        for uid in made:
+            if uid not in known:
+                await self._directory.remove(uid)
+        await self._directory.records.sweep()
 
     # Changes
 
@@ -108,6 +131,10 @@ class ClusterController(Background):
             self._put(name, new)
         else:
             self._directory.forget(name)
+        if not self._directory.leads:
+            if name in self._directory.open:
+                self._issuers.add(name)
+            return
         if new is not None and not self._is_settled(new):
             self._queue.add(name)
         if old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
@@ -144,7 +171,7 @@ class ClusterController(Background):
     async def _sync(self, name: str) -> float | None:
         resource = await self._served()
         obj = self._client.get(resource, "", name)
-        if obj is None:
+        if obj is None or not self._directory.leads:
             return None
         metadata = obj["metadata"]
         if metadata.get("deletionTimestamp"):

@@ -26,6 +26,7 @@ from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.storage.base_state import BaseState
 from pilothouse.storage.interface import Storage
+from pilothouse.storage.keyspaces.journal import RowStore
 from pilothouse.storage.keyspaces.keyspace import KeyspaceLimits, KeyspaceStorage
 
 if TYPE_CHECKING:
@@ -131,6 +132,25 @@ class Directory:
         if place is not None:
             await self.remove(place.uid)
 
+    # What servers that share the journal do otherwise (clusters/shared/directory.py)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this server makes and removes clusters, and tells of them in their objects."""
+        return True
+
+    async def journal_of(self, name: str, uid: str, opened: Opened) -> RowStore:
+        """The journal for a cluster that comes into memory, until `opened` is closed."""
+        return self.journal
+
+    def check(self, uid: str) -> None:
+        """Raise StatusError when a cluster may not come into memory after all."""
+
+    @contextlib.asynccontextmanager
+    async def held(self, uid: str) -> AsyncIterator[None]:
+        """Let no server have a cluster in memory."""
+        yield
+
     # Waking and suspending
 
     async def wake(self, name: str) -> LogicalCluster:
@@ -193,25 +213,24 @@ class Directory:
                 return await self._opened(name, place)
 
     async def _opened(self, name: str, place: ClusterPlace) -> LogicalCluster:
-        record = await self._recorded(name, place)
-        base = await self.records.base(record.base)
-        filled = record.filled == self._digest
         async with Opened() as opened:
+            journal = await self.journal_of(name, place.uid, opened)
+            record = await self._recorded(name, place)
+            base = await self.records.base(record.base)
+            filled = record.filled == self._digest
             clock = self._clocks.open(place.uid, opened)
-            storage = KeyspaceStorage(
-                self.journal, place.uid, base, place.limits, clock.time, clock.call_later
-            )
+            storage = KeyspaceStorage(journal, place.uid, base, place.limits, clock.time, clock.call_later)
             host = self.guests.make(name, place.uid, storage, record.key, clock, place.authentication)
             cluster = await Cluster.open(host, opened)
             if fresh.IDENTITY in base.current:
                 await fresh.give_identity(cluster.registry, base.current[fresh.IDENTITY].mod)
             whole = await fresh.begin(cluster, opened, self._port, fill=not filled)
             if whole and not filled:
-                await self.records.write(place.uid, replace(record, filled=self._digest))
+                await self.records.write(place.uid, replace(record, filled=self._digest), journal)
+            if self.places.get(name) is not place:  # deleted meanwhile
+                raise errors.not_found(GROUP, PLURAL, name)
+            self.check(place.uid)
             made = LogicalCluster(name, place.uid, host, cluster, storage, opened.pop_all())
-        if self.places.get(name) is not place:  # deleted meanwhile
-            await made.close()
-            raise errors.not_found(GROUP, PLURAL, name)
         self.open[name] = made
         await self.authenticate(name)  # its object may have changed meanwhile
         await self._make_room(name)
@@ -271,7 +290,7 @@ class Directory:
 
     async def remove(self, uid: str) -> None:
         """Remove all that a cluster holds. Its object is deleted, and it is served no more."""
-        async with self._alone(uid):
+        async with self._alone(uid), self.held(uid):
             self._clocks.forget(uid)
             if await self.records.read(uid) is not None:
                 await self.records.remove(uid)
@@ -302,8 +321,8 @@ class Directory:
     async def _unkept_storage(self) -> KeyspaceStorage:
         """The store of the fresh cluster, which has the objects of a state if there is one."""
         if self._state is None:
-            return fresh.unkept_storage()
-        return fresh.unkept_storage(BaseState(*await asyncio.to_thread(self._state.pairs)))
+            return await fresh.unkept_storage()
+        return await fresh.unkept_storage(BaseState(*await asyncio.to_thread(self._state.pairs)))
 
     def _ahead(self) -> float:
         """Seconds by which the time of the state is later than now."""

@@ -65,9 +65,11 @@ async def give_identity(registry: Registry, shared: int) -> None:
         await registry.storage.update(IDENTITY, orjson.dumps(obj), found.mod)
 
 
-def unkept_storage(base: BaseState = EMPTY) -> KeyspaceStorage:
+async def unkept_storage(base: BaseState = EMPTY) -> KeyspaceStorage:
     """A store that forgets everything, for the cluster that is filled once."""
-    return KeyspaceStorage(MemoryStorage(), "fresh", base)
+    journal = MemoryStorage()
+    await journal.start()
+    return KeyspaceStorage(journal, "fresh", base)
 
 
 async def made(host: Host, storage: KeyspaceStorage, port: int) -> tuple[list[KeyValue], int]:
@@ -75,8 +77,6 @@ async def made(host: Host, storage: KeyspaceStorage, port: int) -> tuple[list[Ke
 
     `host` is a guest over `storage`.
     """
-    journal = storage.journal
-    await journal.start()
     async with Opened() as opened:
         await begin(await Cluster.open(host, opened), opened, port, fill=True)
         wanted = _expected(host)

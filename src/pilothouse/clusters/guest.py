@@ -28,6 +28,7 @@ from pilothouse.configuration.sections.outbound import OutboundOptions
 from pilothouse.configuration.sections.process import ProcessOptions
 from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
 from pilothouse.configuration.sections.simulation import SimulationOptions
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.controllers.apiservices import APIServices
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.services import ServiceRepair
@@ -224,7 +225,7 @@ def guest_config(config: Config, path: str, url: str) -> Config:
     return replace(
         config,
         process=ProcessOptions(max_memory="0"),
-        store=replace(config.store, history=False, history_policy_file=""),
+        store=_store_of(config.store),
         audit=AuditOptions(),
         authentication=AuthenticationOptions(
             anonymous_auth=given.anonymous_auth,
@@ -239,6 +240,12 @@ def guest_config(config: Config, path: str, url: str) -> Config:
         simulation=SimulationOptions(test_api=config.simulation.movable),
         diagnostics=_diagnostics_of(config.diagnostics),
     )
+
+
+def _store_of(options: StoreOptions) -> StoreOptions:
+    """The store of a cluster, which nobody else writes, wherever its rows are; it keeps no history."""
+    own = replace(options, history=False, history_policy_file="")
+    return replace(own, storage_backend="memory", etcd_servers=()) if own.others_write else own
 
 
 def _diagnostics_of(options: DiagnosticsOptions) -> DiagnosticsOptions:

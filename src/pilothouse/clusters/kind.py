@@ -8,6 +8,10 @@ def kind_of(config: Config) -> type[Server]:
     """The class of the server; what logical clusters need is imported where they are on."""
     if not config.clusters.clusters:
         return Server
+    if config.store.others_write:
+        from pilothouse.clusters.shared.server import SharedClusterServer
+
+        return SharedClusterServer
     from pilothouse.clusters.server import ClusterServer
 
     return ClusterServer

@@ -10,22 +10,24 @@ import asyncio
 import base64
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import orjson
 
 from pilothouse.frozen import frozen
 from pilothouse.storage.base_state import EMPTY, BaseState
+from pilothouse.storage.claims import Lost
 from pilothouse.storage.interface import KeyValue, Op, Storage
 from pilothouse.storage.keyspaces import rows
+from pilothouse.storage.keyspaces.journal import RowStore
 
 FOLDER = "clusters"
 """The folder, in the data directory, of the store of all logical clusters."""
 RECORDS, BASES = "/clusters/", "/bases/"
-T = TypeVar("T")
 STEP = 1000
-"""Rows of one transaction."""
+"""Rows of one transaction, and of one read."""
+LARGEST = 1 << 20
+"""Bytes of the values of one transaction, unless one alone is longer."""
 
 
 @frozen(kw_only=True)
@@ -55,10 +57,13 @@ class ClusterRecord:
 
 class Records:
     """The records of a journal, and the base states, each of which is in memory once while clusters use
-    it."""
+    it. step: rows of one transaction, at most."""
 
-    def __init__(self, journal: Storage) -> None:
+    def __init__(self, journal: Storage, step: int = STEP) -> None:
         self._journal = journal
+        self._step = step
+        self.writer: RowStore | None = journal
+        """Takes the writes; None while this server may write none."""
         self._bases: WeakValueDictionary[str, BaseState] = WeakValueDictionary()
         self._frozen: dict[str, tuple[int, str]] = {}
         self._choosing = asyncio.Lock()
@@ -70,9 +75,15 @@ class Records:
         row = await self._journal.get(RECORDS + uid)
         return None if row is None else ClusterRecord.unpacked(row.value)
 
-    async def write(self, uid: str, record: ClusterRecord) -> None:
-        """Keep a cluster's record."""
-        await self._journal.txn([Op(RECORDS + uid, record.packed())])
+    async def write(self, uid: str, record: ClusterRecord, writer: RowStore | None = None) -> None:
+        """Keep a cluster's record, by a journal of the cluster's own where there is one."""
+        ops = [Op(RECORDS + uid, record.packed())]
+        await (writer.txn(ops) if writer is not None else self._txn(ops))
+
+    async def _txn(self, ops: list[Op]) -> None:
+        if self.writer is None:
+            raise Lost("another server makes logical clusters, try again")
+        await self.writer.txn(ops)
 
     async def each(self) -> AsyncIterator[tuple[str, ClusterRecord]]:
         """The UID and the record of each cluster. There may be very many: they are not in memory together."""
@@ -93,7 +104,7 @@ class Records:
     async def remove(self, uid: str) -> None:
         """Remove the rows of a cluster, its record last: what was interrupted is removed by another call."""
         await self._remove(uid)
-        await self._journal.txn([Op(RECORDS + uid, None)])
+        await self._txn([Op(RECORDS + uid, None)])
         self._frozen.pop(uid, None)
         self._unswept = True
 
@@ -104,9 +115,10 @@ class Records:
         async for kv in self._rows(rows.ROOT):
             revision = max(revision, rows.unpacked("", kv.value).mod)
         revision += bump
-        for some in _parts([uid async for uid, _ in self.each()]):
-            ops = [Op(rows.prefix_of(uid) + rows.REVISION, rows.tombstone(revision)) for uid in some]
-            await self._journal.txn(ops)
+        uids = [uid async for uid, _ in self.each()]
+        raised = (Op(rows.prefix_of(uid) + rows.REVISION, rows.tombstone(revision)) for uid in uids)
+        for ops in _parts(raised, self._step):
+            await self._txn(ops)
 
     # Base states
 
@@ -152,20 +164,21 @@ class Records:
         self._bases[name] = made
         await self._tell(name, revision, "")
         prefix = rows.prefix_of(name)
-        for some in _parts(list(made.current.values())):
-            ops = [Op(prefix + kv.key, rows.packed(kv.create, kv.mod, kv.lease, kv.value)) for kv in some]
-            await self._journal.txn(ops)
+        pairs = made.current.values()
+        kept = (Op(prefix + kv.key, rows.packed(kv.create, kv.mod, kv.lease, kv.value)) for kv in pairs)
+        for ops in _parts(kept, self._step):
+            await self._txn(ops)
         if fresh:
             await self._tell(name, revision, fresh)
         self._unswept = True
         return name, made
 
     async def _tell(self, name: str, revision: int, fresh: str) -> None:
-        await self._journal.txn([Op(BASES + name, orjson.dumps({"revision": revision, "fresh": fresh}))])
+        await self._txn([Op(BASES + name, orjson.dumps({"revision": revision, "fresh": fresh}))])
 
     async def sweep(self) -> None:
         """Remove the base states that no cluster uses, if there can be any."""
-        if not self._unswept:
+        if not self._unswept or self.writer is None:
             return
         async with self._choosing:
             told = {kv.key.removeprefix(BASES): kv.value for kv in (await self._journal.range(BASES)).items}
@@ -177,20 +190,29 @@ class Records:
             for name in unused:
                 if name not in held:
                     await self._remove(name)
-                    await self._journal.txn([Op(BASES + name, None)])
+                    await self._txn([Op(BASES + name, None)])
 
     async def _remove(self, keyspace: str) -> None:
         prefix = rows.prefix_of(keyspace)
         while True:
-            page = await self._journal.range(prefix + "/", limit=STEP, counted=False)
+            page = await self._journal.range(prefix + "/", limit=self._step, counted=False)
             keys = [row.key for row in page.items]
             if not page.more:
                 keys.append(prefix + rows.REVISION)
-            await self._journal.txn([Op(key, None) for key in keys])
+            await self._txn([Op(key, None) for key in keys])
             if not page.more:
                 return
 
 
-def _parts(items: list[T]) -> Iterator[list[T]]:
-    for start in range(0, len(items), STEP):
-        yield items[start : start + STEP]
+def _parts(ops: Iterable[Op], most: int) -> Iterator[list[Op]]:
+    """Writes in parts that one transaction takes."""
+    part: list[Op] = []
+    size = 0
+    for op in ops:
+        size += len(op.value or b"")
+        if part and (len(part) >= most or size > LARGEST):
+            yield part
+            part, size = [], len(op.value or b"")
+        part.append(op)
+    if part:
+        yield part

@@ -84,6 +84,9 @@ class Router:
         cluster = await self._wake(name)
         if isinstance(cluster, Response):
             return cluster
+        return await self._admitted(cluster, name, request)
+
+    async def _admitted(self, cluster: LogicalCluster, name: str, request: Request) -> Response | None:
         answer = _charged(cluster.admit(request), request, name)
         return answer if answer is None or isinstance(answer, Response) else await answer
 

@@ -15,7 +15,7 @@ from pilothouse.clusters.records import FOLDER
 from pilothouse.clusters.router import Router
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.controllers.bootstrap import BootstrapObject
-from pilothouse.lifecycle import Opened
+from pilothouse.lifecycle import Background, Opened
 from pilothouse.server.listener import Listener
 from pilothouse.server.request import RequestHandler
 from pilothouse.storage.backends import upkeep
@@ -33,13 +33,16 @@ class ClusterServer(Server):
 
     async def open_cluster(self, host: Host, opened: Opened) -> Cluster:
         cluster = await super().open_cluster(host, opened)
-        state, host.state = host.state, None  # guests do not have it
-        most = host.config.clusters.clusters_awake_max
-        self.directory = Directory(host, self.journal(host), most, state)
+        self.directory = await self.open_directory(host, cluster, opened)
         opened.on_close("logical clusters", self.directory.close)
         if host.memory is not None:
             host.memory.relievers.append(self.directory.relieve)
         return cluster
+
+    async def open_directory(self, host: Host, cluster: Cluster, opened: Opened) -> Directory:
+        """The logical clusters; their journal is not started."""
+        state, host.state = host.state, None  # guests do not have it
+        return Directory(host, self.journal(host), host.config.clusters.clusters_awake_max, state)
 
     def handler(self, cluster: Cluster) -> RequestHandler:
         return Router(cluster.pipeline, self.directory, cluster.host.config.clusters.clusters_domain)
@@ -69,9 +72,13 @@ class ClusterServer(Server):
         host, directory = running.host, self.directory
         await directory.start(digest_of(planned))
         host.metrics.add(ClusterMetrics(directory))
-        journal_options = replace(host.config.store, storage_backend=host.config.store.backend)
-        for one in upkeep(directory.journal, journal_options, host.health):
+        for one in self.upkeep_of_journal(host):
             opened.start(one)
+
+    def upkeep_of_journal(self, host: Host) -> list[Background]:
+        """The background work beside the journal."""
+        options = replace(host.config.store, storage_backend=host.config.store.backend)
+        return upkeep(self.directory.journal, options, host.health)
 
     def start_controllers(
         self, running: Running, writers: Writers, planned: list[BootstrapObject], opened: Opened

@@ -84,8 +84,10 @@ class Config(Section):
             yield f"--workers={workers} conflicts with --simulate: one process simulates"
         if workers > 1 and self.diagnostics.faults_:
             yield f"--workers={workers} conflicts with --faults: each process would have its own"
-        if self.clusters.clusters and store.others_write:
-            yield f"--clusters needs the built-in store, and the {store.backend} store is shared with others"
+        if self.clusters.clusters and workers > 1:
+            yield f"--workers={workers} conflicts with --clusters: one process has a cluster in memory"
+        if self.clusters.clusters and store.others_write and self.simulation.test_api:
+            yield "--test-api conflicts with --etcd-servers where there are --clusters: each has a clock"
         if off and self.flow_control.enable_priority_and_fairness:
             yield f"--runtime-config={off}=false conflicts with --enable-priority-and-fairness=true"
 

@@ -3,6 +3,7 @@
 from pilothouse import errors
 from pilothouse.registry.strategy import HookResource
 from pilothouse.storage import interface
+from pilothouse.storage.claims import Lost
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
@@ -25,7 +26,11 @@ def storage_error(resource: HookResource, name: str, err: interface.StorageError
 
 
 def unavailable(err: interface.StorageError) -> errors.StatusError:
-    """The 500 of a store that cannot be used at the moment."""
+    """The 500 of a store that cannot be used at the moment, the 503 of one that another server has now."""
+    if isinstance(err, Lost):
+        return errors.ServiceUnavailable(
+            str(err), details={"retryAfterSeconds": 1}, headers=[("Retry-After", "1")]
+        )
     return errors.internal(str(err))
 
 

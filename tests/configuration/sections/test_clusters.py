@@ -9,7 +9,11 @@ from pilothouse.configuration.options import ConfigError
 @pytest.mark.parametrize(
     ("flags", "fault"),
     [
-        (["--clusters", "--workers=2", "--etcd-servers=http://a:1"], "--clusters needs the built-in store"),
+        (["--clusters", "--workers=2", "--etcd-servers=http://a:1"], "--workers=2 conflicts with --clusters"),
+        (
+            ["--clusters", "--test-api", "--etcd-servers=http://a:1"],
+            "--test-api conflicts with --etcd-servers",
+        ),
         (["--clusters-max=1"], "--clusters-max needs --clusters"),
         (["--clusters-profiles=fleet"], "--clusters-profiles needs --clusters"),
         (["--clusters-from-state", "--from-state=f"], "--clusters-from-state needs --clusters"),
@@ -32,3 +36,7 @@ def test_settings() -> None:
     found = options.parse(["--clusters", "--clusters-max-bytes=2Ki", "--clusters-profiles=fleet"]).clusters
     assert (found.clusters, found.most_bytes, found.clusters_profiles) == (True, 2048, "fleet")
     assert options.parse([]).clusters.clusters_profiles == ""
+
+
+def test_servers_may_share_clusters() -> None:
+    assert options.parse(["--clusters", "--etcd-servers=http://a:1"]).store.others_write

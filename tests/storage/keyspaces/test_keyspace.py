@@ -33,14 +33,15 @@ class Alone(KeyspaceStorage):
 
     def __init__(self, journal: Storage, *args: Any) -> None:
         super().__init__(journal, "one", *args)
+        self._store = journal
 
     async def start(self) -> None:
-        await self.journal.start()
+        await self._store.start()
         await super().start()
 
     async def close(self) -> None:
         await super().close()
-        await self.journal.close()
+        await self._store.close()
 
 
 class TestKeyspaceInMemory(StoreContract):

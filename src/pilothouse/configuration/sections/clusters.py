@@ -18,7 +18,7 @@ class ClusterOptions(Section):
     # fmt: off
     clusters: bool = own(False, "bool",
         "Serve logical clusters: each object of the resource clusters.pilothouse.dev is an API server of its "
-        "own, below /clusters/NAME.")
+        "own, below /clusters/NAME. Servers with the same --etcd-servers divide them.")
     clusters_awake_max: int = own(0, "int",
         "Number of clusters that are in memory at once: when another one is woken, the one asked the "
         "longest time ago makes room. 0 for no limit.")

@@ -28,7 +28,7 @@ WHOLE = 1 << 20
 AHEAD = 1 << 20
 """Bytes that may be queued for a slow client before reading from the other server pauses."""
 
-_HOP = frozenset(
+HOP = frozenset(
     (
         "connection",
         "content-length",
@@ -43,6 +43,7 @@ _HOP = frozenset(
         "upgrade",
     )
 )
+"""Headers that concern one connection only (RFC 9110 7.6.1)."""
 _OURS = (
     "authorization",
     "audit-id",
@@ -50,6 +51,9 @@ _OURS = (
     "x-forwarded-uri",
     "x-forwarded-host",
     "x-forwarded-proto",
+    "x-pilothouse-forwarded",
+    "client-cert",
+    "client-cert-chain",
 )
 """Headers that clients cannot set for the other server, because it trusts this server's values."""
 _IDENTITY = ("x-remote-user", "x-remote-uid", "x-remote-group")
@@ -58,7 +62,7 @@ _TOKEN = "!#$&'*+-.^_`|~"
 """Characters allowed in a header's name beside letters and digits; a percent sign is escaped as well."""
 
 
-def _named_in_connection(headers: Iterable[tuple[str, str]]) -> set[str]:
+def named_in_connection(headers: Iterable[tuple[str, str]]) -> set[str]:
     """The names that Connection headers list: these headers concern one connection only (RFC 9110 7.6.1)."""
     values = [value for name, value in headers if name.lower() == "connection"]
     return {name.strip().lower() for value in values for name in value.split(",")}
@@ -75,7 +79,7 @@ class Relay:
         self, outbound: Outbound, identity_headers: Iterable[str] = (), extra_prefixes: Iterable[str] = ()
     ) -> None:
         self.outbound = outbound
-        self._hidden = _HOP.union(_OURS, _IDENTITY, (name.lower() for name in identity_headers))
+        self._hidden = HOP.union(_OURS, _IDENTITY, (name.lower() for name in identity_headers))
         self._prefixes = (*_IDENTITY_PREFIXES, *(prefix.lower() for prefix in extra_prefixes if prefix))
 
     def passed_on(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -85,7 +89,7 @@ class Relay:
         user, because the other server trusts this server's values for them.
         """
         headers = list(headers)
-        dropped = self._hidden | _named_in_connection(headers)
+        dropped = self._hidden | named_in_connection(headers)
         return [(n, v) for n, v in headers if n not in dropped and not n.startswith(self._prefixes)]
 
     async def forward(
@@ -183,7 +187,7 @@ def rewrite_through(ctx: Context, url: str, prepend: str) -> "Rewrite":
     return rewrite
 
 
-_KEPT_BACK = _HOP.union(
+_KEPT_BACK = HOP.union(
     ("content-type", "date", "location", "audit-id", "clear-site-data", "service-worker-allowed"),
     (f"access-control-allow-{what}" for what in ("credentials", "headers", "methods", "origin")),
 )
@@ -197,7 +201,7 @@ async def response_of(
 
     `rewrite` is for the Location header, which does not go along without it, or else for the links of HTML.
     """
-    dropped = _KEPT_BACK | _named_in_connection(answer.headers)
+    dropped = _KEPT_BACK | named_in_connection(answer.headers)
     headers = [(name, value) for name, value in answer.headers if name.lower() not in dropped]
     location = answer.header("location")
     if location and rewrite is not None:
@@ -273,7 +277,7 @@ def upgraded(ctx: Context, answer: Upgrade) -> Response:
     A refusal is passed on. Bytes are copied both ways until either side ends.
     """
     duplex = answer.duplex
-    dropped = _KEPT_BACK | _named_in_connection(answer.headers)
+    dropped = _KEPT_BACK | named_in_connection(answer.headers)
     headers = [(name, value) for name, value in answer.headers if name.lower() not in dropped]
     if duplex is None:
         if answer.status < 400:

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from pilothouse.storage.claims import Lost
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.leases import REUSE_SECONDS, Leases
@@ -56,9 +57,12 @@ class EtcdStorage:
         prefix: str = PREFIX,
         lease_reuse_seconds: float = REUSE_SECONDS,
         routes: Mapping[str, str] | None = None,
+        root: str = PREFIX,
     ) -> None:
+        """`root`: how the keys begin that are kept under the prefix instead."""
         self.rpc = Rpc(servers, tls, routes)
         self.prefix = "/" + prefix.strip("/")
+        self._root = root
         self.metrics = EtcdMetrics()
         self.wrote: Callable[[str, int, bytes], None] | None = None
         """Called with the key, the revision and the author of each write, before the watches tell of it."""
@@ -175,12 +179,18 @@ class EtcdStorage:
         return KeyValue(key, gone.value, answer.revision, gone.create, gone.lease)
 
     async def txn(self, ops: list[Op]) -> int:
+        return await self._write(ops)
+
+    async def _write(self, ops: list[Op], fence: tuple[str, int] | None = None) -> int:
+        """All or nothing. fence: a key, and the revision that it must have, else Lost."""
         self._check_open()
         if len({op.key for op in ops}) != len(ops):
             raise ValueError("a transaction may write a key only once")
         if not ops:
             return self._revision
         compares, success, failure = [], [], []
+        if fence is not None:
+            compares.append(etcd_wire.mod_is(self._key(fence[0]), fence[1]))
         for op in ops:
             raw = self._key(op.key)
             if op.expect is not None:
@@ -198,6 +208,8 @@ class EtcdStorage:
             mod = found.pairs[0].mod if found.pairs else 0
             if op.expect is not None and op.expect != mod:
                 raise RevisionConflict(op.key, self._pair(found.pairs[0]) if found.pairs else None)
+        if fence is not None:
+            raise Lost(f"the claim {fence[0]} has ended")
         raise Unavailable("etcd refused a transaction that fits")
 
     def watch(
@@ -270,15 +282,15 @@ class EtcdStorage:
     # Keys, pairs and events
 
     def _key(self, key: str) -> bytes:
-        return (self.prefix + key.removeprefix(PREFIX)).encode()
+        return (self.prefix + key.removeprefix(self._root)).encode()
 
     def _span(self, prefix: str) -> tuple[bytes, bytes]:
         """The range of keys that have a prefix, as its first key and its end; "" stands for all our keys."""
-        first = self._key(prefix or ROOT)
+        first = self._key(prefix or f"{self._root}/")
         return first, first[:-1] + bytes((first[-1] + 1,))
 
     def _pair(self, pair: Pair) -> KeyValue:
-        key = PREFIX + pair.key.decode("utf-8", "replace").removeprefix(self.prefix)
+        key = self._root + pair.key.decode("utf-8", "replace").removeprefix(self.prefix)
         return KeyValue(key, pair.value, pair.mod, pair.create, pair.lease)
 
     def _event(self, change: EtcdEvent) -> StorageEvent:

@@ -14,6 +14,7 @@ import grpc.aio
 from pilothouse import spans
 from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
+from pilothouse.storage.claims import Rejected
 from pilothouse.storage.interface import Full, StorageError, Unavailable
 
 log = Logger(__name__)
@@ -23,6 +24,8 @@ TXN = "/etcdserverpb.KV/Txn"
 COMPACT = "/etcdserverpb.KV/Compact"
 WATCH = "/etcdserverpb.Watch/Watch"
 LEASE_GRANT = "/etcdserverpb.Lease/LeaseGrant"
+LEASE_KEEP_ALIVE = "/etcdserverpb.Lease/LeaseKeepAlive"
+LEASE_REVOKE = "/etcdserverpb.Lease/LeaseRevoke"
 STATUS = "/etcdserverpb.Maintenance/Status"
 
 START_TIMEOUT = 20.0
@@ -64,6 +67,9 @@ _NOT_SENT = (
     "etcdserver: not capable",
 )
 """Texts of failures after which nothing can have been written."""
+
+_TOO_LARGE = "received message larger than max"
+"""The text of gRPC's own refusal of a long request."""
 
 
 class CompactedError(StorageError):
@@ -261,6 +267,8 @@ def translate(error: grpc.aio.AioRpcError) -> StorageError:
             return FutureError(details)
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "space exceeded" in details:
         return Full(details)
+    if error.code() is grpc.StatusCode.INVALID_ARGUMENT or _TOO_LARGE in details:
+        return Rejected(details)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         details = "etcdserver: request timed out"
     elif error.code() is grpc.StatusCode.UNAVAILABLE and not details.startswith("etcdserver"):

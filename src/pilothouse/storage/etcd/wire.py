@@ -223,6 +223,24 @@ def lease_id(data: bytes) -> int:
     return 0
 
 
+def lease_renewal(lease: int) -> bytes:
+    """A LeaseKeepAliveRequest."""
+    return message((1, lease))
+
+
+def lease_left(data: bytes) -> int:
+    """The seconds for which a lease is good by a LeaseKeepAliveResponse, 0 when it has ended."""
+    for number, value in parse(data):
+        if number == 3:
+            return int(value)
+    return 0
+
+
+def lease_revocation(lease: int) -> bytes:
+    """A LeaseRevokeRequest."""
+    return message((1, lease))
+
+
 def compact_request(revision: int) -> bytes:
     return message((1, revision))
 

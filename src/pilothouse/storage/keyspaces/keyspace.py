@@ -1,8 +1,8 @@
 """A store of its own in a journal that many share: own keys, own revisions, read from memory.
 
 A write is judged by what is in memory, kept in the journal, and then applied: what is acknowledged is as
-durable as the journal. The journal commits the writes of all keyspaces together. Nobody else writes the rows
-of a keyspace that is open, so their revisions need no coordination.
+durable as the journal. An embedded journal commits the writes of all keyspaces together. Nobody else writes
+the rows of a keyspace that is open, so their revisions need no coordination.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from pilothouse.storage.interface import (
     LimitReached,
     Op,
     RevisionConflict,
-    Storage,
     Unavailable,
 )
 from pilothouse.storage.keyspaces import rows
+from pilothouse.storage.keyspaces.journal import RowStore
 from pilothouse.storage.memory import MemoryStorage
 
 
@@ -53,7 +53,7 @@ class KeyspaceStorage(MemoryStorage):
 
     def __init__(
         self,
-        journal: Storage,
+        journal: RowStore,
         name: str,
         base: BaseState = EMPTY,
         limits: KeyspaceLimits | None = None,
