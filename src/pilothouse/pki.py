@@ -26,8 +26,8 @@ from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.files import NO_SPACE, check_usable, put, try_to_write, unusable, write_file, written
-from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
+from pilothouse.process.frozen import frozen
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import Counter, Gauge, Group, digest
+from pilothouse.process.frozen import frozen
 
 log = Logger(__name__)
 

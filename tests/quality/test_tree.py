@@ -15,7 +15,7 @@ PARTS = sorted(COMPILED.rglob("*.p*"))
 MODULES = sorted(COMPILED.rglob("*.pyx"))
 PACKAGES = sorted(PACKAGE.rglob("__init__.py"))
 LINES = 600
-GROUND_FLOOR = 14
+GROUND_FLOOR = 13
 """Modules at most that are in no package."""
 DOORS = {"deploy", "clients", "conformance", "docs", "e2e", "fuzz", "node", "quality"}
 """Folders of tests that are not about one module."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 from pilothouse.errors import Conflict, Forbidden, Invalid, StatusError, TooManyRequests
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 __all__ = [
     "AdmissionRequest",

@@ -40,8 +40,8 @@ from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.endpoints.pipeline import Pipeline
-from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Opened
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import ConversionMetrics

@@ -29,13 +29,13 @@ from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.endpoints.request.metrics import HealthMetrics
 from pilothouse.flowcontrol.memory import MemoryBudget
-from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
 from pilothouse.pki import Files
 from pilothouse.process.event_loop import LoopLag
+from pilothouse.process.frozen import frozen
 from pilothouse.process.metrics import ProcessMetrics, RegisteredMetrics, StartTime
 from pilothouse.registry.crd_strategy import CompiledSchemas
 from pilothouse.reload import Reloads

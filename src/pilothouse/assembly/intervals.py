@@ -4,7 +4,7 @@ from pilothouse import reload
 from pilothouse.assembly import renewal
 from pilothouse.controllers import bootstrap
 from pilothouse.endpoints.objects import standing
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.storage import watchcache
 from pilothouse.storage.encryption.kms.intervals import DEFAULT_INTERVALS as DEFAULT_KMS
 from pilothouse.storage.encryption.kms.intervals import KMSIntervals

@@ -21,9 +21,9 @@ from pilothouse.authn.provider import Fetch
 from pilothouse.authn.reload import AuthenticationReload
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
 from pilothouse.configuration.sections.oidc import OpenIDOptions
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.outbound.clients import Clients
+from pilothouse.process.frozen import frozen
 from pilothouse.reload import Followed, Reloads
 
 MakeIssuers = Callable[[AuthenticationConfiguration], list[IssuerTokens]]

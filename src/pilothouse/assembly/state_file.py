@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from pilothouse.files import write_file
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.storage.interface import KeyValue, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite import pairs as databases

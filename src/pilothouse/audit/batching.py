@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 BATCH, BLOCKING, STRICT = "batch", "blocking", "blocking-strict"
 """The modes of a back end. `batch` never waits; `blocking` waits for the

@@ -12,9 +12,9 @@ from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.api.yaml import text as yaml
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.logs import Logger
+from pilothouse.process.frozen import frozen
 
 log = Logger(__name__)
 

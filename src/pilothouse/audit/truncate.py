@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pilothouse.audit._audit import Event
 from pilothouse.audit.event import without_objects
 from pilothouse.audit.policy import REQUEST
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 PLUGIN = "truncate"
 

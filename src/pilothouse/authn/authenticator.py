@@ -11,8 +11,8 @@ from pilothouse import errors
 from pilothouse.api.values.identity import ANONYMOUS, User
 from pilothouse.authn.metrics import TokenCacheMetrics
 from pilothouse.caches import Cache, CacheBudget, short
-from pilothouse.frozen import frozen
 from pilothouse.metrics._instruments import Distribution
+from pilothouse.process.frozen import frozen
 from pilothouse.server.request import Request
 from pilothouse.server.websocket import is_websocket
 

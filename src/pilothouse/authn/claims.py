@@ -23,8 +23,8 @@ from pilothouse.api.cel import (
 from pilothouse.api.values.identity import User
 from pilothouse.authn.configuration import JWTAuthenticator
 from pilothouse.authn.x509 import CREDENTIAL_ID
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 
 Claims = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse_unknown
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 KIND = "AuthenticationConfiguration"

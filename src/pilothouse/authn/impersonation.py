@@ -15,8 +15,8 @@ from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATE
 from pilothouse.authn.metrics import ImpersonationMetrics
 from pilothouse.authn.requestheader import unescape_key
 from pilothouse.caches import Cache, CacheBudget
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 from pilothouse.server.request import Request
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from pilothouse.api._schema import shape
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "

@@ -17,9 +17,9 @@ from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.provider import Fetch, OIDCProvider
 from pilothouse.authn.tokens import intersect
 from pilothouse.authn.verifier import InvalidToken, Verifier, canonical
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
+from pilothouse.process.frozen import frozen
 
 ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
 """The algorithms with which tokens may be signed: all are asymmetric."""

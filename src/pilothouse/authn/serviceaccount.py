@@ -19,8 +19,8 @@ from pilothouse.authn import keys
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.x509 import CREDENTIAL_ID
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.readers import Readers
 
 LEGACY_ISSUER = "kubernetes/serviceaccount"

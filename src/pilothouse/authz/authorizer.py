@@ -8,8 +8,8 @@ from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote, sanitized
+from pilothouse.process.frozen import frozen
 
 SUPERUSERS = "system:masters"
 

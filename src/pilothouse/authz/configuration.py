@@ -12,8 +12,8 @@ from pilothouse.api.values.duration import go_duration, show_duration
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.names import dns_subdomain
 from pilothouse.authz.conditions import MAX_CONDITIONS, ConditionError, compiled
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 KIND = "AuthorizationConfiguration"

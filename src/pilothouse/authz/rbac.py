@@ -9,8 +9,8 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, SubjectRules
 from pilothouse.caches import Cache, CacheBudget, weight
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.readers import Readers
 
 GROUP = "rbac.authorization.k8s.io"

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.claims import Lost
 from pilothouse.storage.interface import KeyValue, Op, Storage

@@ -23,7 +23,7 @@ import aiohttp
 from pilothouse.commands import samples
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.readings import ClusterReadings
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 TOGETHER = 16
 """Connections that send at the same time."""

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 class Level(Enum):

@@ -14,7 +14,7 @@ from pilothouse.api import codec
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.commands.findings import Finding, Level
 from pilothouse.configuration.config import Config
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.registry import encoding, repair
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.printers import tables

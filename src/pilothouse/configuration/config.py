@@ -28,7 +28,7 @@ from pilothouse.configuration.sections.section import GROUPS, Section
 from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.configuration.sections.simulation import SimulationOptions
 from pilothouse.configuration.sections.store import StoreOptions
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 S = TypeVar("S", bound=Section)
 

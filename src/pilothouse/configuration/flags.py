@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from pilothouse.configuration.suggestions import nearest
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 from pilothouse.process.version import dynamic_version
 
 

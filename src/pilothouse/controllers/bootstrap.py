@@ -16,9 +16,9 @@ import orjson
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.authz.cover import uncovered
-from pilothouse.frozen import frozen
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
+from pilothouse.process.frozen import frozen
 from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.interface import Full, StorageError
 

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from pilothouse.api.values.fields import Object
 from pilothouse.faults.subject import WRITES, Subject
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 Texts = tuple[str, ...]
 

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 LEAST = 0.001
 """Seats that a level is taken to need at least, so that one that needs none gets some of what is left."""

@@ -9,7 +9,7 @@ from pilothouse.caches import Cache, CacheBudget, weight
 from pilothouse.flowcontrol._seats import Flow
 from pilothouse.flowcontrol.levels import LEVELS, Levels, State
 from pilothouse.flowcontrol.sharding import hand_of
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.readers import Readers
 
 SCHEMAS = "flowschemas.flowcontrol.apiserver.k8s.io"

@@ -24,7 +24,7 @@ from pilothouse.api import configfile
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.api.values import duration, quantity
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 API_VERSION, KIND = "pilothouse.dev/v1", "HistoryPolicy"
 WHAT = "error reading the history policy"

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from pilothouse import spans
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.metrics import RestClientMetrics
+from pilothouse.process.frozen import frozen
 from pilothouse.server._turns import Line
 from pilothouse.server.pem import pem_files
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import text as yaml
-from pilothouse.frozen import frozen
 from pilothouse.outbound.http import Trust
+from pilothouse.process.frozen import frozen
 
 
 class Kubeconfig(NamedTuple):

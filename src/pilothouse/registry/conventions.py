@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pilothouse.api.openapi import flavour
 from pilothouse.api.openapi.flavour import Flavour
 from pilothouse.api.values.identity import RequestInfo
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.printers import tables
 from pilothouse.registry.printers.common import Columns, Printed
 

@@ -15,8 +15,8 @@ from pilothouse.api.changes._fieldset import ConversionError
 from pilothouse.api.changes.managed import Convert, Unconverted
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
 from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.process.frozen import frozen
 from pilothouse.waiting import in_task
 
 ROUNDS = 256

@@ -22,8 +22,8 @@ from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.common import is_true
 from pilothouse.api.values import jsonpath
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.conversion import Conversion, Converter, OtherVersions

@@ -13,7 +13,7 @@ from pilothouse.api.openapi.paths import DeclaredSchema
 from pilothouse.api.types import schema
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values.fields import Errors, Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.conventions import BUILT_IN, Conventions
 from pilothouse.registry.conversion import Conversion, OtherVersions
 from pilothouse.registry.printers.common import Columns

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from pilothouse.errors import RequestEntityTooLarge
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.process.heap import give_back
 from pilothouse.server._answers import Service
 from pilothouse.server._http1 import Connection

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.server import openssl, unknown_clients
 from pilothouse.server.pem import pair_fault, pem_files
 

@@ -7,7 +7,7 @@ happen only while it is held.
 from collections.abc import Callable
 from typing import Protocol
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.storage.interface import Op, Storage, StorageError, Unavailable
 
 

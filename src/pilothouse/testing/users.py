@@ -10,7 +10,7 @@ from pilothouse import pki
 from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import kubeconfigs
 from pilothouse.files import write_file
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.testing.client import KubeClient, context
 
 GROUP = "rbac.authorization.k8s.io"

@@ -8,7 +8,7 @@ import pytest
 from pilothouse.api.openapi.custom import custom_name
 from pilothouse.api.openapi.documents import OpenAPI
 from pilothouse.api.openapi.paths import identifier, name_of
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.groups import apps, batch
 from pilothouse.registry.groups.core import resources as core

@@ -1,7 +1,7 @@
 import pytest
 
 from pilothouse.configuration.sections.section import Section, bytes_of, generic, misc
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen(eq=False)

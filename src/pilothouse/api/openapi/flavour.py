@@ -1,7 +1,7 @@
 """Differences between the OpenAPI documents of built-in and custom resources,
 which upstream builds in two places."""
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 TYPED = (JSON, YAML, PROTOBUF)

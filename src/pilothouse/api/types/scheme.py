@@ -8,8 +8,8 @@ import functools
 from typing import Any
 
 from pilothouse.api.types import schema
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 
 GroupVersionKind = tuple[str, str, str]
 

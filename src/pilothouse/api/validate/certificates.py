@@ -16,7 +16,7 @@ from pilothouse.api.validate.pod.volumes import validate_signer_name
 from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600

@@ -3,7 +3,7 @@ shared by authentication, authorization, admission and audit."""
 
 from dataclasses import dataclass, field
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen

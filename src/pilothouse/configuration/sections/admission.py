@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterator
 
 from pilothouse.configuration.entry_points import Offered
 from pilothouse.configuration.sections.section import Section, admission
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 PLUGINS = (
     "AlwaysAdmit",

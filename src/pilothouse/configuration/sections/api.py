@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pilothouse.configuration.sections.section import Section, api_enablement, everywhere, generic
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.process.version import GIT_VERSION
 
 

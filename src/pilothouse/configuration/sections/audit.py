@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pilothouse.configuration.sections.section import Section, auditing
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 MODES = ("batch", "blocking", "blocking-strict")
 VERSION = "audit.k8s.io/v1"

@@ -9,7 +9,7 @@ from pilothouse.configuration.sections.oidc import OpenIDOptions
 from pilothouse.configuration.sections.request_header import RequestHeaderOptions
 from pilothouse.configuration.sections.section import Section, authentication, own
 from pilothouse.configuration.sections.service_accounts import ServiceAccountOptions
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen(eq=False)

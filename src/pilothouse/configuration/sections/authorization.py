@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, authorization, own
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 

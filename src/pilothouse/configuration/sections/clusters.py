@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, bytes_of, own
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 

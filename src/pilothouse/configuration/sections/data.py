@@ -4,7 +4,7 @@ import os
 import pathlib
 
 from pilothouse.configuration.sections.section import Section, own, secure_serving
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen(eq=False)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, features, generic
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen(eq=False)

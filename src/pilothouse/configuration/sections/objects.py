@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, etcd, misc
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen(eq=False)

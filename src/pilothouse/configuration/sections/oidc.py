@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pilothouse.configuration.sections.section import Section, authentication
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen(eq=False)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, egress_selector, misc
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 NODE_ADDRESSES = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, bytes_of, own
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 LEAST_MEMORY = 128 << 20
 """Bytes that a worker needs to do anything at all."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, authentication
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 _LISTS = ("username-headers", "group-headers", "extra-headers-prefix", "allowed-names", "uid-headers")
 

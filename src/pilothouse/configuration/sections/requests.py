@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, bytes_of, generic, own
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen(eq=False)

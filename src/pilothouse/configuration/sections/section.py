@@ -5,7 +5,7 @@ from dataclasses import field
 from functools import partial
 from typing import Any
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 GROUPS = (
     "generic",

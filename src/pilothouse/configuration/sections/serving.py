@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, generic, misc, own, secure_serving
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 

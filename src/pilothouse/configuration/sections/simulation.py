@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pilothouse.configuration.sections.section import Section, own
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 if TYPE_CHECKING:
     from pilothouse.configuration.simulation.read import Simulation

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pilothouse.configuration.backends import ADDRESSED, BACKENDS
 from pilothouse.configuration.sections.section import Section, etcd, own
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 OBJECT_LIMIT = 3 << 19
 """1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""

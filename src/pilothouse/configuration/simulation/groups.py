@@ -8,8 +8,8 @@ from typing import Any
 from pilothouse.api.configfile import ConfigurationError, refuse_unknown
 from pilothouse.api.values import names, quantity, selectors
 from pilothouse.api.values.fields import Errors, Object
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 
 MOST = 10_000
 """Nodes of one simulation."""

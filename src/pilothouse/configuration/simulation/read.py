@@ -7,7 +7,7 @@ from pilothouse.api.configfile import ConfigurationError
 from pilothouse.configuration.simulation import groups, stages
 from pilothouse.configuration.simulation.groups import MOST, NodeGroup
 from pilothouse.configuration.simulation.stages import Stage
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 VERSION, KIND = "simulate.pilothouse.dev/v1alpha1", "Simulation"
 

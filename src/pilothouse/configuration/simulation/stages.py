@@ -12,8 +12,8 @@ from pilothouse.api.configfile import ConfigurationError, refuse_unknown
 from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.flags import duration
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 
 PREFIX = "simulate.pilothouse.dev/"
 """The prefix of the annotations."""

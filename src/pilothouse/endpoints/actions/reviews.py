@@ -11,8 +11,8 @@ from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authn.authenticator import UnionAuthenticator, join
 from pilothouse.authz.authorizer import Authorizer, Decision, SubjectRules
-from pilothouse.frozen import frozen
 from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.resource import Action
 
 _GROUP = "authorization.k8s.io"

@@ -19,8 +19,8 @@ from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.values.fields import Object
 from pilothouse.api.yaml import text as yaml
 from pilothouse.endpoints.answers.readable import decode_stored
-from pilothouse.frozen import frozen
 from pilothouse.offload import Offload, Work
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.conversion import Conversion, converted
 from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Response, Stream

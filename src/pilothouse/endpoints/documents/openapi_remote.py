@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import field
 
 from pilothouse.api.openapi.aggregate import AggregatedDocument, read
-from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
+from pilothouse.process.frozen import frozen
 
 log = Logger(__name__)
 

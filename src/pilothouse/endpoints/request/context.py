@@ -12,9 +12,9 @@ from pilothouse.endpoints.request.params import Query
 from pilothouse.endpoints.request.permitted import Permitted
 from pilothouse.errors import StatusError
 from pilothouse.flowcontrol._seats import Ticket
-from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.timeline import Timeline, cut

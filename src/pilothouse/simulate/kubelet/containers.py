@@ -7,7 +7,7 @@ from enum import Enum, auto
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.simulation.stages import NEVER, Behaviour
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.simulate.kubelet.backoff import Backoff, shown
 
 KILLED = 137

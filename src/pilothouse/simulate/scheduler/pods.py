@@ -7,7 +7,7 @@ from pilothouse.api.values import selectors
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.pod_resources import effective_requests, is_sidecar
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"

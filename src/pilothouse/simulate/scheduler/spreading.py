@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pilothouse.api.values import selectors
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.simulate.machines import HOSTNAME, ZONE
 from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.pods import Pending

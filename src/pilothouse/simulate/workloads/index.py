@@ -5,7 +5,7 @@ from sys import intern
 from typing import Generic, TypeVar
 
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from pilothouse.frozen import frozen
 from pilothouse.lifecycle import Background
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.addresses import INGRESS, RANGES, IngressAddresses, LoadBalancers

@@ -6,7 +6,7 @@ from math import log2
 from sys import intern
 
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.client import Client
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, identity, remove

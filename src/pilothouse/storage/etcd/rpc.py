@@ -12,8 +12,8 @@ import grpc
 import grpc.aio
 
 from pilothouse import spans
-from pilothouse.frozen import frozen
 from pilothouse.logs import Logger
+from pilothouse.process.frozen import frozen
 from pilothouse.storage.claims import Rejected
 from pilothouse.storage.interface import Full, StorageError, Unavailable
 

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.advance import advance, given_out

@@ -18,8 +18,8 @@ from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
-from pilothouse.frozen import frozen
 from pilothouse.gotext import quote
+from pilothouse.process.frozen import frozen
 
 _WARNING_MAX = 256
 _TYPES = "must be one of boolean,date,integer,number,string"

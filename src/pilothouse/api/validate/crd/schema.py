@@ -14,7 +14,7 @@ from pilothouse.api.validate.crd.structural import unsupported, validate_structu
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.turns import sorted_members
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 

@@ -7,7 +7,7 @@ from pilothouse.api.validate import common, resources
 from pilothouse.api.validate.paths import has_backsteps
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.values.fields import Errors, Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

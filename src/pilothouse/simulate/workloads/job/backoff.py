@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.job.indexes import index_of
 from pilothouse.simulate.workloads.job.tally import Tally, failures_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.simulate.workloads.conditions import found, with_condition
 from pilothouse.simulate.workloads.job import backoff, making, outcome
 from pilothouse.simulate.workloads.job.backoff import JobBackoff

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pilothouse.api.values.fields import Object
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.simulate.workloads.moments import elapsed
 from pilothouse.simulate.workloads.pod_owner import PodOwner
 from pilothouse.simulate.workloads.pods import IndexedPod

@@ -1,6 +1,6 @@
 """How often a provider of keys asks its plugin."""
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen(kw_only=True)

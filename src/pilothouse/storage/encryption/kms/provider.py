@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pilothouse.frozen import frozen
 from pilothouse.gotext import short
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import digest
+from pilothouse.process.frozen import frozen
 from pilothouse.storage.encryption.backend import Remote, seal, unseal
 from pilothouse.storage.encryption.errors import EncryptionError
 from pilothouse.storage.encryption.kms import wire as kms_wire

@@ -8,7 +8,7 @@ from typing import Any
 
 from pilothouse.api.values.fields import Errors
 from pilothouse.api.values.names import fully_qualified_domain_name
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 from pilothouse.wire import WireError, message, parse, varint
 
 STATUS = "/v2.KeyManagementService/Status"

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.frozen import frozen
+from pilothouse.process.frozen import frozen
 
 
 @frozen
