@@ -28,7 +28,7 @@ HARMLESS = ("/warnings", "/grow", "/many")
 REFUSING = ("/metadata",)
 """The faults that are the object's and not the call's: no failure policy lets them pass."""
 ANSWERED = (*HARMLESS, *REFUSING)
-"""What follows from the answer: on a busy machine it may take longer than a second."""
+"""Webhooks that answer, which on a busy machine may take longer than a second."""
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""The process: its memory, its signals, its threads' stacks, its event loop, its metrics, its version, its classes."""
+"""The process: its memory, signals, event loop, metrics and version, and how its classes are made."""
