@@ -40,6 +40,12 @@ def read(parts: Iterable[bytes], units: int = 1 << 40) -> tuple[list[Event], int
     return whole(out), reader.error
 
 
+def assert_alike(ours: tuple[list[Event], int], theirs: tuple[list[Event], int]) -> None:
+    """wsproto waits for the rest of some frames, although the beginning of the head is wrong."""
+    assert ours[0] == theirs[0]
+    assert ours[1] == theirs[1] or (ours[1], theirs[1]) == (1002, 0)
+
+
 def of_websockets(raw: bytes) -> int:
     """The code with which websockets ends the connection for these bytes, 0 if it does not.
 
@@ -78,8 +84,9 @@ _places = st.lists(st.integers(0), max_size=8)
 @example(frame(TEXT, b"\xf0\x9f", fin=False) + frame(PING, b"p") + frame(CONT, b"\x98\x80"), [9, 13], 1)
 @example(frame(TEXT, b"\xed\xa0\x80"), [], 1)
 @example(frame(BINARY, b"x", fin=False) + frame(CLOSE, b""), [], 1)
+@example(frame(TEXT, b"", fin=False) + frame(BINARY, b"", length=1), [], 1)
 def test_any_frames_cut_anywhere_are_what_wsproto_reads(raw: bytes, places: list[int], units: int) -> None:
-    assert read(cut(raw, places), units) == of_wsproto(raw)
+    assert_alike(read(cut(raw, places), units), of_wsproto(raw))
 
 
 @given(_streams, _places)
@@ -93,10 +100,7 @@ def test_it_ends_connections_as_websockets_does(raw: bytes, places: list[int]) -
 
 @given(st.binary(max_size=300), _places)
 def test_garbage(garbage: bytes, places: list[int]) -> None:
-    """Some of it wsproto waits for the rest of, although the beginning of the head is wrong."""
-    events, error = read(cut(garbage, places))
-    others, code = of_wsproto(garbage)
-    assert events == others and (error == code or (error, code) == (1002, 0))
+    assert_alike(read(cut(garbage, places)), of_wsproto(garbage))
 
 
 @given(st.lists(st.integers(0, 255), max_size=8).map(bytes))
