@@ -114,8 +114,9 @@ class HistoryFile:
         self._unseal = unseal
         self._objects: dict[str, int] = {}
         self._authors: dict[bytes, int] = {}
-        self._version = self.purges = 0
-        """The version of what others have written, and how often it was another one."""
+        self._version = 0
+        self.foreign_writes = 0
+        """How often it was seen that another process had written to the file."""
         self._db: sqlite3.Connection
         self.recorded = 0
         """The id up to which the store's rows have been looked at."""
@@ -214,8 +215,7 @@ class HistoryFile:
         id, key, kind, time_ms, who, audit_id, value = change
         sealed: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
         if value:
-            packed = pack(value)
-            sealed = bytearray(packed if self._seal is None else self._seal(key, packed))
+            sealed = bytearray(self._packed(key, value))
         object_id = self._objects.get(key) or self._id(self._objects, "objects (key) VALUES (?)", "key", key)
         author = None
         if who:
@@ -272,7 +272,7 @@ class HistoryFile:
             self._objects.clear()
             self._authors.clear()
             self._version = version
-            self.purges += 1
+            self.foreign_writes += 1
 
     # --- what goes
 

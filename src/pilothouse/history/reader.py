@@ -89,7 +89,7 @@ class HistoryReader:
             weigh=lambda key, state: len(key) + STATE + state.size,
         )
         """Of keys that are not encrypted, the state that was asked for last."""
-        self._purges = 0
+        self._foreign_writes = 0
         self._thread = HistoryThread("history-reader", turns)
         self._db: sqlite3.Connection
 
@@ -161,8 +161,8 @@ class HistoryReader:
 
     def _forget_purged(self) -> None:
         """Forget what is remembered when another process has written to the file: it may have purged some."""
-        if self._purges != self._recorder.purges:
-            self._purges = self._recorder.purges
+        if self._foreign_writes != self._recorder.foreign_writes:
+            self._foreign_writes = self._recorder.foreign_writes
             self.forget()
 
     def forget(self) -> None:

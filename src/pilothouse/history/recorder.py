@@ -129,9 +129,9 @@ class HistoryRecorder(BackgroundTask):
         return self._file.since_ms
 
     @property
-    def purges(self) -> int:
+    def foreign_writes(self) -> int:
         """How often another process has written to the file, as far as that is known."""
-        return self._file.purges
+        return self._file.foreign_writes
 
     @property
     def lag(self) -> float:
