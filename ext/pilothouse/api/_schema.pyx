@@ -19,6 +19,8 @@ cdef extern from "Python.h":
 
 from binascii import b2a_base64
 
+from pilothouse.api._stored cimport shared_set
+
 cdef enum:
     DEPTH_LIMIT = 200  # levels of objects and arrays; api/types/depth.py has the reason
 
@@ -430,7 +432,8 @@ cdef class Walk:
         """Decode a value without a type, of at most `depth` levels."""
         if self.exact:
             return plain(value, depth)
-        self.members += count_members(value, depth)
+        if shared_set(value) is None:  # PERF: one that objects share comes from the store
+            self.members += count_members(value, depth)
         return value
 
     cdef object schema_or(self, Node node, object value, Frame *frame):

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import _schema, json
+from pilothouse.api import _schema, _stored, json
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.protobuf import reader as protobuf
@@ -352,7 +352,11 @@ def drop_empty(obj: Object, of: Type) -> None:
 
 def encode(obj: Object, kind: str, api_version: str) -> bytes:
     """The stored and served bytes: kind, apiVersion and metadata come first; resourceVersion is left out."""
-    return json.dump(_in_order(obj, kind, api_version))
+    out = _in_order(obj, kind, api_version)
+    try:
+        return _stored.dumps(out)
+    except (orjson.JSONEncodeError, TypeError):
+        return json.dump(out)
 
 
 def encode_large(obj: Object, kind: str, api_version: str, limit: int) -> bytes | None:

@@ -2,9 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-import orjson
-
 from pilothouse import errors
+from pilothouse.api._stored import loads
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.sections.store import OBJECT_LIMIT
@@ -103,7 +102,7 @@ class Store:
 
 def decode(entry: Entry) -> Object:
     """A fresh dict of a cached object."""
-    out: Object = orjson.loads(entry.value)
+    out: Object = loads(entry.value)
     return out
 
 

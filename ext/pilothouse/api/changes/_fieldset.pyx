@@ -18,6 +18,8 @@ from json import dumps as _dumps
 from json import loads as _loads
 from json.encoder import encode_basestring as _quoted
 
+from pilothouse.api._stored cimport FieldSet, shared_set
+
 from pilothouse.gotext import quote
 
 cdef extern from "Python.h":

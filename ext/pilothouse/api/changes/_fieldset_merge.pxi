@@ -89,7 +89,18 @@ cpdef dict reconcile(type, dict fields):
     """Adapt a set to types that have become atomic since it was written;
     returns the same set if there are none. It may be as a store holds it."""
     cdef Node node = compile_type(type)
-    return reconcile_children(node, fields) if leads(node) else fields
+    cdef FieldSet one
+    if not leads(node):
+        return fields
+    one = shared_set(fields)
+    if one is None:
+        return reconcile_children(node, fields)
+    if one.fits is not node:
+        out = reconcile_children(node, fields)
+        if out is not fields:
+            return out
+        one.fits = node
+    return fields
 
 
 cdef inline bint is_atomic(Node node):
