@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pilothouse.api import _stored
 from pilothouse.api.codec import encode
 
-LABELS = {f"f:label-{number}": {} for number in range(80)}
+LABELS = {f"f:label-{number}": {} for number in range(120)}
 FIELDS = {"f:metadata": {"f:labels": {".": {}, **LABELS}}}
 """A set that is long enough to be remembered."""
 
