@@ -1,0 +1,6 @@
+from typing import Any
+
+from pilothouse.api.types.schema import Type
+
+def merge_map(live: dict[str, Any], patch: dict[str, Any], type: Type) -> dict[str, Any]: ...
+def check_shape(value: Any, type: Type | None, live: Any = None) -> None: ...
