@@ -7,6 +7,7 @@ import inspect
 import io
 import logging
 import os
+import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -87,6 +88,14 @@ def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
     with asyncio.Runner(loop_factory=factory) as runner:
         yield runner
         runner.run(end_accepted())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shared_field_sets() -> Iterator[None]:
+    """Objects share field sets, which nobody may change; see api/_stored."""
+    yield
+    if "pilothouse.api._stored" in sys.modules:
+        assert sys.modules["pilothouse.api._stored"].changed() == []
 
 
 @pytest.fixture

@@ -87,6 +87,15 @@ def test_bytes_that_are_no_json_are_an_error():
             _stored.loads(value)
 
 
+def test_a_set_that_somebody_changes_is_found():
+    fields = _stored.loads(stored(entry(FIELDS)))["metadata"]["managedFields"][0]["fieldsV1"]
+    assert _stored.changed() == []
+    fields["f:spec"] = {}
+    assert _stored.changed() == [orjson.dumps(FIELDS)]
+    del fields["f:spec"]
+    assert _stored.changed() == []
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

@@ -123,6 +123,12 @@ def loads(bytes value not None):
     return obj if put(obj, s, starts, ends, count) else _loads(value)
 
 
+def changed():
+    """The texts of remembered sets that somebody has changed since they were read: there must be none."""
+    cdef list kept = list(young.by_text.values()) + list(old.by_text.values())
+    return [(<FieldSet>one).text for one in kept if _loads((<FieldSet>one).text) != (<FieldSet>one).fields]
+
+
 cdef bytes without(bytes value, Py_ssize_t* starts, Py_ssize_t* ends, Py_ssize_t count):
     """The value with 0 in the place of each set."""
     cdef const char* s = PyBytes_AS_STRING(value)
