@@ -2,13 +2,14 @@
 and slices fill up (endpointslice/util)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import orjson
 
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.registry.client import Client
 from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_facts
 from pilothouse.simulate.workloads.ownership import reference
@@ -19,7 +20,7 @@ FULL = 100
 """Endpoints in a slice (--max-endpoints-per-slice)."""
 
 
-@dataclass(slots=True)
+@record
 class EndpointGroup:
     """The endpoints of one family that have the same ports, by their targets,
     and the slices that hold such."""
