@@ -39,7 +39,7 @@ def services_for(
     """The services for hooks, over a registry that has been started:
     the allocators of cluster IPs and node ports among them."""
     readers = registry.readers
-    addresses = ClusterIPAllocator([str(network) for network in options.service_networks])
+    addresses = ClusterIPAllocator(options.service_cluster_ip_range.split(","))
     addresses.follow(readers)
     node_ports = NodePortAllocator(
         registry.storage, registry.cacher, readers, *options.service_node_port_range
