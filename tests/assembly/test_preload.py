@@ -25,8 +25,12 @@ def test_modules_are_imported_in_the_background() -> None:
     assert python("-c", PROGRAM).stdout == "True\n"
 
 
-async def test_it_ends_while_it_waits() -> None:
+async def waited() -> None:
     task = preload.Preload(after=3600)
     task.start()
     await asyncio.sleep(0)
     await task.close()
+
+
+def test_it_ends_while_it_waits() -> None:
+    asyncio.run(asyncio.wait_for(waited(), 60))

@@ -1,4 +1,4 @@
-"""Imports what a start has left out, beside the first requests: those that need it do not wait for it then."""
+"""Imports what a start has left out, so that the first requests which need it do not wait for it."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from importlib import import_module
 from pilothouse.lifecycle import BackgroundTask
 
 AFTER = 1.0
-"""Seconds from the start of the server, which many tests of a suite need for themselves."""
+"""Seconds from the start of the server, which the first requests have for themselves."""
 MODULES = (
     "pilothouse.api.validate.pod.spec",
     "pilothouse.api.validate.pod.status",
@@ -15,12 +15,14 @@ MODULES = (
     "pilothouse.api.validate.pod.warnings",
     "pilothouse.api.validate.apps",
     "pilothouse.api.validate.secret",
+    "pilothouse.api.validate.policies",
+    "pilothouse.controllers.policy_types",
     "pilothouse.admission.policies.validating",
     "pilothouse.admission.policies.mutating",
     "pilothouse.admission.webhooks.mutating",
     "pilothouse.admission.webhooks.validating",
 )
-"""With what they import: the rules of pods and workloads, policies, webhooks and the language of expressions."""
+"""With what they import: rules of pods and workloads, policies, webhooks, and the language of expressions."""
 
 
 class Preload(BackgroundTask):
