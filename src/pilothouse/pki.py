@@ -17,7 +17,6 @@ import pathlib
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pilothouse.api.yaml import kubeconfigs
@@ -28,6 +27,7 @@ from pilothouse.configuration.sections.serving import ServingOptions
 from pilothouse.files import NO_SPACE, check_usable, put, try_to_write, unusable, write_file, written
 from pilothouse.logs import Logger
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -75,7 +75,7 @@ class Files:
     empty: the flags name others."""
 
 
-@dataclass(slots=True)
+@record
 class CertificateAuthority:
     """A CA: its certificate and key."""
 
@@ -516,14 +516,18 @@ def _is_ours(cert: pathlib.Path, authority: "x509.Name") -> bool:
 
 
 def _signing_key(path: pathlib.Path) -> str:
-    """The key of service account tokens; beside it is its public half, for those who check them."""
+    """The key of service account tokens; beside it is its public half, for those who check them.
+
+    The key is the server's own, so it is not tested for primes, which takes 40 ms of a processor.
+    """
     from cryptography.hazmat.primitives import serialization as s
 
     if not path.exists():
         write_file(path, key_pem(_new_rsa_key()))
     public = path.with_suffix(".pub")
     if not public.exists():
-        key = s.load_pem_private_key(path.read_bytes(), None).public_key()
+        private = s.load_pem_private_key(path.read_bytes(), None, unsafe_skip_rsa_key_validation=True)
+        key = private.public_key()
         write_file(public, key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo), 0o644)
     return str(path)
 

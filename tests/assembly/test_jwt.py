@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from pilothouse.assembly.jwt import authentication, jwt_tokens, username_prefix
-from pilothouse.authn.configuration import Anonymous, Mapping, ValidationRule
+from pilothouse.authn.configuration import ALGORITHMS, Anonymous, Mapping, ValidationRule
 from pilothouse.authn.metrics import JWTMetrics
-from pilothouse.authn.oidc import ALGORITHMS
 from pilothouse.configuration import options
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.dialer import Dialer

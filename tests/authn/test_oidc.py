@@ -13,15 +13,17 @@ from providers import NOW, OTHER, OTHER_PEM, SIGNING, URL, Documents, signed
 from pilothouse import errors
 from pilothouse.authn import keys
 from pilothouse.authn.configuration import (
+    ALGORITHMS,
     AuthenticationConfiguration,
     ClaimMappings,
     Issuer,
     JWTAuthenticator,
     Mapping,
     ValidationRule,
+    check_algorithms,
 )
 from pilothouse.authn.metrics import JWTMetrics
-from pilothouse.authn.oidc import ALGORITHMS, IssuerTokens, JWTTokens, TokenChecks, check_algorithms
+from pilothouse.authn.oidc import IssuerTokens, JWTTokens, TokenChecks
 from pilothouse.authn.validation import validated
 from pilothouse.metrics.instruments import digest
 

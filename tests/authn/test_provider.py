@@ -12,9 +12,9 @@ from providers import OTHER, OTHER_PEM, PEM, SIGNING, URL, Documents, signed
 from virtual_time import VirtualLoop
 
 from pilothouse.authn import keys
+from pilothouse.authn.configuration import ALGORITHMS
 from pilothouse.authn.keys import BadSignature
 from pilothouse.authn.metrics import JWTMetrics
-from pilothouse.authn.oidc import ALGORITHMS
 from pilothouse.authn.provider import MAX_KEYS, RETRY, OIDCProvider, registry_of
 from pilothouse.metrics.instruments import digest
 

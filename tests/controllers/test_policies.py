@@ -6,7 +6,8 @@ from typing import Any
 from harness import Rig
 from policies import ADMISSION, RULE, validating
 
-from pilothouse.controllers.policies import MANAGER, PolicyStatus, warnings_of
+from pilothouse.controllers.policies import MANAGER, PolicyStatus
+from pilothouse.controllers.policy_types import warnings_of
 
 DEPLOYMENTS = {
     "apiGroups": ["apps"],

@@ -260,6 +260,7 @@ async def test_a_request_leaves_no_cycle(rig: Rig) -> None:
     a full garbage collection comes every ten minutes only."""
     gc.collect()
     gc.disable()
+    others = {id(one): one for one in gc.get_objects() if type(one) is Context}  # of servers of other tests
     try:
         await rig.config_map("a")
         await rig.call("POST", CONFIG_MAPS, {"metadata": {"name": "Bad_"}})
@@ -267,7 +268,8 @@ async def test_a_request_leaves_no_cycle(rig: Rig) -> None:
         await rig.call("GET", CONFIG_MAPS)
         await rig.call("DELETE", CONFIG_MAPS + "/a")
         await rig.call("GET", CONFIG_MAPS + "/a")  # the last answer of the rig is held by its loop
-        held = [one for one in gc.get_objects() if type(one) is Context and one.info.verb != "get"]
+        contexts = [one for one in gc.get_objects() if type(one) is Context and id(one) not in others]
+        held = [one for one in contexts if one.info.verb != "get"]
     finally:
         gc.enable()
     assert held == []

@@ -5,11 +5,12 @@ point's name is the plugin's. All that stands in this module stays as it is with
 """
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal, Protocol
 
 from pilothouse.errors import Conflict, Forbidden, Invalid, StatusError, TooManyRequests
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 
 __all__ = [
     "AdmissionRequest",
@@ -73,7 +74,7 @@ class Readers(Protocol):
         """All objects of a resource, or those of one namespace."""
 
 
-@dataclass(slots=True)
+@record
 class AdmissionRequest:
     """The request that a plugin judges; its members are those of the request of an AdmissionReview.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
+from pilothouse.admission.about import CONNECT, CREATE, UPDATE, About
 from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.certificates import (
     CertificateApproval,
@@ -13,6 +14,7 @@ from pilothouse.admission.certificates import (
 )
 from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.admission.configuration import AdmissionConfiguration, load
+from pilothouse.admission.configured import ConfiguredMutating, ConfiguredValidating
 from pilothouse.admission.ingressclass import DefaultIngressClass
 from pilothouse.admission.installed.loader import load_hosted
 from pilothouse.admission.limitranger import LimitRanger
@@ -25,8 +27,6 @@ from pilothouse.admission.podresize import PodResizeValidator
 from pilothouse.admission.podsecurity import configuration as podsecurity
 from pilothouse.admission.podsecurity.plugin import PodSecurity
 from pilothouse.admission.podtopology import PodTopologyLabels
-from pilothouse.admission.policies.mutating import MutatingAdmissionPolicy
-from pilothouse.admission.policies.validating import ValidatingAdmissionPolicy
 from pilothouse.admission.priority import Priority
 from pilothouse.admission.quota.judge import limited_from
 from pilothouse.admission.quota.ledger import Ledger
@@ -34,16 +34,14 @@ from pilothouse.admission.quota.plugin import ResourceQuota
 from pilothouse.admission.reload import AdmissionReload
 from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
+from pilothouse.admission.source import GROUP
 from pilothouse.admission.storageclass import (
     DefaultStorageClass,
     PersistentVolumeClaimResize,
     StorageObjectInUseProtection,
 )
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
-from pilothouse.admission.webhooks import calling
 from pilothouse.admission.webhooks import configuration as webhooks
-from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
-from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.api.values.fields import Object
 from pilothouse.configuration.sections.admission import GATED_PLUGINS, AdmissionOptions
 from pilothouse.offload import Turns
@@ -92,10 +90,43 @@ def _section(name: str) -> Callable[[PluginDependencies], object]:
     return lambda parts: parts.configuration.section(name)
 
 
-def _webhooks(plugin: str, parts: PluginDependencies) -> calling.WebhookDependencies:
-    """The parts that call webhooks with the credentials that the plugin's section names."""
-    users = webhooks.read(parts.configuration.section(plugin))
-    return calling.WebhookDependencies(parts.clients, parts.resolver, parts.authorizer, parts.metrics, users)
+def _policies(kind: str, plurals: Sequence[str]) -> Make:
+    """Makes a plugin of policies, whose kind is its name."""
+    mutating = kind.startswith("Mutating")
+    named = f"policies.{'mutating' if mutating else 'validating'}"
+    make = _lazy(named, kind, lambda parts: parts.authorizer, lambda parts: parts.metrics)
+    resources = [f"{plural}.{GROUP}" for plural in plurals]
+    if mutating:
+        return lambda parts: ConfiguredMutating(kind, resources, lambda: make(parts), MUTATED)
+    return lambda parts: ConfiguredValidating(kind, resources, lambda: make(parts))
+
+
+def _webhooks(name: str, plural: str) -> Make:
+    """Makes a plugin of webhooks, which calls them with the credentials that its section names.
+
+    Where files configure admission it is made at once, for they may name others later.
+    """
+    mutating = name.startswith("Mutating")
+    named = f"webhooks.{'mutating' if mutating else 'validating'}"
+    stand_in = ConfiguredMutating if mutating else ConfiguredValidating
+
+    def make(parts: PluginDependencies) -> AdmissionPlugin:
+        from pilothouse.admission.webhooks.calling import WebhookDependencies
+
+        users = webhooks.read(parts.configuration.section(name))
+        given = WebhookDependencies(parts.clients, parts.resolver, parts.authorizer, parts.metrics, users)
+        return _lazy(named, name, lambda parts: given)(parts)
+
+    def stands_in(parts: PluginDependencies) -> AdmissionPlugin:
+        if parts.options.admission_control_config_file:
+            return make(parts)
+        return stand_in(name, [f"{plural}.{GROUP}"], lambda: make(parts))
+
+    return stands_in
+
+
+MUTATED = (About((CREATE, UPDATE, CONNECT), ("*/*",)),)
+"""The requests that policies which change objects are about."""
 
 
 ORDER: dict[str, Make] = {
@@ -148,14 +179,14 @@ ORDER: dict[str, Make] = {
     "PodTopologyLabels": lambda parts: PodTopologyLabels(),
     "NodeDeclaredFeatureValidator": lambda parts: NodeDeclaredFeatureValidator(),
     "PodResizeValidator": lambda parts: PodResizeValidator(),
-    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer, parts.metrics),
-    "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
-        _webhooks("MutatingAdmissionWebhook", parts)
+    "MutatingAdmissionPolicy": _policies(
+        "MutatingAdmissionPolicy", ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
     ),
-    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer, parts.metrics),
-    "ValidatingAdmissionWebhook": lambda parts: ValidatingAdmissionWebhook(
-        _webhooks("ValidatingAdmissionWebhook", parts)
+    "MutatingAdmissionWebhook": _webhooks("MutatingAdmissionWebhook", "mutatingwebhookconfigurations"),
+    "ValidatingAdmissionPolicy": _policies(
+        "ValidatingAdmissionPolicy", ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
     ),
+    "ValidatingAdmissionWebhook": _webhooks("ValidatingAdmissionWebhook", "validatingwebhookconfigurations"),
     "ResourceQuota": lambda parts: ResourceQuota(
         limited=limited_from(parts.configuration.section("ResourceQuota") or {})
     ),

@@ -2,18 +2,19 @@
 (apiserver webhook/mutating reinvocationcontext.go)."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, TypeVar
 
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values import equality
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.registry.admission import AdmissionAttributes
 
 K = TypeVar("K", bound=Hashable)
 
 
-@dataclass(slots=True)
+@record
 class Reinvocations(Generic[K]):
     """The memory of one plugin about a request in Reinvocation.state.
 

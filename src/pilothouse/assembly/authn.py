@@ -17,7 +17,6 @@ from pilothouse.authn.metrics import (
     SignerMetrics,
     TokenCacheMetrics,
 )
-from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import (
     EXTENDED_LIFETIME,
@@ -42,6 +41,7 @@ from pilothouse.registry.readers import Readers
 from pilothouse.reload import Followed, Reloads
 
 if TYPE_CHECKING:
+    from pilothouse.authn.oidc import JWTTokens
     from pilothouse.authn.webhook import WebhookTokens
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ def authenticator(
     public: keys.KeySource,
     clients: Clients,
     anonymous: Anonymous,
-    jwt: JWTTokens | None = None,
+    jwt: "JWTTokens | None" = None,
     metrics: ServiceAccountMetrics | None = None,
     cached: TokenCacheMetrics | None = None,
     certificates: CertificateMetrics | None = None,

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pilothouse.authz import abac, configuration
-from pilothouse.authz.abac import ABACAuthorizer
+from pilothouse.authz import configuration
 from pilothouse.authz.authorizer import UnionAuthorizer, UnionMember
 from pilothouse.authz.configuration import ConfiguredAuthorizer, WebhookConfiguration
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.modes import Authorizers, Connect, entries_of
-from pilothouse.authz.reload import AuthorizationReload
-from pilothouse.authz.webhook import WebhookAuthorizer
 from pilothouse.caches import CacheBudget
 from pilothouse.configuration.sections.authorization import AuthorizationOptions
 from pilothouse.controllers import bootstrap
@@ -19,6 +17,9 @@ from pilothouse.outbound.kubeconfig import files_of
 from pilothouse.outbound.reviews import SECONDS, Post, post_to
 from pilothouse.registry.readers import Readers
 from pilothouse.reload import Followed, Reloads
+
+if TYPE_CHECKING:
+    from pilothouse.authz.abac import ABACAuthorizer
 
 
 def authorizer(
@@ -55,6 +56,8 @@ def authorizer(
         union = UnionAuthorizer(authorizers.members(entries), metrics)
         _follow_webhook(union, options.authorization_webhook_config_file, connect, reloads)
         return union
+    from pilothouse.authz.reload import AuthorizationReload
+
     entries = configuration.load(options.authorization_config)
     union = UnionAuthorizer(authorizers.members(entries), metrics)
     open_to_all = anonymous_may_ask(anonymous, union)
@@ -71,11 +74,13 @@ def authorizer(
     return union
 
 
-def _abac(path: str, reloads: Reloads) -> ABACAuthorizer | None:
+def _abac(path: str, reloads: Reloads) -> "ABACAuthorizer | None":
     """The authorizer of --authorization-policy-file."""
     if not path:
         return None
-    made = ABACAuthorizer(abac.load(path))
+    from pilothouse.authz import abac
+
+    made = abac.ABACAuthorizer(abac.load(path))
     reloads.follow(
         Followed(
             kind="abac", paths=lambda: (path,), read=lambda files: abac.parse(files[path], path), use=made.use
@@ -86,6 +91,10 @@ def _abac(path: str, reloads: Reloads) -> ABACAuthorizer | None:
 
 def _follow_webhook(union: UnionAuthorizer, path: str, connect: Connect, reloads: Reloads) -> None:
     """Follow the kubeconfig of --authorization-webhook-config-file, where the mode Webhook is on."""
+    if "Webhook" not in union.types:
+        return
+    from pilothouse.authz.webhook import WebhookAuthorizer
+
     for member in union.members:
         if isinstance(webhook := member.authorizer, WebhookAuthorizer):
             reloads.follow(

@@ -1,7 +1,7 @@
 """The parts of a cluster: its objects, who may do what with them,
 what changes and judges writes, and the handlers of requests."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pilothouse.admission.chain import Chain
@@ -42,6 +42,7 @@ from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.lifecycle import Opened
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import ConversionMetrics
@@ -71,7 +72,7 @@ class Named:
         self.authorization.server_id = self.authentication.server_id = server
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+@record(kw_only=True, eq=False)
 class Access:
     """The authenticator and the authorizer of users.
     anonymous_refused: anonymous requests are on, but the authorizer would allow all."""
@@ -83,7 +84,7 @@ class Access:
     anonymous_refused: bool
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+@record(kw_only=True, eq=False)
 class Cluster:
     """The parts of one cluster on a host."""
 

@@ -1,6 +1,6 @@
 """Creates the request pipeline and the handlers, which connect the listener to the registry."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from pilothouse.admission.chain import Chain
@@ -71,6 +71,7 @@ from pilothouse.metrics.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
 from pilothouse.process.metrics import BuildInfo
+from pilothouse.process.record import record
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.metrics import ConsistentReadMetrics
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from pilothouse.history.history import History
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+@record(kw_only=True, eq=False)
 class Inputs:
     """The parts that the handlers are made of.
     A test hands in its own; `issuer` and `documents` may be missing.

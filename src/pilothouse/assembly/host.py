@@ -5,7 +5,7 @@ import asyncio
 import pathlib
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from pilothouse import pki
@@ -37,6 +37,7 @@ from pilothouse.pki import Files
 from pilothouse.process.event_loop import LoopLag
 from pilothouse.process.frozen import frozen
 from pilothouse.process.metrics import ProcessMetrics, RegisteredMetrics, StartTime
+from pilothouse.process.record import record
 from pilothouse.registry.crd_strategy import CompiledSchemas
 from pilothouse.reload import Reloads
 from pilothouse.server import tls
@@ -66,7 +67,7 @@ class Given:
     worker: pathlib.Path | None = None
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+@record(kw_only=True, eq=False)
 class Host:
     """The parts that do not depend on what is served.
 

@@ -3,9 +3,11 @@ or the --oidc-* flags, configure."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pilothouse.authn import configuration, validation
+from pilothouse.authn import configuration
 from pilothouse.authn.configuration import (
+    ALGORITHMS,
     Anonymous,
     AuthenticationConfiguration,
     ClaimMappings,
@@ -13,12 +15,9 @@ from pilothouse.authn.configuration import (
     JWTAuthenticator,
     Mapping,
     ValidationRule,
+    check_algorithms,
 )
-from pilothouse.authn.fetch import fetch_through
 from pilothouse.authn.metrics import JWTMetrics
-from pilothouse.authn.oidc import ALGORITHMS, IssuerTokens, JWTTokens, TokenChecks, check_algorithms
-from pilothouse.authn.provider import Fetch
-from pilothouse.authn.reload import AuthenticationReload
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
 from pilothouse.configuration.sections.oidc import OpenIDOptions
 from pilothouse.gotext import quote
@@ -26,7 +25,11 @@ from pilothouse.outbound.clients import Clients
 from pilothouse.process.frozen import frozen
 from pilothouse.reload import Followed, Reloads
 
-MakeIssuers = Callable[[AuthenticationConfiguration], list[IssuerTokens]]
+if TYPE_CHECKING:
+    from pilothouse.authn.oidc import IssuerTokens, JWTTokens
+    from pilothouse.authn.provider import Fetch
+
+MakeIssuers = Callable[[AuthenticationConfiguration], "list[IssuerTokens]"]
 """A function that makes the issuers of a configuration; ValueError with everything that is wrong."""
 Follow = Callable[[Reloads, Callable[[], None]], None]
 """A function that has the file of issuers followed; its second argument empties the cache of tokens."""
@@ -69,17 +72,19 @@ def jwt_tokens(
     clients: Clients,
     proxied: bool,
     metrics: JWTMetrics,
-) -> tuple[JWTTokens | None, Follow]:
+) -> "tuple[JWTTokens | None, Follow]":
     """The issuers, and what has their file followed. None where nothing can be configured later either.
 
     proxied: whether there is an egress selection, whose proxies an issuer may name.
     ValueError with everything that is wrong.
     """
-    make = issuer_maker(options, found.algorithms, clients=clients, proxied=proxied, metrics=metrics)
-    issuers = make(found.configuration)
-    if not issuers and not found.data:
+    if not found.configuration.jwt and not found.data:
         return None, lambda reloads, forget: None
-    tokens = JWTTokens(issuers, options.audiences, metrics)
+    from pilothouse.authn.oidc import JWTTokens
+    from pilothouse.authn.reload import AuthenticationReload
+
+    make = issuer_maker(options, found.algorithms, clients=clients, proxied=proxied, metrics=metrics)
+    tokens = JWTTokens(make(found.configuration), options.audiences, metrics)
 
     def follow(reloads: Reloads, forget: Callable[[], None]) -> None:
         reload = AuthenticationReload(found.configuration.anonymous, tokens, make, forget=forget)
@@ -116,9 +121,12 @@ def issuer_maker(
     metrics: JWTMetrics,
 ) -> MakeIssuers:
     """The function that makes the issuers of a configuration. The arguments are those of `jwt_tokens`."""
+    from pilothouse.authn import validation
+    from pilothouse.authn.oidc import IssuerTokens, TokenChecks
+
     checks = TokenChecks(algorithms=algorithms, metrics=metrics)
 
-    def make(config_: AuthenticationConfiguration) -> list[IssuerTokens]:
+    def make(config_: AuthenticationConfiguration) -> "list[IssuerTokens]":
         compiled = validation.validated(config_, options.service_accounts.issuers)
         return [
             IssuerTokens(one, expressions, _fetch(clients, one.issuer, proxied=proxied), checks)
@@ -128,11 +136,13 @@ def issuer_maker(
     return make
 
 
-def _fetch(clients: Clients, issuer: Issuer, *, proxied: bool) -> Fetch:
+def _fetch(clients: Clients, issuer: Issuer, *, proxied: bool) -> "Fetch":
     """Reads the documents of an issuer, through the proxy of the egress selection that it names."""
     kind = issuer.egress_selector_type
     if kind and not proxied:
         raise ValueError(f"oidc: egress lookup for {quote(kind)} is not configured")
+    from pilothouse.authn.fetch import fetch_through
+
     outbound = {"controlplane": clients.controlplane, "cluster": clients.cluster}.get(kind, clients.direct)
     return fetch_through(outbound, issuer.certificate_authority)
 

@@ -12,6 +12,7 @@ from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.controllers import Writers
 from pilothouse.assembly.host import Given, Host
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.preload import Preload
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.configuration.config import Config
@@ -114,6 +115,7 @@ class Server:
             self.announce(writers, planned, opened)
             host.health.finish()
             _tell(running)
+            opened.start(Preload())
             self._opened = opened.pop_all()
             self._running = running
 

@@ -1,12 +1,13 @@
 """Creates the allocators and policies that a few kinds need for writes."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.api.values.fields import Object
 from pilothouse.assembly.storage import Registry
 from pilothouse.caches import CacheBudget
 from pilothouse.configuration.sections.objects import ObjectOptions
+from pilothouse.process.record import record
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.allocators import ClusterIPAllocator
 from pilothouse.registry.client import Client, CompanionWriter
@@ -14,7 +15,7 @@ from pilothouse.registry.node_ports import NodePortAllocator
 from pilothouse.registry.object_metrics import ObjectMetrics
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class ServerServices:
     """The services that the hooks of a write find in `ctx.services`;
     implements registry.strategy.HookServices."""
@@ -38,7 +39,7 @@ def services_for(
     """The services for hooks, over a registry that has been started:
     the allocators of cluster IPs and node ports among them."""
     readers = registry.readers
-    addresses = ClusterIPAllocator([str(network) for network in options.service_networks])
+    addresses = ClusterIPAllocator(options.service_cluster_ip_range.split(","))
     addresses.follow(readers)
     node_ports = NodePortAllocator(
         registry.storage, registry.cacher, readers, *options.service_node_port_range

@@ -7,10 +7,20 @@ from typing import Any
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse_unknown
 from pilothouse.api.values.fields import Object
+from pilothouse.gotext import quote
 from pilothouse.process.frozen import frozen
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 KIND = "AuthenticationConfiguration"
+ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+"""The algorithms with which tokens may be signed: all are asymmetric."""
+
+
+def check_algorithms(algorithms: Sequence[str]) -> None:
+    """ValueError for an algorithm that tokens may not be signed with."""
+    for one in algorithms:
+        if one not in ALGORITHMS:
+            raise ValueError(f"oidc: unsupported signing alg: {quote(one)}")
 
 
 @frozen(kw_only=True)

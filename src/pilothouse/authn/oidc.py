@@ -10,7 +10,7 @@ from pilothouse import errors
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import TokenIdentity, Undecided
 from pilothouse.authn.claims import ClaimExpressions, ClaimMapper
-from pilothouse.authn.configuration import JWTAuthenticator
+from pilothouse.authn.configuration import ALGORITHMS, JWTAuthenticator
 from pilothouse.authn.distributed import ClaimError, DistributedClaims
 from pilothouse.authn.keys import CompactJWS
 from pilothouse.authn.metrics import JWTMetrics
@@ -20,16 +20,6 @@ from pilothouse.authn.verifier import InvalidToken, Verifier, canonical
 from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 from pilothouse.process.frozen import frozen
-
-ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
-"""The algorithms with which tokens may be signed: all are asymmetric."""
-
-
-def check_algorithms(algorithms: Sequence[str]) -> None:
-    """ValueError for an algorithm that tokens may not be signed with."""
-    for one in algorithms:
-        if one not in ALGORITHMS:
-            raise ValueError(f"oidc: unsupported signing alg: {quote(one)}")
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,6 @@ import hmac
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.x509 import CREDENTIAL_ID
 from pilothouse.gotext import quote
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 from pilothouse.registry.readers import Readers
 
 LEGACY_ISSUER = "kubernetes/serviceaccount"
@@ -431,7 +431,7 @@ class ServiceAccountTokens:
         return _Told([], [(_AUDITED + "legacy-token-manual-secret", secret_name)])
 
 
-@dataclass(slots=True)
+@record
 class _Told:
     """The warnings and the audit annotations of requests with a token."""
 

@@ -1,7 +1,7 @@
 """Decides whether a request is allowed: asks the authorizers in the order of --authorization-mode."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, Protocol
 
 from pilothouse import errors
@@ -10,6 +10,7 @@ from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.gotext import quote, sanitized
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 
 SUPERUSERS = "system:masters"
 
@@ -48,7 +49,7 @@ class Authorizer(Protocol):
         """Decide on one request."""
 
 
-@dataclass(slots=True)
+@record
 class SubjectRules:
     """The rules that say what a user may do in a namespace,
     as far as they can be listed (SubjectRulesReviewStatus)."""

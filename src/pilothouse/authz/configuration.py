@@ -11,7 +11,6 @@ from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse,
 from pilothouse.api.values.duration import go_duration, show_duration
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.names import dns_subdomain
-from pilothouse.authz.conditions import MAX_CONDITIONS, ConditionError, compiled
 from pilothouse.gotext import quote
 from pilothouse.process.frozen import frozen
 
@@ -159,6 +158,8 @@ def _choice(found: Object, member: str, valid: Sequence[str], path: str, errs: E
 
 
 def _conditions(found: Object, path: str, errs: Errors) -> tuple[str, ...]:
+    from pilothouse.authz.conditions import MAX_CONDITIONS, ConditionError, compiled
+
     listed = found.get("matchConditions") or []
     if not isinstance(listed, list):
         raise ConfigurationError(f"{path}.webhook.matchConditions: it must be a list")

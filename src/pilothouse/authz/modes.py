@@ -6,12 +6,10 @@ from typing import Protocol
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, Authorizer, Decision, SubjectRules, UnionMember
-from pilothouse.authz.conditions import Conditions
 from pilothouse.authz.configuration import ConfiguredAuthorizer, WebhookConfiguration
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.node import NodeAuthorizer
 from pilothouse.authz.rbac import RBACAuthorizer
-from pilothouse.authz.webhook import WebhookAuthorizer
 from pilothouse.caches import CacheBudget
 from pilothouse.outbound.reviews import Post
 from pilothouse.registry.readers import Readers
@@ -110,6 +108,9 @@ class Authorizers:
         return kept
 
     def _webhook(self, name: str, webhook: WebhookConfiguration) -> Authorizer:
+        from pilothouse.authz.conditions import Conditions
+        from pilothouse.authz.webhook import WebhookAuthorizer
+
         assert self._connect is not None
         return WebhookAuthorizer(
             self._connect(webhook.kubeconfig, webhook.timeout),

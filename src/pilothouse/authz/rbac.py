@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse.api import json
 from pilothouse.api.values.fields import Object
@@ -11,6 +11,7 @@ from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, SubjectRule
 from pilothouse.caches import Cache, CacheBudget, weight
 from pilothouse.gotext import quote
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 from pilothouse.registry.readers import Readers
 
 GROUP = "rbac.authorization.k8s.io"
@@ -51,7 +52,7 @@ _Places = tuple[str, int] | dict[str, int]
 Most subjects have one binding, and a pair takes a quarter of the memory of a dict."""
 
 
-@dataclass(slots=True)
+@record
 class _Scope:
     """The bindings of one namespace (or of the cluster), and where each subject stands first in them."""
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -24,6 +24,7 @@ from pilothouse.clusters.logical import LogicalCluster
 from pilothouse.clusters.records import ClusterRecord, Records
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
+from pilothouse.process.record import record
 from pilothouse.storage.base_state import BaseState
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.keyspaces.journal import RowStore
@@ -38,7 +39,7 @@ WAKING = 8
 """Clusters that come into memory at once. Anybody who knows names can wake them."""
 
 
-@dataclass(slots=True)
+@record
 class ClusterPlace:
     """A name: the UID of its cluster, and what its object says."""
 

@@ -14,8 +14,7 @@ from pilothouse.assembly.host import Host
 from pilothouse.assembly.jwt import Authentication
 from pilothouse.assembly.metrics import limits_of
 from pilothouse.audit.auditor import Auditor
-from pilothouse.authn.configuration import AuthenticationConfiguration
-from pilothouse.authn.oidc import ALGORITHMS
+from pilothouse.authn.configuration import ALGORITHMS, AuthenticationConfiguration
 from pilothouse.caches import CacheBudget
 from pilothouse.clusters.definition import NAME
 from pilothouse.configuration.config import Config

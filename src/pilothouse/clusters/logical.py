@@ -6,8 +6,8 @@ from typing import Any
 
 from pilothouse.assembly.cluster import Cluster
 from pilothouse.assembly.jwt import issuer_maker
-from pilothouse.authn.configuration import AuthenticationConfiguration
-from pilothouse.authn.oidc import ALGORITHMS, JWTTokens
+from pilothouse.authn.configuration import ALGORITHMS, AuthenticationConfiguration
+from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.clusters.guest import GuestHost
 from pilothouse.lifecycle import Opened

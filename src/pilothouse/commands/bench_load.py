@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +23,7 @@ from pilothouse.commands import samples
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.readings import ClusterReadings
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 
 TOGETHER = 16
 """Connections that send at the same time."""
@@ -104,7 +104,7 @@ class Figure:
     processor: float
 
 
-@dataclass(slots=True)
+@record
 class Memory:
     """Resident bytes of the server."""
 

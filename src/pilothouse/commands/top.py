@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,6 +18,7 @@ from pilothouse.commands.typed import keys
 from pilothouse.configuration import options
 from pilothouse.configuration.flags import Flag, FlagError
 from pilothouse.history.policy import BEHIND
+from pilothouse.process.record import record
 
 SERVER_FLAGS = ("data-dir",)
 FLAGS = (
@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> None:
         journals.close()
 
 
-@dataclass
+@record
 class TopView:
     """The rows, order and tables of a sheet that are shown; keys change them."""
 

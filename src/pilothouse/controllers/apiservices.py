@@ -66,12 +66,14 @@ class APIServices(Background):
 
     def start(self) -> None:
         catalog = self.client.catalog
+        for version in dict.fromkeys((one.group, one.version) for one in catalog.all()):
+            self._want(*version)
         self.client.readers.subscribe("apiservices.apiregistration.k8s.io", self._changed)
         self.client.readers.subscribe("services", self._service)
         self.client.readers.subscribe("endpointslices.discovery.k8s.io", self._slice)
         catalog.changed.append(self._catalog_changed)
-        for resource in catalog.all():
-            self._catalog_changed(resource.group, resource.version)
+        for name in self._wanted - self._versions.keys():
+            self.queue.add(name)
 
     async def close(self) -> None:
         await self.queue.close()
@@ -84,7 +86,7 @@ class APIServices(Background):
             self._withdraw(name)
         elif old is None or new["spec"] != old["spec"] or new.get("status") != old.get("status"):
             self._register(name, new)
-        self.queue.add(name)
+        self._look(name, new)
 
     def _service(self, key: str, new: Object | None, old: Object | None) -> None:
         namespace, name = key.split("/")[-2:]
@@ -103,16 +105,38 @@ class APIServices(Background):
     def _catalog_changed(self, group: str, version: str) -> None:
         """Create an APIService for a group version of custom resources;
         delete it with the last of its resources."""
+        name = self._want(group, version)
+        if name:
+            self._look(name, self.client.get(self.apiservices, "", name))
+
+    def _want(self, group: str, version: str) -> str:
+        """Note whether a group version is to have an APIService; its name, "" if it is not made here."""
         if group == GROUP:
-            return
+            return ""
         name, resources = f"{version}.{group}", self.client.catalog.resources(group, version)
         if resources and resources[0].conventions.api_service:
             self._wanted.add(name)
         elif name in self._wanted:
             self._wanted.discard(name)
         else:
-            return
-        self.queue.add(name)
+            return ""
+        return name
+
+    def _look(self, name: str, obj: Object | None) -> None:
+        """Reconcile an APIService, unless it is a local one as it should be, as nearly all are at a start."""
+        if obj is None or not self._settled(name, obj):
+            self.queue.add(name)
+
+    def _settled(self, name: str, obj: Object) -> bool:
+        if obj["spec"].get("service") is not None:
+            return False
+        managed = (obj["metadata"].get("labels") or {}).get(MANAGED) == "true"
+        if managed and (name not in self._wanted or obj["spec"] != _local(name)["spec"]):
+            return False
+        if _with_condition(obj.get("status"), local_condition("")) != obj.get("status"):
+            return False
+        self.metrics.mark(name, available=True)
+        return True
 
     # Registration
 

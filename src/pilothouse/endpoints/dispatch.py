@@ -18,12 +18,11 @@ from pilothouse.endpoints.request import refusals
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.negotiation import negotiation_for, pass_router
 from pilothouse.endpoints.request.params import first
-from pilothouse.endpoints.streams import connect, podlog
 from pilothouse.endpoints.streams.aggregator import Aggregator
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
-from pilothouse.registry.resource import Action, Resource
+from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.storage_errors import unavailable
 from pilothouse.registry.strategy import Raced
 from pilothouse.server.request import Response
@@ -191,10 +190,8 @@ class Dispatcher:
         if sub is None:
             raise refusals.unknown_subresource(resource, info.name)
         ctx.subresource = sub
-        if sub.action is Action.LOG:
-            return podlog.handle(self.streams, ctx, resource)
-        if sub.action in connect.OPTIONS:
-            return connect.handle(self.streams, ctx, resource, sub)
+        if sub.action in STREAMED:
+            return self._stream(ctx, resource, sub)
         verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(
             ctx.request.method
         )
@@ -206,6 +203,27 @@ class Dispatcher:
             return subresources.handle(self.actions, ctx, resource, sub)
         ctx.handler = handler = OBJECT[ctx.request.method][1]
         return handler(self.verbs, ctx, resource)
+
+    def _stream(self, ctx: Context, resource: Resource, sub: Subresource) -> Answer:
+        from pilothouse.endpoints.streams import connect, podlog
+
+        if sub.action is Action.LOG:
+            return podlog.handle(self.streams, ctx, resource)
+        return connect.handle(self.streams, ctx, resource, sub)
+
+
+STREAMED = frozenset(
+    (
+        Action.LOG,
+        Action.EXEC,
+        Action.ATTACH,
+        Action.PORT_FORWARD,
+        Action.PROXY_NODE,
+        Action.PROXY_POD,
+        Action.PROXY_SERVICE,
+    )
+)
+"""The actions that lead to a kubelet, a pod or a service: the first of them imports the modules."""
 
 
 async def _at_once(response: Response) -> Response:

@@ -8,7 +8,7 @@
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse import errors
 from pilothouse.api.values.identity import ANONYMOUS, AuthorizationAttributes
@@ -23,11 +23,12 @@ from pilothouse.endpoints.journal.tracer import Tracer
 from pilothouse.endpoints.request.attributes import attributes_of, runs_long
 from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.endpoints.request.metrics import FilterMetrics, RequestMetrics
+from pilothouse.process.record import record
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class Observer:
     """The parts of one server that observe its requests.
 

@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -43,6 +42,7 @@ from pilothouse.flowcontrol.memory import CHARGED, SMALL, MemoryBudget, MemorySh
 from pilothouse.gotext import quote, sanitized
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
+from pilothouse.process.record import record
 from pilothouse.server.request import Request, Response
 
 log = Logger(__name__)
@@ -52,7 +52,7 @@ READS = ("GET", "HEAD")
 Answer = TypeVar("Answer", bound=Response | None)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class Stages:
     """The stages through which the pipeline leads a request; built once by assembly/handlers.py."""
 

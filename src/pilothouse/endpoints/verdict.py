@@ -5,7 +5,6 @@ nothing in it has depended on an object's name or on the moment; the planner (pl
 when a stage may judge otherwise.
 """
 
-from dataclasses import dataclass
 from time import perf_counter, time
 from typing import Any
 
@@ -20,6 +19,7 @@ from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import Query
 from pilothouse.flowcontrol._seats import Flow
+from pilothouse.process.record import record
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request
 
@@ -47,7 +47,7 @@ Key = tuple[str | bytes, str, str, str, str | None, str | None, str | None]
 `Content-Type`."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class Verdict:
     """The findings of the stages on a request.
 

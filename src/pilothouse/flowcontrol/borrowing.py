@@ -6,9 +6,9 @@ is its own, more than its upper bound what it may not borrow.
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 
 LEAST = 0.001
 """Seats that a level is taken to need at least, so that one that needs none gets some of what is left."""
@@ -28,7 +28,7 @@ class Need:
     target: float
 
 
-@dataclass(slots=True)
+@record
 class Demand:
     """The seats that a level has wanted: over the last period, and smoothed over earlier ones."""
 

@@ -11,7 +11,6 @@ When that nears the limit, caches shrink and the watches of slow clients end.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from pilothouse import errors
 from pilothouse.api.values.identity import RequestInfo
@@ -19,6 +18,7 @@ from pilothouse.flowcontrol.gate import refusal
 from pilothouse.flowcontrol.width import Query, Widths
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.metrics.instruments import Counter, Gauge, Group
+from pilothouse.process.record import record
 
 PERIOD = 0.25
 """Seconds between two looks at the memory of the process."""
@@ -43,7 +43,7 @@ CHARGED = frozenset(("list", "watch", "deletecollection"))
 """Verbs that read many objects."""
 
 
-@dataclass(slots=True, eq=False)
+@record(eq=False)
 class _Waiter:
     """A request that waits for memory."""
 

@@ -4,13 +4,14 @@ sends a request to upgrade and hands over the bytes after a 101 answer."""
 import asyncio
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.portions import INFORMATIONAL, Portions
+from pilothouse.process.record import record
 from pilothouse.server._turns import Line
 from pilothouse.server.upgrade import Duplex
 from pilothouse.waiting import in_task
@@ -32,7 +33,7 @@ class UpgradeError(Exception):
     """The request got no answer. The text is upstream's of util/proxy, in the words of Go's client."""
 
 
-@dataclass(slots=True)
+@record
 class Upgrade:
     """The answer to a request to upgrade:
     the connection where it was granted, else the body that says why not."""
@@ -47,7 +48,7 @@ class Upgrade:
         return next((value for key, value in self.headers if key.lower() == name), "")
 
 
-@dataclass(slots=True)
+@record
 class _Head:
     """The part of an answer that the parser has read."""
 

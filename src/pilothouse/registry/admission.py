@@ -1,17 +1,18 @@
 """Admission attributes, which describe a write to plugins, and the protocol of the admission chain."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from pilothouse import errors
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import WriteContext
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class Reinvocation:
     """Whether the mutating half runs a second time (apiserver admission ReinvocationContext).
 

@@ -75,7 +75,7 @@ class ClusterIPAllocator:
     """The cluster IPs of one or two ranges, one per IP family; the first range's family is the default."""
 
     def __init__(self, cidrs: Sequence[str]) -> None:
-        networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
+        networks = [ipaddress.ip_network(cidr.strip(), strict=False) for cidr in cidrs]
         self._pools = {f"IPv{network.version}": _Pool(network) for network in networks}
         self.metrics = AddressMetrics(self.usage)
         self._choosing = threading.Lock()  # large services are prepared on threads

@@ -9,7 +9,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from sys import getsizeof
 
@@ -23,6 +22,7 @@ from pilothouse.offload import INLINE_WORK, Inline, Offload, Work
 from pilothouse.outbound import webhook
 from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.webhook import WebhookError
+from pilothouse.process.record import record
 from pilothouse.registry import conversion_review as reviews
 from pilothouse.registry.conversion_review import Failure
 from pilothouse.registry.metrics import ConversionMetrics
@@ -41,7 +41,7 @@ Key = tuple[int, str, bytes]
 """The number of a converter, the API version that was asked for, and the digest of the object."""
 
 
-@dataclass(slots=True)
+@record
 class _Settled:
     """The end of the conversion of an object by another request: with its bytes, or because nobody answers.
 

@@ -5,16 +5,15 @@ import functools
 import threading
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from pilothouse import errors, gotext
 from pilothouse.api.changes.patch import copy
-from pilothouse.api.expressions.object_rules import ObjectRules, has_rules
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import whole_numbers
 from pilothouse.api.structural.rules import validate_embedded, validate_lists
-from pilothouse.api.structural.schema import Schema
+from pilothouse.api.structural.schema import Schema, has_rules
 from pilothouse.api.structural.validate import Correlation, Validator, same, validate
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values import names
@@ -23,6 +22,9 @@ from pilothouse.gotext import quote
 from pilothouse.logs import Logger
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.strategy import Strategy, WriteContext
+
+if TYPE_CHECKING:
+    from pilothouse.api.expressions.object_rules import ObjectRules
 
 log = Logger(__name__)
 
@@ -49,12 +51,20 @@ class CompiledSchema:
         self.root = Validator(declared)
         self.schema = structural.compile(declared)
         self.status = self.root.properties.get("status")
-        self.rules = ObjectRules(declared, self.schema, observe) if has_rules(declared) else None
+        self.rules = _rules(declared, self.schema, observe)
 
     @functools.cached_property
     def type(self) -> Type:
         """The type of the objects."""
         return structural.type_of(self.schema)
+
+
+def _rules(declared: Object, schema: Schema, observe: Callable[[float], None]) -> "ObjectRules | None":
+    if not has_rules(declared):
+        return None
+    from pilothouse.api.expressions.object_rules import ObjectRules  # and with it the language
+
+    return ObjectRules(declared, schema, observe)
 
 
 CompiledSchemas = WeakValueDictionary[bytes, CompiledSchema]

@@ -3,7 +3,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
 
@@ -12,6 +11,7 @@ from pilothouse.api import codec
 from pilothouse.api._json import metadata_of, splice, strip, with_metadata
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import undo
@@ -26,7 +26,7 @@ COLLECTION_WORKERS = 64
 ATTEMPTS = 64
 
 
-@dataclass(slots=True)
+@record
 class Deleted:
     """The result of a delete. `value` is the object's bytes, or None when a Status answers with `obj`'s name
     and uid. `gone` is False while grace or finalizers keep the object."""
@@ -36,7 +36,7 @@ class Deleted:
     gone: bool
 
 
-@dataclass(slots=True)
+@record
 class _Plan:
     """The plan of one delete: `update` writes the changed `obj`, `remove` takes it out of the store."""
 

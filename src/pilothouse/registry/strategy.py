@@ -2,7 +2,7 @@
 (apiserver registry/rest strategies)."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.process.record import record
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.timeline import Timeline
@@ -104,7 +105,7 @@ class HookServices(Protocol):
     def metrics(self) -> ObjectMetrics: ...
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class WriteContext:
     """The write that a hook is part of, as far as the hook may know it.
 
@@ -173,7 +174,7 @@ WHOLE_ALONE = (UpdateCheck.METADATA, UpdateCheck.RULES)
 """An update is judged like a new object."""
 
 
-@dataclass(slots=True, kw_only=True)
+@record(kw_only=True)
 class Strategy:
     """Rules of a kind, or of one of its subresources.
 

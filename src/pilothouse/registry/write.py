@@ -17,7 +17,6 @@ update does so by itself.
 import asyncio
 import operator
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import ParamSpec, Self, TypeVar
@@ -32,6 +31,7 @@ from pilothouse.api.changes.managed import Versions
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.types import depth
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.registry.admission import Admission, AdmissionAttributes
 from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.resource import Resource
@@ -68,7 +68,7 @@ Make = Callable[[Object | None], Awaitable[Object]]
 """Makes the object to write out of the live one; both are in the version that the rules of the kind see."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class Written:
     """The result of a write: the bytes to serve (resourceVersion included) in the stored version."""
 

@@ -5,10 +5,11 @@ Whatever a method acknowledges is durable. tests/storage/contract.py holds every
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from pilothouse.gotext import quote
+from pilothouse.process.record import record
 from pilothouse.storage._pairs import KeyValue, Op, StorageEvent
 
 __all__ = [
@@ -95,7 +96,7 @@ class UnreadableError(StorageError):
         return UnreadableError(self.kv, f"unable to transform key {quote(self.kv.key)}: {self}")
 
 
-@dataclass(slots=True)
+@record
 class Page:
     """A range read: pairs in key order at `revision`; `count` is how many there are from the start key on,
     of no meaning when that was not asked for."""
@@ -106,7 +107,7 @@ class Page:
     count: int = 0
 
 
-@dataclass(slots=True)
+@record
 class Subscription:
     """A running watch: close() ends it; no callback comes after that."""
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from pilothouse.api.expressions.limits import PER_OBJECT
-from pilothouse.api.expressions.object_rules import ObjectRules, has_rules
+from pilothouse.api.expressions.object_rules import ObjectRules
 from pilothouse.api.structural.schema import compile as structural
+from pilothouse.api.structural.schema import has_rules
 from pilothouse.api.values.fields import Errors
 
 TEXT = {"type": "string"}

@@ -1,8 +1,8 @@
+import asyncio
 import json
 from typing import Any
 
 import pytest
-from coroutines import at_once
 
 from pilothouse.endpoints.documents.discovery import Discovery
 from pilothouse.endpoints.documents.health import HOOKS, Health
@@ -51,7 +51,7 @@ def nonresource(health: Any) -> NonResource:
 def ask(nonresource: Any, target: Any, accept: Any = None, method: str = "GET") -> Any:
     headers = {} if accept is None else {"accept": accept}
     request = Request(method, target, headers, list(headers.items()))
-    return at_once(nonresource.handle(request, request.path))
+    return asyncio.run(nonresource.handle(request, request.path))  # metrics pause on a busy machine
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from time import perf_counter
 from typing import NamedTuple
 
 from pilothouse import errors
-from pilothouse.admission.about import CONNECT, CREATE, UPDATE, About
 from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.admission.expressions import Expression, OutOfBudget, Scope
@@ -85,7 +84,6 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
     """Has the policies that are about a request change its object."""
 
     name = NAME
-    about = (About((CREATE, UPDATE, CONNECT), ("*/*",)),)
 
     def __init__(self, authorizer: AccessAuthorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer

@@ -12,15 +12,6 @@ from pilothouse.api.values.equality import key_identity
 from pilothouse.api.values.fields import Errors, Object
 
 
-def has_rules(declared: Object) -> bool:
-    """Whether rules stand anywhere in a schema, parts of `allOf` included."""
-    if declared.get("x-kubernetes-validations"):
-        return True
-    below = [declared.get("items"), declared.get("additionalProperties"), *(declared.get("allOf") or ())]
-    below += (declared.get("properties") or {}).values()
-    return any(isinstance(one, dict) and has_rules(one) for one in below)
-
-
 class ObjectRules:
     """All rules of a schema. They are compiled when the first object is validated."""
 

@@ -5,7 +5,7 @@ Operations are independent of how OpenAPI versions 2 and 3 encode them.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from pilothouse.api.openapi.flavour import ANY_TYPE, TYPED, Flavour
@@ -24,6 +24,7 @@ from pilothouse.api.openapi.parameters import (
     common,
     named,
 )
+from pilothouse.process.record import record
 
 Document = dict[str, Any]
 
@@ -114,7 +115,7 @@ class OpenAPIResource(Protocol):
         """The properties of the document of its group version."""
 
 
-@dataclass(slots=True, kw_only=True)
+@record(kw_only=True)
 class Operation:
     """One method of one path.
 
@@ -225,7 +226,7 @@ class Paths:
         return out
 
 
-@dataclass(slots=True)
+@record
 class _Maker:
     """Makes the operations on one resource."""
 

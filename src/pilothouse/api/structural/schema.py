@@ -303,3 +303,12 @@ _SCALARS = {
     "": Type("any"),
 }
 """Types by the `type` of a schema; one that says x-kubernetes-int-or-string has none."""
+
+
+def has_rules(declared: Object) -> bool:
+    """Whether rules stand anywhere in a schema, parts of `allOf` included."""
+    if declared.get("x-kubernetes-validations"):
+        return True
+    below = [declared.get("items"), declared.get("additionalProperties"), *(declared.get("allOf") or ())]
+    below += (declared.get("properties") or {}).values()
+    return any(isinstance(one, dict) and has_rules(one) for one in below)

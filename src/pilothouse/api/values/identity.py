@@ -1,9 +1,10 @@
 """Users, request info and authorization attributes:
 shared by authentication, authorization, admission and audit."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 
 
 @frozen
@@ -31,7 +32,7 @@ def node_name(user: User) -> str | None:
     return None
 
 
-@dataclass(slots=True)
+@record
 class RequestInfo:
     """Describes a request by its method and path (apiserver request.RequestInfo).
 
@@ -53,7 +54,7 @@ class RequestInfo:
     parts: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@record
 class AuthorizationAttributes:
     """The attributes that an authorizer judges: a user, a verb and either a resource or a path."""
 

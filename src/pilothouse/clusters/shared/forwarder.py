@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
@@ -18,6 +17,7 @@ from pilothouse.logs import Logger
 from pilothouse.outbound.dialer import DialError
 from pilothouse.outbound.http import Answer, ClientError, Outbound
 from pilothouse.outbound.upgrade import Upgrade, UpgradeError
+from pilothouse.process.record import record
 from pilothouse.server import upgrade
 from pilothouse.server.request import Request, Response, Stream
 from pilothouse.server.websocket import is_upgrade
@@ -39,7 +39,7 @@ _DROPPED = relay.HOP | OWN_HEADERS | {AUTHENTICATED, "expect"}
 _REPLACED = relay.HOP | {AUTHENTICATED, "content-type", "date"}
 
 
-@dataclass(slots=True, eq=False)
+@record(eq=False)
 class _Forwarded:
     """A request that was sent on, until its answer has ended. `gone` is done when the other server has not
     the cluster any more."""

@@ -1,14 +1,13 @@
 """The parts of a server that its actions need: whom reviews ask, and how neighbours are reached."""
 
-from dataclasses import dataclass
-
 from pilothouse.endpoints.actions.reviews import Judges
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.outbound.http import Outbound
+from pilothouse.process.record import record
 from pilothouse.server.request import Handler
 
 
-@dataclass(slots=True)
+@record
 class Actions:
     """The parts of one server that its actions work with."""
 

@@ -11,7 +11,6 @@ import hashlib
 import marshal
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -28,6 +27,7 @@ from pilothouse.endpoints.documents.openapi_remote import Packed, RemoteDocument
 from pilothouse.endpoints.documents.unpacked import Unpacked
 from pilothouse.endpoints.request.negotiation import parse_accept
 from pilothouse.logs import Logger
+from pilothouse.process.record import record
 from pilothouse.registry.catalog import Catalog
 from pilothouse.server.request import Request, Response
 
@@ -299,7 +299,7 @@ def _packed(encoded: protobuf_v2.Encoded, uses: tuple[str, ...] = ()) -> bytes:
     return _compress(marshal.dumps((encoded, uses)))
 
 
-@dataclass(slots=True)
+@record
 class Joined:
     """The members of all parts by name, a later one before an earlier one,
     and the built-in definitions that they use."""

@@ -2,7 +2,7 @@
 and the scope of one write request (apiserver handlers RequestScope)."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from pilothouse.endpoints.request.metrics import WatchMetrics
 from pilothouse.endpoints.request.params import WriteParams
 from pilothouse.flowcontrol.width import Widths
 from pilothouse.offload import Offload
+from pilothouse.process.record import record
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
@@ -43,7 +44,7 @@ AGENT_LIMIT = 4096
 """Characters of a user agent among which the printable ones of a field manager are looked for."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class Verbs:
     """The parts of one server that its verbs on objects work with."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import ListParams, check_list, list_params, resource_version
 from pilothouse.endpoints.request.permitted import Namespaces
+from pilothouse.process.record import record
 from pilothouse.registry.conversion import converted
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
@@ -49,7 +49,7 @@ RIGHTS_CHANGED = (
 )
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class Selection:
     """A checked list request: its keys, its selectors, and the revision at which it reads."""
 

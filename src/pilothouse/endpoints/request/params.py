@@ -1,12 +1,12 @@
 """Decodes and checks query parameters and delete options
 (meta/v1 ListOptions, CreateOptions, DeleteOptions ...)."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.gotext import quote
+from pilothouse.process.record import record
 
 Query = dict[str, list[str]]
 
@@ -16,7 +16,7 @@ LONGEST = 100
 _INT64 = 2**63
 
 
-@dataclass(slots=True)
+@record
 class ListParams:
     """ListOptions as the client sent them.
     `limit` below 1 means no limit, `send_initial` None means not given."""
@@ -33,7 +33,7 @@ class ListParams:
     send_initial: bool | None = None
 
 
-@dataclass(slots=True)
+@record
 class WriteParams:
     """CreateOptions, UpdateOptions and PatchOptions in one record;
     `asked` is the fieldValidation that was sent, "" for none."""

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from pilothouse import errors
@@ -18,6 +17,7 @@ from pilothouse.endpoints.streams.local import LocalKubelet, LogRequest
 from pilothouse.endpoints.streams.parts import Streams
 from pilothouse.outbound.dialer import UNVERIFIED
 from pilothouse.outbound.http import Answer, ClientError, Trust
+from pilothouse.process.record import record
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 from pilothouse.server import websocket
@@ -32,7 +32,7 @@ _READERS = ("", "binary.k8s.io", _BASE64)
 """The subprotocols of a log."""
 
 
-@dataclass(slots=True)
+@record
 class PodLogOptions:
     """PodLogOptions as the client sent them; `params` are the query parameters for the kubelet."""
 

@@ -1,14 +1,12 @@
 """admissionregistration.k8s.io/v1: webhook configurations and admission policies."""
 
-from pilothouse.api.validate import admissionregistration as webhook_rules
-from pilothouse.api.validate import policies as rules
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     KEPT_METADATA,
     META,
     SPEC,
     STATUS_APART,
-    on_create,
     resource,
     status_strategy,
 )
@@ -22,8 +20,10 @@ MUTATING_WEBHOOKS = Strategy(
     unconditional_update=False,
     generation_on_create=1,
     generation_fields=(("webhooks",),),
-    validate=on_create(webhook_rules.validate_mutating_webhooks),
-    validate_update=lambda ctx, obj, old, errs: webhook_rules.validate_mutating_webhooks(obj, errs, old),
+    validate=lambda ctx, obj, errs: rules.admissionregistration.validate_mutating_webhooks(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.admissionregistration.validate_mutating_webhooks(
+        obj, errs, old
+    ),
     update_order=WHOLE_ALONE,
     finalizer_checks=frozenset(),
 )
@@ -31,31 +31,33 @@ VALIDATING_WEBHOOKS = Strategy(
     unconditional_update=False,
     generation_on_create=1,
     generation_fields=(("webhooks",),),
-    validate=on_create(webhook_rules.validate_validating_webhooks),
-    validate_update=lambda ctx, obj, old, errs: webhook_rules.validate_validating_webhooks(obj, errs, old),
+    validate=lambda ctx, obj, errs: rules.admissionregistration.validate_validating_webhooks(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.admissionregistration.validate_validating_webhooks(
+        obj, errs, old
+    ),
     update_order=WHOLE_ALONE,
     finalizer_checks=frozenset(),
 )
 MUTATING_POLICY = Strategy(
     unconditional_update=False,
-    validate=on_create(rules.validate_mutating_policy),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_mutating_policy(obj, errs),
+    validate=lambda ctx, obj, errs: rules.policies.validate_mutating_policy(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.policies.validate_mutating_policy(obj, errs),
     update_order=WHOLE_ALONE,
     finalizer_checks=frozenset(),
     **COUNTS_SPEC,
 )
 MUTATING_BINDING = Strategy(
     unconditional_update=False,
-    validate=on_create(rules.validate_mutating_binding),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_mutating_binding(obj, errs),
+    validate=lambda ctx, obj, errs: rules.policies.validate_mutating_binding(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.policies.validate_mutating_binding(obj, errs),
     update_order=WHOLE_ALONE,
     finalizer_checks=frozenset(),
     **COUNTS_SPEC,
 )
 VALIDATING_POLICY = Strategy(
     unconditional_update=False,
-    validate=on_create(rules.validate_validating_policy),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_validating_policy(obj, errs),
+    validate=lambda ctx, obj, errs: rules.policies.validate_validating_policy(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.policies.validate_validating_policy(obj, errs),
     update_order=WHOLE_ALONE,
     finalizer_checks=frozenset(),
     **COUNTS_SPEC,
@@ -63,15 +65,15 @@ VALIDATING_POLICY = Strategy(
 )
 VALIDATING_BINDING = Strategy(
     unconditional_update=False,
-    validate=on_create(rules.validate_validating_binding),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_validating_binding(obj, errs),
+    validate=lambda ctx, obj, errs: rules.policies.validate_validating_binding(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.policies.validate_validating_binding(obj, errs),
     update_order=WHOLE_ALONE,
     finalizer_checks=frozenset(),
     **COUNTS_SPEC,
 )
 _STATUS = status_strategy(
     VALIDATING_POLICY,
-    rules.validate_policy_status,
+    lambda ctx, obj, old, errs: rules.policies.validate_policy_status(obj, old, errs),
     keep_on_update=(SPEC, *KEPT_METADATA),
     apply_reset=(SPEC, META),
     update_order=(UpdateCheck.RULES,),

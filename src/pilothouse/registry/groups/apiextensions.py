@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from pilothouse.api.validate.crd import definition as crd
-from pilothouse.api.validate.crd.update import validate_update
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     SPEC,
@@ -45,21 +44,23 @@ def _prepare_update(ctx: WriteContext, obj: Object, old: Object) -> None:
 def _validate(ctx: WriteContext, obj: Object, errs: Errors) -> None:
     for member in ("generateName", "name"):
         name = obj["metadata"].get(member)
-        for wrong in crd.definition_name(name, obj["spec"], member == "generateName") if name else ():
+        for wrong in (
+            rules.crd_definition.definition_name(name, obj["spec"], member == "generateName") if name else ()
+        ):
             errs.invalid(f"metadata.{member}", name, wrong)
-    crd.validate_create(obj, errs)
+    rules.crd_definition.validate_create(obj, errs)
 
 
 def _validate_update(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
-    validate_update(obj, old, errs)
+    rules.crd_update.validate_update(obj, old, errs)
 
 
-def _validate_status(obj: Object, old: Object, errs: Errors) -> None:
-    crd.validate_status_update(obj, errs)
+def _validate_status(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
+    rules.crd_definition.validate_status_update(obj, errs)
 
 
 def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
-    return crd.warnings(obj, old)
+    return rules.crd_definition.warnings(obj, old)
 
 
 def _mark_deleting(ctx: WriteContext, obj: Object) -> bool:

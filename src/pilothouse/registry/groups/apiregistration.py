@@ -1,14 +1,12 @@
 """apiregistration.k8s.io/v1: APIServices, local and aggregated."""
 
-from pilothouse.api.validate import apiregistration as rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     META,
     SPEC,
     STATUS_APART,
-    on_create,
-    on_update,
     resource,
     spec_of,
     status_strategy,
@@ -40,8 +38,10 @@ SERVICE = Strategy(
     name_check=names.path_segment,
     unconditional_update=False,
     prepare_create=_prepare,
-    validate=on_create(rules.validate_api_service),
-    validate_update=on_update(rules.validate_api_service_update),
+    validate=lambda ctx, obj, errs: rules.apiregistration.validate_api_service(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.apiregistration.validate_api_service_update(
+        obj, old, errs
+    ),
     update_order=WHOLE_WITHIN,
     finalizer_checks=frozenset(),
     **STATUS_APART,
@@ -59,7 +59,7 @@ RESOURCES = [
         key_prefix=f"{ROOT}apiregistration.k8s.io/apiservices/",
         status=status_strategy(
             SERVICE,
-            rules.validate_api_service_status,
+            lambda ctx, obj, old, errs: rules.apiregistration.validate_api_service_status(obj, old, errs),
             keep_on_update=(SPEC, *(("metadata", m) for m in _KEPT)),
             apply_reset=(SPEC, META),
         ),

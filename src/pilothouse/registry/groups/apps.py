@@ -1,18 +1,14 @@
 """apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""
 
 from pilothouse.api.convert.kinds import set_template_generation, template_generation
-from pilothouse.api.validate import apps as rules
-from pilothouse.api.validate import stateful_set
 from pilothouse.api.validate.common import equal
-from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     SPEC,
     STATUS_APART,
-    on_create,
-    on_update,
     pod_policy,
     resource,
     spec_of,
@@ -63,7 +59,9 @@ def _prepare_stateful_set_update(ctx: WriteContext, obj: Object, old: Object) ->
 def _stateful_set_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
     out = pod_template_warnings(obj, old)
     for i, claim in enumerate(spec_of(obj).get("volumeClaimTemplates") or ()):
-        out += claim_spec_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}]")
+        out += rules.persistentvolumeclaim.claim_spec_warnings(
+            claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}]"
+        )
     if (spec_of(obj).get("revisionHistoryLimit") or 0) < 0:
         out.append(
             "spec.revisionHistoryLimit: a negative value retains all historical revisions; "
@@ -76,8 +74,8 @@ DEPLOYMENT = Strategy(
     shared_on_update=("spec",),
     generation_on_create=1,
     generation_fields=(SPEC, ("metadata", "annotations")),
-    validate=lambda ctx, obj, errs: rules.validate_deployment(obj, None, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_deployment_update(
+    validate=lambda ctx, obj, errs: rules.apps.validate_deployment(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.apps.validate_deployment_update(
         obj, old, errs, pod_policy(ctx)
     ),
     warnings=workload_warnings,
@@ -85,8 +83,8 @@ DEPLOYMENT = Strategy(
 )
 REPLICA_SET = Strategy(
     shared_on_update=("spec",),
-    validate=lambda ctx, obj, errs: rules.validate_replica_set(obj, None, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_replica_set_update(
+    validate=lambda ctx, obj, errs: rules.apps.validate_replica_set(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.apps.validate_replica_set_update(
         obj, old, errs, pod_policy(ctx)
     ),
     warnings=workload_warnings,
@@ -98,8 +96,10 @@ STATEFUL_SET = Strategy(
     name_check=names.dns_label,
     prepare_create=_prepare_stateful_set,
     prepare_update=_prepare_stateful_set_update,
-    validate=lambda ctx, obj, errs: stateful_set.validate_stateful_set(obj, None, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: stateful_set.validate_stateful_set_update(
+    validate=lambda ctx, obj, errs: rules.stateful_set.validate_stateful_set(
+        obj, None, errs, pod_policy(ctx)
+    ),
+    validate_update=lambda ctx, obj, old, errs: rules.stateful_set.validate_stateful_set_update(
         obj, old, errs, pod_policy(ctx)
     ),
     warnings=_stateful_set_warnings,
@@ -110,8 +110,8 @@ DAEMON_SET = Strategy(
     shared_on_update=("spec",),
     prepare_create=_prepare_daemon_set,
     prepare_update=_prepare_daemon_set_update,
-    validate=lambda ctx, obj, errs: rules.validate_daemon_set(obj, None, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_daemon_set_update(
+    validate=lambda ctx, obj, errs: rules.apps.validate_daemon_set(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.apps.validate_daemon_set_update(
         obj, old, errs, pod_policy(ctx)
     ),
     warnings=_daemon_set_warnings,
@@ -119,8 +119,10 @@ DAEMON_SET = Strategy(
     **STATUS_APART,
 )
 REVISION = Strategy(
-    validate=on_create(rules.validate_controller_revision),
-    validate_update=on_update(rules.validate_controller_revision_update),
+    validate=lambda ctx, obj, errs: rules.apps.validate_controller_revision(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.apps.validate_controller_revision_update(
+        obj, old, errs
+    ),
     update_order=WHOLE_WITHIN,
 )
 _DEPLOYMENT_STATUS_KEEPS = (SPEC, ("metadata", "labels"))
@@ -137,7 +139,9 @@ RESOURCES = [
         short_names=("ds",),
         categories=("all",),
         status=status_strategy(
-            DAEMON_SET, rules.validate_daemon_set_status, prepare_update=_prepare_daemon_set_status
+            DAEMON_SET,
+            lambda ctx, obj, old, errs: rules.apps.validate_daemon_set_status(obj, old, errs),
+            prepare_update=_prepare_daemon_set_status,
         ),
     ),
     resource(
@@ -152,7 +156,7 @@ RESOURCES = [
         subresources=(workload_scale(scale_of, set_scale),),
         status=status_strategy(
             DEPLOYMENT,
-            rules.validate_deployment_status,
+            lambda ctx, obj, old, errs: rules.apps.validate_deployment_status(obj, old, errs),
             keep_on_update=_DEPLOYMENT_STATUS_KEEPS,
             apply_reset=_DEPLOYMENT_STATUS_KEEPS,
         ),
@@ -167,7 +171,9 @@ RESOURCES = [
         short_names=("rs",),
         categories=("all",),
         subresources=(workload_scale(scale_of, set_scale),),
-        status=status_strategy(REPLICA_SET, rules.validate_replica_set_status),
+        status=status_strategy(
+            REPLICA_SET, lambda ctx, obj, old, errs: rules.apps.validate_replica_set_status(obj, old, errs)
+        ),
     ),
     resource(
         GROUP,
@@ -179,6 +185,9 @@ RESOURCES = [
         short_names=("sts",),
         categories=("all",),
         subresources=(workload_scale(scale_of, set_scale),),
-        status=status_strategy(STATEFUL_SET, stateful_set.validate_stateful_set_status),
+        status=status_strategy(
+            STATEFUL_SET,
+            lambda ctx, obj, old, errs: rules.stateful_set.validate_stateful_set_status(obj, old, errs),
+        ),
     ),
 ]

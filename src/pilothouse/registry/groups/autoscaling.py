@@ -3,20 +3,22 @@
 from typing import Any
 
 from pilothouse.api.convert.kinds import convert
-from pilothouse.api.validate import autoscaling as rules
 from pilothouse.registry.conversion import Conversion
-from pilothouse.registry.groups.records import STATUS_APART, on_update, resource, status_strategy
+from pilothouse.registry.groups import rules
+from pilothouse.registry.groups.records import STATUS_APART, resource, status_strategy
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy
 
 GROUP, KIND = "autoscaling", "HorizontalPodAutoscaler"
 
 AUTOSCALER = Strategy(
-    validate=lambda ctx, obj, errs: rules.validate_autoscaler(obj, None, errs),
-    validate_update=on_update(rules.validate_autoscaler),
+    validate=lambda ctx, obj, errs: rules.autoscaling.validate_autoscaler(obj, None, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.autoscaling.validate_autoscaler(obj, old, errs),
     **STATUS_APART,
 )
-AUTOSCALER_STATUS = status_strategy(AUTOSCALER, rules.validate_autoscaler_status)
+AUTOSCALER_STATUS = status_strategy(
+    AUTOSCALER, lambda ctx, obj, old, errs: rules.autoscaling.validate_autoscaler_status(obj, old, errs)
+)
 
 _VERSIONS: dict[str, Resource] = {}
 

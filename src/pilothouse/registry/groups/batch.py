@@ -1,12 +1,8 @@
 """batch/v1: jobs and cron jobs."""
 
-from pilothouse.api.validate import cron_job
-from pilothouse.api.validate import job as rules
-from pilothouse.api.validate.job_status import validate_job_status
-from pilothouse.api.validate.job_update import validate_job_update
-from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.names import label_value
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     STATUS_APART,
@@ -40,12 +36,12 @@ def _prepare_job(ctx: WriteContext, obj: Object) -> None:
     name, uid = obj["metadata"].get("name", ""), obj["metadata"].get("uid", "")
     metadata = spec.setdefault("template", {}).setdefault("metadata", {})
     labels = metadata["labels"] = dict(metadata.get("labels") or {})
-    for label in (rules.OLD_JOB_NAME, rules.JOB_NAME):
+    for label in (rules.job.OLD_JOB_NAME, rules.job.JOB_NAME):
         labels.setdefault(label, name)
-    for label in (rules.OLD_CONTROLLER_UID, rules.CONTROLLER_UID):
+    for label in (rules.job.OLD_CONTROLLER_UID, rules.job.CONTROLLER_UID):
         labels.setdefault(label, uid)
     selector = spec["selector"] = dict(spec.get("selector") or {})
-    selector["matchLabels"] = {rules.CONTROLLER_UID: uid, **(selector.get("matchLabels") or {})}
+    selector["matchLabels"] = {rules.job.CONTROLLER_UID: uid, **(selector.get("matchLabels") or {})}
     if not label_value(name):  # one that is no label fails validation first
         _label_job(obj)
 
@@ -60,7 +56,7 @@ def _label_job(obj: Object) -> None:
 
 def _has_default_labels(obj: Object) -> bool:
     metadata = obj["metadata"]
-    return bool((metadata.get("labels") or {}).get(rules.CONTROLLER_UID) == metadata["uid"])
+    return bool((metadata.get("labels") or {}).get(rules.job.CONTROLLER_UID) == metadata["uid"])
 
 
 def _job_spec_warnings(spec: Object, path: str) -> list[str]:
@@ -68,7 +64,7 @@ def _job_spec_warnings(spec: Object, path: str) -> list[str]:
     many = (spec.get("completions") or 0) > 10**5 and (spec.get("parallelism") or 0) > 10**4
     if many and spec.get("completionMode") == "Indexed":
         out.append(f"{path}: {_MANY_INDEXES}")
-    return out + template_warnings(spec.get("template") or {}, f"{path}.template")
+    return out + rules.pod_warnings.template_warnings(spec.get("template") or {}, f"{path}.template")
 
 
 def _job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
@@ -108,9 +104,11 @@ def _cron_job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> li
 
 JOB = Strategy(
     prepare_create=_prepare_job,
-    validate=lambda ctx, obj, errs: rules.validate_job(obj, None, errs, pod_policy(ctx)),
-    validate_anew=lambda ctx, obj, old, errs: rules.validate_job(obj, old, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: validate_job_update(obj, old, errs, pod_policy(ctx)),
+    validate=lambda ctx, obj, errs: rules.job.validate_job(obj, None, errs, pod_policy(ctx)),
+    validate_anew=lambda ctx, obj, old, errs: rules.job.validate_job(obj, old, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.job_update.validate_job_update(
+        obj, old, errs, pod_policy(ctx)
+    ),
     update_order=WHOLE_FIRST,
     defaults_not_stored=_has_default_labels,
     warnings=_job_warnings,
@@ -120,8 +118,8 @@ JOB = Strategy(
     **STATUS_APART,
 )
 CRON_JOB = Strategy(
-    validate=lambda ctx, obj, errs: cron_job.validate_cron_job(obj, errs, pod_policy(ctx)),
-    validate_update=lambda ctx, obj, old, errs: cron_job.validate_cron_job_update(
+    validate=lambda ctx, obj, errs: rules.cron_job.validate_cron_job(obj, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.cron_job.validate_cron_job_update(
         obj, old, errs, pod_policy(ctx)
     ),
     warnings=_cron_job_warnings,
@@ -157,7 +155,9 @@ RESOURCES = [
         selectable={"status.successful": _succeeded},
         field_error='field label "{label}" not supported for Job',
         status=status_strategy(
-            JOB, validate_job_status, prepare_update=lambda ctx, obj, old: _label_job(obj)
+            JOB,
+            lambda ctx, obj, old, errs: rules.job_status.validate_job_status(obj, old, errs),
+            prepare_update=lambda ctx, obj, old: _label_job(obj),
         ),
     ),
 ]

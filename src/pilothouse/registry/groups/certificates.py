@@ -4,14 +4,12 @@ import base64
 
 from cryptography import x509
 
-from pilothouse.api.validate import certificates as rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     SPEC,
     STATUS,
-    on_create,
-    on_update,
     own,
     resource,
     status_strategy,
@@ -44,7 +42,7 @@ def _prepare(ctx: WriteContext, obj: Object) -> None:
 def _prepare_status(ctx: WriteContext, obj: Object, old: Object) -> None:
     """Keep the stored approval conditions, because only the approval subresource may change them."""
     new, before = _conditions(obj), _conditions(old)
-    for kind in (rules.APPROVED, rules.DENIED):
+    for kind in (rules.certificates.APPROVED, rules.certificates.DENIED):
         stored = [c for c in before if c.get("type") == kind]
         places = [i for i, c in enumerate(new) if c.get("type") == kind]
         if len(stored) == len(places):
@@ -108,20 +106,20 @@ REQUEST = Strategy(
     keep_on_update=(SPEC, STATUS),
     apply_reset=(SPEC, STATUS),
     prepare_create=_prepare,
-    validate=on_create(rules.validate_request),
-    validate_update=on_update(rules.validate_request_update),
+    validate=lambda ctx, obj, errs: rules.certificates.validate_request(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.certificates.validate_request_update(obj, old, errs),
     settle=_count_duration,
     update_order=(UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE),
 )
 REQUEST_STATUS = status_strategy(
     REQUEST,
-    rules.validate_request_status,
+    lambda ctx, obj, old, errs: rules.certificates.validate_request_status(obj, old, errs),
     apply_reset=(SPEC, ("status", "conditions")),
     prepare_update=_prepare_status,
 )
 REQUEST_APPROVAL = status_strategy(
     REQUEST,
-    rules.validate_request_approval,
+    lambda ctx, obj, old, errs: rules.certificates.validate_request_approval(obj, old, errs),
     apply_reset=(SPEC, ("status", "certificate")),
     prepare_update=_prepare_approval,
 )

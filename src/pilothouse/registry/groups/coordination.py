@@ -1,8 +1,8 @@
 """coordination.k8s.io/v1: leases."""
 
-from pilothouse.api.validate import coordination as rules
 from pilothouse.api.values.fields import Object
-from pilothouse.registry.groups.records import on_create, on_update, resource, spec_of
+from pilothouse.registry.groups import rules
+from pilothouse.registry.groups.records import resource, spec_of
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "coordination.k8s.io"
@@ -27,8 +27,8 @@ LEASE = Strategy(
     unconditional_update=False,
     prepare_create=_prepare,
     prepare_update=_prepare_update,
-    validate=on_create(rules.validate_lease),
-    validate_update=on_update(rules.validate_lease_update),
+    validate=lambda ctx, obj, errs: rules.coordination.validate_lease(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.coordination.validate_lease_update(obj, old, errs),
 )
 
 RESOURCES = [

@@ -1,9 +1,9 @@
 """discovery.k8s.io/v1: endpoint slices."""
 
-from pilothouse.api.validate import discovery as rules
 from pilothouse.api.validate.common import equal
 from pilothouse.api.values.fields import Object
-from pilothouse.registry.groups.records import on_create, on_update, resource
+from pilothouse.registry.groups import rules
+from pilothouse.registry.groups.records import resource
 from pilothouse.registry.strategy import WHOLE_ALONE, Strategy, WriteContext
 
 GROUP = "discovery.k8s.io"
@@ -25,10 +25,10 @@ SLICE = Strategy(
     generation_fields=(("addressType",), ("endpoints",), ("ports",), ("metadata", "labels")),
     prepare_create=_prepare,
     prepare_update=_prepare_update,
-    validate=on_create(rules.validate_slice),
-    validate_update=on_update(rules.validate_slice_update),
+    validate=lambda ctx, obj, errs: rules.discovery.validate_slice(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.discovery.validate_slice_update(obj, old, errs),
     update_order=WHOLE_ALONE,
-    warnings=lambda ctx, obj, old: rules.slice_warnings(obj),
+    warnings=lambda ctx, obj, old: rules.discovery.slice_warnings(obj),
 )
 
 RESOURCES = [

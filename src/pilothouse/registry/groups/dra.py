@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-from pilothouse.api.validate import dra as rules
-from pilothouse.api.validate import dra_slices as slice_rules
-from pilothouse.api.validate.dra_status import validate_claim_status
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.dra_rights import permit_status
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
@@ -14,8 +12,6 @@ from pilothouse.registry.groups.records import (
     META,
     SPEC,
     STATUS_APART,
-    on_create,
-    on_update,
     resource,
     spec_of,
     status_strategy,
@@ -62,32 +58,32 @@ def _results(claim: Object) -> list[bool]:
 
 def _validate_claim(ctx: WriteContext, obj: Object, errs: Errors) -> None:
     _requests(ctx, spec_of(obj), errs)
-    rules.validate_claim(obj, errs)
+    rules.dra.validate_claim(obj, errs)
 
 
 def _validate_claim_status(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
     if True not in _results(old):  # what was granted stays: an allocation does not change
         _admin_access(ctx, _results(obj), "status.allocation.devices.results", errs)
-    validate_claim_status(obj, old, errs)
+    rules.dra_status.validate_claim_status(obj, old, errs)
 
 
 def _validate_template(ctx: WriteContext, obj: Object, errs: Errors) -> None:
     _requests(ctx, spec_of(spec_of(obj)), errs)
-    rules.validate_claim_template(obj, errs)
+    rules.dra.validate_claim_template(obj, errs)
 
 
 CLASS = Strategy(
     name_check=names.long_name,
     return_deleted=True,
-    validate=on_create(rules.validate_device_class),
-    validate_update=on_update(rules.validate_device_class_update),
+    validate=lambda ctx, obj, errs: rules.dra.validate_device_class(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.dra.validate_device_class_update(obj, old, errs),
     update_order=(UpdateCheck.METADATA, UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES),
     **COUNTS_SPEC,
 )
 CLAIM = Strategy(
     return_deleted=True,
     validate=_validate_claim,
-    validate_update=on_update(rules.validate_claim_update),
+    validate_update=lambda ctx, obj, old, errs: rules.dra.validate_claim_update(obj, old, errs),
     update_order=(UpdateCheck.METADATA, UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES),
     **STATUS_APART,
 )
@@ -99,8 +95,8 @@ CLAIM_STATUS = replace(
 TEMPLATE = Strategy(
     return_deleted=True,
     validate=_validate_template,
-    validate_anew=lambda ctx, obj, old, errs: rules.validate_claim_template(obj, errs),
-    validate_update=on_update(rules.validate_claim_template_update),
+    validate_anew=lambda ctx, obj, old, errs: rules.dra.validate_claim_template(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.dra.validate_claim_template_update(obj, old, errs),
     update_order=WHOLE_FIRST,
 )
 
@@ -125,8 +121,8 @@ SLICE = Strategy(
     prepare_create=_drop_list_attributes,
     prepare_update=_drop_list_attributes,
     return_deleted=True,
-    validate=on_create(slice_rules.validate_slice),
-    validate_update=lambda ctx, obj, old, errs: slice_rules.validate_slice(obj, errs, old),
+    validate=lambda ctx, obj, errs: rules.dra_slices.validate_slice(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.dra_slices.validate_slice(obj, errs, old),
     **COUNTS_SPEC,
 )
 

@@ -1,9 +1,9 @@
 """events.k8s.io/v1: events, a converted form of the stored core events."""
 
 from pilothouse.api.convert.kinds import convert
-from pilothouse.api.validate import event as rules
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.conversion import Conversion
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.groups.core.strategies import EVENT as CORE_EVENT
 from pilothouse.registry.groups.records import resource
@@ -15,11 +15,11 @@ _REGARDING = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion
 
 
 def _validate(ctx: WriteContext, event: Object, errs: Errors) -> None:
-    rules.validate_event(event, errs, strict=True)
+    rules.event.validate_event(event, errs, strict=True)
 
 
 def _validate_update(ctx: WriteContext, event: Object, old: Object, errs: Errors) -> None:
-    rules.validate_event_update(event, old, errs, strict=True)
+    rules.event.validate_event_update(event, old, errs, strict=True)
 
 
 EVENT = Strategy(

@@ -1,14 +1,12 @@
 """flowcontrol.apiserver.k8s.io/v1: flow schemas and priority levels."""
 
-from pilothouse.api.validate import flowcontrol as rules
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     KEPT_METADATA,
     META,
     SPEC,
     STATUS_APART,
-    on_create,
-    on_update,
     resource,
     status_strategy,
 )
@@ -17,15 +15,17 @@ from pilothouse.registry.strategy import WHOLE_ALONE, Strategy, UpdateCheck
 GROUP = "flowcontrol.apiserver.k8s.io"
 
 FLOW_SCHEMA = Strategy(
-    validate=on_create(rules.validate_flow_schema),
-    validate_update=on_update(rules.validate_flow_schema_update),
+    validate=lambda ctx, obj, errs: rules.flowcontrol.validate_flow_schema(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.flowcontrol.validate_flow_schema_update(obj, old, errs),
     update_order=WHOLE_ALONE,
     **COUNTS_SPEC,
     **STATUS_APART,
 )
 PRIORITY_LEVEL = Strategy(
-    validate=on_create(rules.validate_priority_level),
-    validate_update=on_update(rules.validate_priority_level_update),
+    validate=lambda ctx, obj, errs: rules.flowcontrol.validate_priority_level(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.flowcontrol.validate_priority_level_update(
+        obj, old, errs
+    ),
     update_order=WHOLE_ALONE,
     **COUNTS_SPEC,
     **STATUS_APART,
@@ -40,7 +40,10 @@ RESOURCES = [
         "GJVAJZSZBIw=",
         FLOW_SCHEMA,
         status=status_strategy(
-            FLOW_SCHEMA, rules.validate_conditions_status, update_order=(UpdateCheck.RULES,), **_STATUS_KEEPS
+            FLOW_SCHEMA,
+            lambda ctx, obj, old, errs: rules.flowcontrol.validate_conditions_status(obj, old, errs),
+            update_order=(UpdateCheck.RULES,),
+            **_STATUS_KEEPS,
         ),
     ),
     resource(
@@ -51,7 +54,7 @@ RESOURCES = [
         PRIORITY_LEVEL,
         status=status_strategy(
             PRIORITY_LEVEL,
-            rules.validate_conditions_status,
+            lambda ctx, obj, old, errs: rules.flowcontrol.validate_conditions_status(obj, old, errs),
             update_order=(UpdateCheck.RULES,),
             **_STATUS_KEEPS,
         ),

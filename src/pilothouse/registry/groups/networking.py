@@ -1,16 +1,13 @@
 """networking.k8s.io/v1: ingresses, network policies, IP addresses, service CIDRs."""
 
-from pilothouse.api.validate import ingress, network_policy
-from pilothouse.api.validate import networking as rules
 from pilothouse.api.values.fields import Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     KEPT_METADATA,
     META,
     SPEC,
     STATUS_APART,
-    on_create,
-    on_update,
     resource,
     spec_of,
     status_strategy,
@@ -25,43 +22,46 @@ def _ingress_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> lis
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
     if (
         old is not None
-        or ingress.CLASS_ANNOTATION not in annotations
+        or rules.ingress.CLASS_ANNOTATION not in annotations
         or spec_of(obj).get("ingressClassName") is not None
     ):
         return []
-    return [
-        f"annotation \"{ingress.CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"
-    ]
+    name = rules.ingress.CLASS_ANNOTATION
+    return [f"annotation \"{name}\" is deprecated, please use 'spec.ingressClassName' instead"]
+
+
+def _address_name(name: str, prefix: bool = False) -> list[str]:
+    return rules.networking.ip_address_name(name, prefix)
 
 
 INGRESS = Strategy(
-    validate=on_create(ingress.validate_ingress),
-    validate_update=on_update(ingress.validate_ingress_update),
+    validate=lambda ctx, obj, errs: rules.ingress.validate_ingress(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.ingress.validate_ingress_update(obj, old, errs),
     update_order=WHOLE_WITHIN,
     warnings=_ingress_warnings,
     **COUNTS_SPEC,
     **STATUS_APART,
 )
 INGRESS_CLASS = Strategy(
-    validate=on_create(ingress.validate_ingress_class),
-    validate_update=on_update(ingress.validate_ingress_class_update),
+    validate=lambda ctx, obj, errs: rules.ingress.validate_ingress_class(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.ingress.validate_ingress_class_update(obj, old, errs),
     update_order=WHOLE_WITHIN,
     **COUNTS_SPEC,
 )
 NETWORK_POLICY = Strategy(
-    validate=on_create(network_policy.validate_network_policy),
-    validate_update=lambda ctx, obj, old, errs: network_policy.validate_network_policy(obj, errs, old),
-    warnings=lambda ctx, obj, old: network_policy.network_policy_warnings(obj),
+    validate=lambda ctx, obj, errs: rules.network_policy.validate_network_policy(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.network_policy.validate_network_policy(obj, errs, old),
+    warnings=lambda ctx, obj, old: rules.network_policy.network_policy_warnings(obj),
     **COUNTS_SPEC,
 )
 IP_ADDRESS = Strategy(
-    name_check=rules.ip_address_name,
-    validate=on_create(rules.validate_ip_address),
-    validate_update=on_update(rules.validate_ip_address_update),
+    name_check=_address_name,
+    validate=lambda ctx, obj, errs: rules.networking.validate_ip_address(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.networking.validate_ip_address_update(obj, old, errs),
 )
 SERVICE_CIDR = Strategy(
-    validate=on_create(rules.validate_service_cidr),
-    validate_update=on_update(rules.validate_service_cidr_update),
+    validate=lambda ctx, obj, errs: rules.networking.validate_service_cidr(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.networking.validate_service_cidr_update(obj, old, errs),
     reset_on_create=STATUS_APART["reset_on_create"],
     keep_on_update=STATUS_APART["keep_on_update"],
 )
@@ -79,8 +79,8 @@ RESOURCES = [
         key_prefix=f"{ROOT}ingress/",
         status=status_strategy(
             INGRESS,
-            ingress.validate_ingress_status,
-            warnings=lambda ctx, obj, old: ingress.ingress_status_warnings(obj),
+            lambda ctx, obj, old, errs: rules.ingress.validate_ingress_status(obj, old, errs),
+            warnings=lambda ctx, obj, old: rules.ingress.ingress_status_warnings(obj),
         ),
     ),
     resource(GROUP, "IPAddress", "ipaddresses", "3f/plJFChNE=", IP_ADDRESS, short_names=("ip",)),

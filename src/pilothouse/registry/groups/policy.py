@@ -1,8 +1,8 @@
 """policy/v1: pod disruption budgets (evictions are a subresource of pods)."""
 
-from pilothouse.api.validate import policy as rules
 from pilothouse.api.values import names
-from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, on_create, resource, status_strategy
+from pilothouse.registry.groups import rules
+from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, resource, status_strategy
 from pilothouse.registry.strategy import Strategy, UpdateCheck
 
 GROUP = "policy"
@@ -10,8 +10,8 @@ GROUP = "policy"
 BUDGET = Strategy(
     name_check=names.path_segment,
     unconditional_update=False,
-    validate=on_create(rules.validate_budget),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_budget(obj, errs, old),
+    validate=lambda ctx, obj, errs: rules.policy.validate_budget(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.policy.validate_budget(obj, errs, old),
     update_order=(UpdateCheck.RULES,),
     finalizer_checks=frozenset(),
     **COUNTS_SPEC,
@@ -27,6 +27,10 @@ RESOURCES = [
         BUDGET,
         namespaced=True,
         short_names=("pdb",),
-        status=status_strategy(BUDGET, rules.validate_budget_status, update_order=(UpdateCheck.RULES,)),
+        status=status_strategy(
+            BUDGET,
+            lambda ctx, obj, old, errs: rules.policy.validate_budget_status(obj, old, errs),
+            update_order=(UpdateCheck.RULES,),
+        ),
     ),
 ]

@@ -1,8 +1,8 @@
 """rbac.authorization.k8s.io/v1: roles and bindings; authz/escalation.py decides who may grant what."""
 
-from pilothouse.api.validate import rbac as rules
 from pilothouse.api.values import names
-from pilothouse.registry.groups.records import on_create, on_update, resource
+from pilothouse.registry.groups import rules
+from pilothouse.registry.groups.records import resource
 from pilothouse.registry.strategy import WHOLE_FIRST, Strategy, UpdateCheck
 
 GROUP = "rbac.authorization.k8s.io"
@@ -11,31 +11,33 @@ _ORDER = (UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE)
 ROLE = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
-    validate=on_create(rules.validate_role),
-    validate_update=on_update(rules.validate_role_update),
+    validate=lambda ctx, obj, errs: rules.rbac.validate_role(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.rbac.validate_role_update(obj, old, errs),
     update_order=_ORDER,
 )
 CLUSTER_ROLE = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
-    validate=on_create(rules.validate_cluster_role),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_cluster_role(obj, errs, old),
+    validate=lambda ctx, obj, errs: rules.rbac.validate_cluster_role(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.rbac.validate_cluster_role(obj, errs, old),
     update_order=_ORDER,
 )
 BINDING = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
-    validate=on_create(rules.validate_role_binding),
-    validate_anew=lambda ctx, obj, old, errs: rules.validate_role_binding(obj, errs),
-    validate_update=on_update(rules.validate_role_binding_update),
+    validate=lambda ctx, obj, errs: rules.rbac.validate_role_binding(obj, errs),
+    validate_anew=lambda ctx, obj, old, errs: rules.rbac.validate_role_binding(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.rbac.validate_role_binding_update(obj, old, errs),
     update_order=WHOLE_FIRST,
 )
 CLUSTER_BINDING = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
-    validate=on_create(rules.validate_cluster_role_binding),
-    validate_anew=lambda ctx, obj, old, errs: rules.validate_cluster_role_binding(obj, errs),
-    validate_update=on_update(rules.validate_cluster_role_binding_update),
+    validate=lambda ctx, obj, errs: rules.rbac.validate_cluster_role_binding(obj, errs),
+    validate_anew=lambda ctx, obj, old, errs: rules.rbac.validate_cluster_role_binding(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.rbac.validate_cluster_role_binding_update(
+        obj, old, errs
+    ),
     update_order=WHOLE_FIRST,
 )
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from pilothouse.api.types import schema
 from pilothouse.api.types.schema import Type
-from pilothouse.api.validate.autoscaling import validate_scale
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 from pilothouse.storage.keys import ROOT
@@ -49,8 +49,7 @@ _DEFINITIONS = {
     "apiregistration.k8s.io": "io.k8s.kube-aggregator.pkg.apis.apiregistration",
 }
 
-Validate = Callable[[Object, Errors], None]
-ValidateUpdate = Callable[[Object, Object, Errors], None]
+CheckUpdate = Callable[[WriteContext, Object, Object, Errors], None]
 
 
 def resource(
@@ -116,9 +115,13 @@ def scale(
     )
 
 
+def _check_scale(obj: Object, errs: Errors) -> None:
+    rules.autoscaling.validate_scale(obj, errs)
+
+
 def workload_scale(read: Callable[[Object], Object], write: Callable[[Object, Object], None]) -> Subresource:
     """Declare the scale subresource of a built-in workload, which checks the Scale by itself."""
-    return scale(read, write, validate=validate_scale)
+    return scale(read, write, validate=_check_scale)
 
 
 def review(
@@ -126,7 +129,6 @@ def review(
     kind: str,
     plural: str,
     action: Action,
-    validate: Validate | None = None,
     namespaced: bool = False,
 ) -> Resource:
     """Declare a review: a resource that is created, answered and not stored."""
@@ -139,7 +141,7 @@ def review(
         namespaced=namespaced,
         verbs=("create",),
         type_of=type_of(group, "v1", kind),
-        strategy=Strategy(name_check=any_name, validate=validate and on_create(validate)),
+        strategy=Strategy(name_check=any_name),
         action=action,
     )
 
@@ -150,7 +152,7 @@ def type_of(group: str, version: str, kind: str) -> Callable[[], Type]:
     return cache(lambda: schema.builtin(f"{base}.{version}.{kind}"))
 
 
-def status_strategy(main: Strategy, check: ValidateUpdate | None = None, **more: Any) -> Strategy:
+def status_strategy(main: Strategy, check: CheckUpdate | None = None, **more: Any) -> Strategy:
     """The strategy of `status`: it keeps the stored spec and otherwise follows the main strategy."""
     more.setdefault("keep_on_update", (SPEC,))
     more.setdefault("apply_reset", (SPEC,))
@@ -158,19 +160,9 @@ def status_strategy(main: Strategy, check: ValidateUpdate | None = None, **more:
     return Strategy(
         name_check=main.name_check,
         unconditional_update=main.unconditional_update,
-        validate_update=check and on_update(check),
+        validate_update=check,
         **more,
     )
-
-
-def on_create(check: Validate) -> Callable[[WriteContext, Object, Errors], None]:
-    """Turn a check of one object into a strategy hook."""
-    return lambda ctx, obj, errs: check(obj, errs)
-
-
-def on_update(check: ValidateUpdate) -> Callable[[WriteContext, Object, Object, Errors], None]:
-    """Turn a check of the new and the old object into a strategy hook."""
-    return lambda ctx, obj, old, errs: check(obj, old, errs)
 
 
 def pod_policy(ctx: WriteContext) -> PodPolicy:

@@ -1,15 +1,17 @@
 """scheduling.k8s.io/v1: priority classes."""
 
-from pilothouse.api.validate import scheduling as rules
-from pilothouse.registry.groups.records import on_create, on_update, resource
+from pilothouse.registry.groups import rules
+from pilothouse.registry.groups.records import resource
 from pilothouse.registry.strategy import Strategy
 
 GROUP = "scheduling.k8s.io"
 
 PRIORITY_CLASS = Strategy(
     generation_on_create=1,
-    validate=on_create(rules.validate_priority_class),
-    validate_update=on_update(rules.validate_priority_class_update),
+    validate=lambda ctx, obj, errs: rules.scheduling.validate_priority_class(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.scheduling.validate_priority_class_update(
+        obj, old, errs
+    ),
 )
 
 RESOURCES = [

@@ -1,13 +1,11 @@
 """storage.k8s.io/v1: classes, CSI drivers and nodes, capacities, attachments."""
 
-from pilothouse.api.validate import storage as rules
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import (
     KEPT_METADATA,
     META,
     SPEC,
     STATUS_APART,
-    on_create,
-    on_update,
     resource,
     status_strategy,
 )
@@ -19,49 +17,51 @@ CSI_DRIVER = Strategy(
     unconditional_update=False,
     generation_fields=(SPEC,),
     return_deleted=True,
-    validate=on_create(rules.validate_csi_driver),
-    validate_update=on_update(rules.validate_csi_driver_update),
-    warnings=lambda ctx, obj, old: rules.csi_driver_warnings(obj, old),
+    validate=lambda ctx, obj, errs: rules.storage.validate_csi_driver(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.storage.validate_csi_driver_update(obj, old, errs),
+    warnings=lambda ctx, obj, old: rules.storage.csi_driver_warnings(obj, old),
 )
 CSI_NODE = Strategy(
     unconditional_update=False,
     return_deleted=True,
-    validate=on_create(rules.validate_csi_node),
-    validate_update=on_update(rules.validate_csi_node_update),
+    validate=lambda ctx, obj, errs: rules.storage.validate_csi_node(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.storage.validate_csi_node_update(obj, old, errs),
     update_order=WHOLE_ALONE,
 )
 CAPACITY = Strategy(
     unconditional_update=False,
-    validate=on_create(rules.validate_capacity),
-    validate_anew=lambda ctx, obj, old, errs: rules.validate_capacity(obj, errs, old),
-    validate_update=on_update(rules.validate_capacity_update),
+    validate=lambda ctx, obj, errs: rules.storage.validate_capacity(obj, errs),
+    validate_anew=lambda ctx, obj, old, errs: rules.storage.validate_capacity(obj, errs, old),
+    validate_update=lambda ctx, obj, old, errs: rules.storage.validate_capacity_update(obj, old, errs),
     update_order=WHOLE_FIRST,
 )
 STORAGE_CLASS = Strategy(
     return_deleted=True,
-    validate=on_create(rules.validate_storage_class),
-    validate_anew=lambda ctx, obj, old, errs: rules.validate_storage_class(obj, errs),
-    validate_update=on_update(rules.validate_storage_class_update),
+    validate=lambda ctx, obj, errs: rules.storage.validate_storage_class(obj, errs),
+    validate_anew=lambda ctx, obj, old, errs: rules.storage.validate_storage_class(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.storage.validate_storage_class_update(obj, old, errs),
     update_order=WHOLE_FIRST,
 )
 ATTRIBUTES_CLASS = Strategy(
     return_deleted=True,
-    validate=on_create(rules.validate_volume_attributes_class),
-    validate_anew=lambda ctx, obj, old, errs: rules.validate_volume_attributes_class(obj, errs),
-    validate_update=on_update(rules.validate_volume_attributes_class_update),
+    validate=lambda ctx, obj, errs: rules.storage.validate_volume_attributes_class(obj, errs),
+    validate_anew=lambda ctx, obj, old, errs: rules.storage.validate_volume_attributes_class(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.storage.validate_volume_attributes_class_update(
+        obj, old, errs
+    ),
     update_order=(UpdateCheck.METADATA_CHANGE, UpdateCheck.RULES, UpdateCheck.METADATA, UpdateCheck.ANEW),
 )
 ATTACHMENT = Strategy(
     unconditional_update=False,
     return_deleted=True,
-    validate=on_create(rules.validate_attachment),
-    validate_update=on_update(rules.validate_attachment_update),
+    validate=lambda ctx, obj, errs: rules.storage.validate_attachment(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.storage.validate_attachment_update(obj, old, errs),
     update_order=WHOLE_ALONE,
     **STATUS_APART,
 )
 ATTACHMENT_STATUS = status_strategy(
     ATTACHMENT,
-    rules.validate_attachment_update,
+    lambda ctx, obj, old, errs: rules.storage.validate_attachment_update(obj, old, errs),
     keep_on_update=(SPEC, *KEPT_METADATA),
     apply_reset=(META, SPEC),
 )

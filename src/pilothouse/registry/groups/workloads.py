@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.api.values import names, selectors
 from pilothouse.api.values.fields import Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import spec_of
 from pilothouse.registry.strategy import WriteContext
 
@@ -28,7 +28,7 @@ def pod_template_warnings(obj: Object, old: Object | None) -> list[str]:
     """Warnings about spec.template; for an update only if it changes the generation."""
     if old is not None and not generation_changes(obj, old):
         return []
-    return template_warnings(spec_of(obj).get("template") or {}, TEMPLATE)
+    return rules.pod_warnings.template_warnings(spec_of(obj).get("template") or {}, TEMPLATE)
 
 
 def generation_changes(obj: Object, old: Object) -> bool:

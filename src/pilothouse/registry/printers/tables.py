@@ -128,6 +128,7 @@ def _creation_timestamp(obj: Object) -> Sequence[Any]:
     return () if value is None else (value,)
 
 
+@lru_cache(maxsize=512)
 def _finder(path: str) -> Callable[[Object], Sequence[Any]] | None:
     """Compile a JSONPath to a function that returns the values found in an object;
     None if the path is invalid."""

@@ -3,12 +3,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse.api.values import selectors
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 from pilothouse.simulate.machines import HOSTNAME, ZONE
 from pilothouse.simulate.scheduler.cluster import ClusterView, NodeState
 from pilothouse.simulate.scheduler.pods import Pending
@@ -69,7 +70,7 @@ def defaults(selector: Selector) -> list[Constraint]:
     return [Constraint(HOSTNAME, 3, selector), Constraint(ZONE, 5, selector)]
 
 
-@dataclass(slots=True)
+@record
 class Spread:
     """The constraints that a node must meet, and the pods that were counted for them."""
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 from pilothouse.api import meta
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.registry.client import Client
 from pilothouse.simulate.workloads.events import EventQueue
 from pilothouse.simulate.workloads.index import Indexed
@@ -17,7 +17,7 @@ NAMES = 8
 """Names that are tried for one pod."""
 
 
-@dataclass(slots=True)
+@record
 class PodWrites:
     """How many of several writes were made, and why one was not."""
 

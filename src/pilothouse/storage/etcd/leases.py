@@ -2,8 +2,8 @@
 
 import asyncio
 import math
-from dataclasses import dataclass
 
+from pilothouse.process.record import record
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.metrics import EtcdMetrics
@@ -19,7 +19,7 @@ MAX_KEYS = 1000
 """The most keys on one lease; etcd deletes them all at once."""
 
 
-@dataclass(slots=True)
+@record
 class _Lease:
     id: int
     expires: float

@@ -5,12 +5,12 @@ It delivers every change once, in order, and in whole revisions.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import grpc
 import grpc.aio
 
 from pilothouse.logs import Logger
+from pilothouse.process.record import record
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.rpc import MemberChannel, Rpc
@@ -37,7 +37,7 @@ def _ignore(told: object) -> None:
     pass
 
 
-@dataclass(slots=True)
+@record
 class WatchListener:
     """Gets the changes, the revisions reached without changes, and the error that ends the watch."""
 

@@ -3,8 +3,9 @@
 A request is built by `message((number, value), ...)`; an answer is read into one of the small classes below.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from pilothouse.process.record import record
 from pilothouse.wire import message, parse, varint
 
 EQUAL = 0
@@ -12,7 +13,7 @@ VERSION, MOD = 0, 2
 """Compare.target: how often the key was written, and the revision of its last write."""
 
 
-@dataclass(slots=True)
+@record
 class Pair:
     """mvccpb.KeyValue."""
 
@@ -50,7 +51,7 @@ def revision_of(header: bytes) -> int:
     return 0
 
 
-@dataclass(slots=True)
+@record
 class EtcdEvent:
     """mvccpb.Event."""
 
@@ -86,7 +87,7 @@ def range_request(
     return message((1, key), (2, end), (3, limit), (4, revision), (8, int(keys_only)), (9, int(count_only)))
 
 
-@dataclass(slots=True)
+@record
 class RangeAnswer:
     revision: int = 0
     pairs: list[Pair] = field(default_factory=list)
@@ -138,7 +139,7 @@ def txn_request(compares: list[bytes], success: list[bytes], failure: list[bytes
     return message(*parts)
 
 
-@dataclass(slots=True)
+@record
 class TxnAnswer:
     """`ranges` has the answers of range operations, `deleted` the last pairs of deleted keys, in order."""
 
@@ -177,7 +178,7 @@ WATCH_PROGRESS = message((3, b""))
 """A WatchRequest that asks how far the watches of the stream have got."""
 
 
-@dataclass(slots=True)
+@record
 class WatchAnswer:
     revision: int = 0
     created: bool = False

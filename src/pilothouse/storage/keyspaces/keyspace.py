@@ -10,9 +10,10 @@ import time
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse.api.values.clock import CallLater, on_loop
+from pilothouse.process.record import record
 from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import (
     KeyExists,
@@ -27,7 +28,7 @@ from pilothouse.storage.keyspaces.journal import RowStore
 from pilothouse.storage.memory import MemoryStorage
 
 
-@dataclass(slots=True)
+@record
 class KeyspaceLimits:
     """The most that a keyspace may hold; 0 is no limit."""
 
@@ -35,7 +36,7 @@ class KeyspaceLimits:
     bytes: int = 0
 
 
-@dataclass(slots=True, eq=False)
+@record(eq=False)
 class _Write:
     """A write on its way through the journal: what is applied afterwards, under which revisions."""
 

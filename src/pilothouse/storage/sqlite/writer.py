@@ -6,11 +6,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from pilothouse.logs import Logger
+from pilothouse.process.record import record
 from pilothouse.storage.feed import Feed
 from pilothouse.storage.interface import Full, Unavailable
 from pilothouse.storage.sqlite import file as sqlite_file
@@ -35,7 +35,7 @@ WAL_PAGES = 16384
 """Pages in the write-ahead log (64 MiB) from which on readers have to wait for its truncation."""
 
 
-@dataclass(slots=True, eq=False)
+@record(eq=False)
 class CompactJob:
     revision: int
     future: "asyncio.Future[None]"

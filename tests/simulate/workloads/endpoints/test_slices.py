@@ -8,6 +8,8 @@ from virtual_time import VirtualLoop
 
 DISCOVERY = "/apis/discovery.k8s.io/v1"
 CONTROLLER = "endpointslice-controller"
+ZONE = "topology.kubernetes.io/zone"
+MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
 def service(name: str = "web", **spec: Any) -> Any:
@@ -160,3 +162,48 @@ async def test_endpoints_that_are_ready_say_for_whom_they_are(
     await cluster.kubelet.ready("a", "False")
     [one] = await slices(cluster)
     assert "hints" not in one["endpoints"][0]
+
+
+async def machine(cluster: Any, name: str, zone: str, cpu: str = "4") -> None:
+    """A node of a zone that is ready."""
+    await cluster.ok("POST", "/api/v1/nodes", {"metadata": {"name": name, "labels": {ZONE: zone}}})
+    status = {"allocatable": {"cpu": cpu}, "conditions": [{"type": "Ready", "status": "True"}]}
+    await cluster.ok("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, headers=MERGE)
+
+
+async def for_zones(cluster: Any) -> list[str]:
+    """The zones that the endpoints of the one slice are for, "" for all."""
+    [one] = await slices(cluster)
+    named = (endpoint.get("hints", {}).get("forZones", [{"name": ""}]) for endpoint in one["endpoints"])
+    return sorted(zone["name"] for [zone] in named)
+
+
+async def reasons(cluster: Any) -> list[str]:
+    items = (await cluster.get("events"))["items"]
+    return [
+        f"{one['type']} {one['reason']}: {one['message']}" for one in items if "Topology" in one["reason"]
+    ]
+
+
+async def test_endpoints_are_for_zones_in_proportion_to_processors(cluster: Any) -> None:
+    await cluster.run(CONTROLLER)
+    for name, zone in (("n0", "east"), ("n1", "west")):
+        await machine(cluster, name, zone)
+    made = service()
+    made["metadata"]["annotations"] = {"service.kubernetes.io/topology-mode": "Auto"}
+    await cluster.post("services", made)
+    await cluster.post("pods", web("a", nodeName="n0"))
+    assert await for_zones(cluster) == [""]
+    few = "Insufficient number of endpoints (1 endpoints, 2 zones), addressType: IPv4"
+    assert f"Warning TopologyAwareHintsDisabled: {few}" in await reasons(cluster)
+    for name in "bcd":
+        await cluster.post("pods", web(name, nodeName="n0"))
+    assert await for_zones(cluster) == ["east", "east", "west", "west"]
+    enabled = "Topology Aware Hints has been enabled, addressType: IPv4"
+    assert f"Normal TopologyAwareHintsEnabled: {enabled}" in await reasons(cluster)
+    await machine(cluster, "n2", "west", "12")
+    assert await for_zones(cluster) == ["east", "west", "west", "west"]
+    await cluster.patch("services/web", {"metadata": {"annotations": None}})
+    assert await for_zones(cluster) == ["", "", "", ""]
+    off = "Topology Aware Hints has been disabled, addressType: IPv4"
+    assert f"Warning TopologyAwareHintsDisabled: {off}" in await reasons(cluster)

@@ -5,13 +5,13 @@ Who asks and who decides is handed in: the variable `authorizer` is an `Authoriz
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, NamedTuple
 
 from pilothouse.api.cel import sizes
 from pilothouse.api.cel._cel import EvaluationError, Opaque, size_of
 from pilothouse.api.cel.functions import Functions, Overload, member, units
-from pilothouse.api.cel.host import names
+from pilothouse.api.cel.host import frozen, names
 from pilothouse.api.cel.types import BOOL, STRING, CelType, struct
 
 _PACKAGE = "kubernetes.authorization."
@@ -32,7 +32,7 @@ class CheckDecision(NamedTuple):
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckQuestion:
     """The question for the authorizer: a path, or a resource when `resource` is given. service_account:
     namespace and name of the account that asks instead of the user of the request."""
@@ -52,7 +52,7 @@ class CheckQuestion:
 Decide = Callable[[CheckQuestion], CheckDecision]
 
 
-@dataclass(frozen=True)
+@frozen
 class _Check(Opaque):
     """The part of a question that is known before the verb is."""
 
@@ -76,7 +76,7 @@ class ResourceCheck(_Check):
     type_name = _PACKAGE + "ResourceCheck"
 
 
-@dataclass(frozen=True)
+@frozen
 class _Decided(Opaque):
     decision: CheckDecision
 

@@ -1,16 +1,16 @@
 """A definition in upstream's internal form, which has values common to all versions at the top level."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.crd.schema import walk
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 
 _SHARED = ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
 
 
-@dataclass(slots=True)
+@record
 class Internal:
     """A spec in upstream's internal form: `top` holds the values that all versions have in common."""
 

@@ -1,7 +1,7 @@
 """Validates containers: names, ports, images, resize policies, restart rules (apis/core/validation)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate.pod.env import has_plain_env, validate_env, validate_env_from
@@ -14,6 +14,7 @@ from pilothouse.api.validate.resources import validate_requirements
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values._structs import distinct, only, within
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.process.record import record
 
 MAX_RESTART_RULES = 20
 MAX_EXIT_CODES = 255
@@ -25,7 +26,7 @@ _resize_resource = d.chosen("cpu", "memory")
 _resize_restart = d.chosen("NotRequired", "RestartContainer")
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@record(eq=False)
 class Surroundings:
     """Pod settings that container rules depend on: volumes, claims, restart policy, grace period.
 

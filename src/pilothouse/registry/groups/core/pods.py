@@ -5,19 +5,9 @@ from collections import deque
 from collections.abc import Iterator
 
 from pilothouse.api.validate.common import equal
-from pilothouse.api.validate.pod.annotations import APPARMOR
-from pilothouse.api.validate.pod.resources import quality_of_service
-from pilothouse.api.validate.pod.spec import validate_pod
-from pilothouse.api.validate.pod.status import validate_pod_status_update
-from pilothouse.api.validate.pod.update import (
-    validate_ephemeral_update,
-    validate_pod_update,
-    validate_resize,
-)
-from pilothouse.api.validate.pod.visit import containers
-from pilothouse.api.validate.pod.warnings import pod_warnings
 from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import KEPT_METADATA, pod_policy
 from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
 
@@ -30,8 +20,10 @@ def drop_disabled_fields(spec: Object, old: Object | None = None) -> None:
     before = old or {}
     if before.get("schedulingGroup") is None:
         spec.pop("schedulingGroup", None)
-    signals = [c for c in containers(spec) if "stopSignal" in (c.get("lifecycle") or ())]
-    if signals and not any((c.get("lifecycle") or {}).get("stopSignal") for c in containers(before)):
+    signals = [c for c in rules.pod_visit.containers(spec) if "stopSignal" in (c.get("lifecycle") or ())]
+    if signals and not any(
+        (c.get("lifecycle") or {}).get("stopSignal") for c in rules.pod_visit.containers(before)
+    ):
         for container in signals:
             del container["lifecycle"]["stopSignal"]
     certificates = [source for source in _projections(spec) if "podCertificate" in source]
@@ -49,7 +41,7 @@ def _projections(spec: Object) -> Iterator[Object]:
 def _prepare_create(ctx: WriteContext, pod: Object) -> None:
     spec = pod.setdefault("spec", {})
     given = (pod.get("status") or {}).get("qosClass")
-    pod["status"] = {"phase": "Pending", "qosClass": given or quality_of_service(spec)}
+    pod["status"] = {"phase": "Pending", "qosClass": given or rules.pod_resources.quality_of_service(spec)}
     drop_disabled_fields(spec)
     if spec.get("schedulingGates"):
         pod["status"]["conditions"] = [_gated(ctx.now)]
@@ -103,9 +95,13 @@ def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
     if (spec.get("os") or {}).get("name") == "windows":
         return
     of_pod = (spec.get("securityContext") or {}).get("appArmorProfile")
-    profiles = {k: _apparmor_field(text) for k, text in annotations.items() if k.startswith(APPARMOR)}
-    for container in containers(spec) if profiles else ():
-        key = APPARMOR + container.get("name", "")
+    profiles = {
+        k: _apparmor_field(text)
+        for k, text in annotations.items()
+        if k.startswith(rules.pod_annotations.APPARMOR)
+    }
+    for container in rules.pod_visit.containers(spec) if profiles else ():
+        key = rules.pod_annotations.APPARMOR + container.get("name", "")
         own = (container.get("securityContext") or {}).get("appArmorProfile")
         if key not in annotations or own is not None:
             continue
@@ -214,17 +210,17 @@ def grace_period(pod: Object, asked: int | None) -> int:
 
 def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
     policy = pod_policy(ctx)
-    validate_pod(pod, errs, policy, large=bool(ctx.work.bytes))
+    rules.pod_spec.validate_pod(pod, errs, policy, large=bool(ctx.work.bytes))
     if not errs.causes:
         policy.remember_valid(pod)
 
 
 def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) -> None:
-    validate_pod_update(pod, old, errs, pod_policy(ctx))
+    rules.pod_update.validate_pod_update(pod, old, errs, pod_policy(ctx))
 
 
 def _warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
-    return pod_warnings(pod, pod_policy(ctx)) if old is None else []
+    return rules.pod_warnings.pod_warnings(pod, pod_policy(ctx)) if old is None else []
 
 
 def _status_warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
@@ -255,16 +251,20 @@ STATUS = Strategy(
     keep_on_update=(("spec",), ("metadata", "ownerReferences")),
     apply_reset=(("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),
     prepare_update=_prepare_status,
-    validate_update=lambda ctx, pod, old, errs: validate_pod_status_update(pod, old, errs),
+    validate_update=lambda ctx, pod, old, errs: rules.pod_status.validate_pod_status_update(pod, old, errs),
     warnings=_status_warnings,
 )
 EPHEMERAL_CONTAINERS = Strategy(
     keep_on_update=(("status",), *KEPT_METADATA),
     prepare_update=_prepare_ephemeral,
-    validate_update=lambda ctx, pod, old, errs: validate_ephemeral_update(pod, old, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, pod, old, errs: rules.pod_update.validate_ephemeral_update(
+        pod, old, errs, pod_policy(ctx)
+    ),
 )
 RESIZE = Strategy(
     keep_on_update=(("status",), *KEPT_METADATA),
     prepare_update=_prepare_resize,
-    validate_update=lambda ctx, pod, old, errs: validate_resize(pod, old, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, pod, old, errs: rules.pod_update.validate_resize(
+        pod, old, errs, pod_policy(ctx)
+    ),
 )

@@ -6,15 +6,9 @@ What is chosen here is claimed when the service is written and released afterwar
 
 from pilothouse import errors
 from pilothouse.api.validate.common import Repeated, is_ipv6
-from pilothouse.api.validate.service import (
-    FAMILIES,
-    is_externally_accessible,
-    needs_health_check,
-    service_warnings,
-    validate_cluster_ip_fields,
-)
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.allocators import AllocationError
+from pilothouse.registry.groups import rules
 from pilothouse.registry.strategy import Addresses, NodePorts, WriteContext
 
 
@@ -27,7 +21,7 @@ def prepare_create(ctx: WriteContext, service: Object) -> None:
     _allocate_addresses(ctx, service)
     if spec.get("type") in ("NodePort", "LoadBalancer"):
         _init_node_ports(ctx, service)
-    if needs_health_check(spec):
+    if rules.service.needs_health_check(spec):
         _allocate_health_port(ctx, spec)
 
 
@@ -52,7 +46,7 @@ def canonicalize(service: Object) -> None:
 
 
 def warnings(ctx: WriteContext, service: Object, old: Object | None) -> list[str]:
-    return service_warnings(service)
+    return rules.service.service_warnings(service)
 
 
 def _pools(ctx: WriteContext) -> tuple[Addresses, NodePorts]:
@@ -96,7 +90,11 @@ def _keep_allocated(spec: Object, before: Object) -> None:
                 if known and known not in used:
                     port["nodePort"] = known
                     used.add(known)
-    if needs_health_check(before) and needs_health_check(spec) and not spec.get("healthCheckNodePort"):
+    if (
+        rules.service.needs_health_check(before)
+        and rules.service.needs_health_check(spec)
+        and not spec.get("healthCheckNodePort")
+    ):
         spec["healthCheckNodePort"] = before.get("healthCheckNodePort", 0)
 
 
@@ -137,7 +135,7 @@ def _init_families(ctx: WriteContext, service: Object, old: Object | None) -> No
         else:
             spec["ipFamilyPolicy"] = "RequireDualStack" if headless and not selector else "SingleStack"
     errs = Errors()
-    validate_cluster_ip_fields(spec, errs, frozenset((before or {}).get("clusterIPs") or ()))
+    rules.service.validate_cluster_ip_fields(spec, errs, frozenset((before or {}).get("clusterIPs") or ()))
     _refuse(service, errs)
     configured = _pools(ctx)[0].families
     if before is not None:
@@ -193,7 +191,8 @@ def _check_policy(spec: Object, errs: Errors) -> None:
 
 def _infer_families(spec: Object, configured: tuple[str, ...], errs: Errors) -> None:
     elsewhere = {
-        f: Repeated(spec.get("clusterIPs"), f"{f} is not configured on this cluster") for f in FAMILIES
+        f: Repeated(spec.get("clusterIPs"), f"{f} is not configured on this cluster")
+        for f in rules.service.FAMILIES
     }
     inferred = list(spec.get("ipFamilies") or ())
     for i, address in enumerate(spec.get("clusterIPs") or ()):
@@ -343,7 +342,7 @@ def _allocate_health_port(ctx: WriteContext, spec: Object) -> None:
 
 
 def _update_health_port(ctx: WriteContext, spec: Object, before: Object) -> None:
-    if needs_health_check(spec) and not needs_health_check(before):
+    if rules.service.needs_health_check(spec) and not rules.service.needs_health_check(before):
         _allocate_health_port(ctx, spec)
 
 
@@ -369,10 +368,17 @@ def _drop_by_type(spec: Object, before: Object) -> None:
             port.pop("nodePort", None)
     balancer = before.get("type") == "LoadBalancer" and spec.get("type") != "LoadBalancer"
     for member, gone in (
-        ("healthCheckNodePort", needs_health_check(before) and not needs_health_check(spec)),
+        (
+            "healthCheckNodePort",
+            rules.service.needs_health_check(before) and not rules.service.needs_health_check(spec),
+        ),
         ("allocateLoadBalancerNodePorts", balancer),
         ("loadBalancerClass", balancer),
-        ("externalTrafficPolicy", is_externally_accessible(before) and not is_externally_accessible(spec)),
+        (
+            "externalTrafficPolicy",
+            rules.service.is_externally_accessible(before)
+            and not rules.service.is_externally_accessible(spec),
+        ),
     ):
         if gone and spec.get(member) == before.get(member):
             spec.pop(member, None)

@@ -3,16 +3,14 @@
 import base64
 
 from pilothouse.api import meta
-from pilothouse.api.validate import core, core_node, event, quota, secret
 from pilothouse.api.values import addresses, names
 from pilothouse.api.values.fields import Object
-from pilothouse.registry.groups.core.hooks import keep, updated
+from pilothouse.registry.groups import rules
+from pilothouse.registry.groups.core.hooks import keep
 from pilothouse.registry.groups.records import (
     SPEC,
     STATUS,
     STATUS_APART,
-    on_create,
-    on_update,
     status_strategy,
 )
 from pilothouse.registry.strategy import (
@@ -78,8 +76,8 @@ NAMESPACE = Strategy(
     apply_reset=(STATUS,),
     prepare_create=_prepare_namespace,
     prepare_update=_prepare_namespace_update,
-    validate=on_create(core.validate_namespace),
-    validate_update=on_update(updated(core.validate_namespace)),
+    validate=lambda ctx, obj, errs: rules.core.validate_namespace(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.core.validate_namespace(obj, errs),
     update_order=(UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE),
     return_deleted=True,
     mark_deleting=_mark_namespace,
@@ -89,14 +87,14 @@ NAMESPACE_STATUS = Strategy(
     name_check=names.dns_label,
     keep_on_update=(SPEC,),
     apply_reset=(SPEC,),
-    validate_update=on_update(core.validate_namespace_status),
+    validate_update=lambda ctx, obj, old, errs: rules.core.validate_namespace_status(obj, old, errs),
     may_vanish=_namespace_may_vanish,
 )
 NAMESPACE_FINALIZE = Strategy(
     name_check=names.dns_label,
     keep_on_update=(STATUS,),
     apply_reset=(STATUS,),
-    validate_update=on_update(core.validate_namespace_finalize),
+    validate_update=lambda ctx, obj, old, errs: rules.core.validate_namespace_finalize(obj, old, errs),
     may_vanish=_namespace_may_vanish,
 )
 
@@ -114,24 +112,25 @@ def _secret_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list
     """Warn about a TLS secret whose pair Go's tls.X509KeyPair would refuse (secret strategy)."""
     if obj.get("type") != "kubernetes.io/tls" or (old is not None and obj.get("data") == old.get("data")):
         return []
-    from pilothouse.api.validate.key_pair import key_pair_fault
 
     data = obj.get("data") or {}
-    fault = key_pair_fault(*(base64.b64decode(data.get(m) or "") for m in ("tls.crt", "tls.key")))
+    fault = rules.key_pair.key_pair_fault(
+        *(base64.b64decode(data.get(m) or "") for m in ("tls.crt", "tls.key"))
+    )
     return [fault] if fault else []
 
 
 SECRET = Strategy(
     prepare_update=_prepare_secret_update,
-    validate=on_create(secret.validate_secret),
-    validate_update=on_update(secret.validate_secret_update),
+    validate=lambda ctx, obj, errs: rules.secret.validate_secret(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.secret.validate_secret_update(obj, old, errs),
     update_order=WHOLE_WITHIN,
     warnings=_secret_warnings,
 )
 CONFIG_MAP = Strategy(
     shared_on_update=("data", "binaryData"),
-    validate=on_create(secret.validate_config_map),
-    validate_update=on_update(secret.validate_config_map_update),
+    validate=lambda ctx, obj, errs: rules.secret.validate_config_map(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.secret.validate_config_map_update(obj, old, errs),
     update_order=WHOLE_WITHIN,
 )
 
@@ -198,14 +197,18 @@ NODE = Strategy(
     prepare_create=_without_configuration,
     prepare_update=_prepare_changed_node,
     apply_reset=(STATUS,),
-    validate=on_create(core_node.validate_node),
-    validate_anew=lambda ctx, obj, old, errs: core_node.validate_node(obj, errs),
-    validate_update=on_update(core_node.validate_node_update),
+    validate=lambda ctx, obj, errs: rules.core_node.validate_node(obj, errs),
+    validate_anew=lambda ctx, obj, old, errs: rules.core_node.validate_node(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.core_node.validate_node_update(obj, old, errs),
     update_order=WHOLE_FIRST,
     warnings=_node_warnings,
     return_deleted=False,
 )
-NODE_STATUS = status_strategy(NODE, core_node.validate_node_update, prepare_update=_prepare_node_status)
+NODE_STATUS = status_strategy(
+    NODE,
+    lambda ctx, obj, old, errs: rules.core_node.validate_node_update(obj, old, errs),
+    prepare_update=_prepare_node_status,
+)
 
 
 def _event_ttl(ctx: WriteContext, obj: Object) -> int:
@@ -216,8 +219,10 @@ EVENT = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
     garbage_collection="unsupported",
-    validate=lambda ctx, obj, errs: event.validate_event(obj, errs, strict=False),
-    validate_update=lambda ctx, obj, old, errs: event.validate_event_update(obj, old, errs, strict=False),
+    validate=lambda ctx, obj, errs: rules.event.validate_event(obj, errs, strict=False),
+    validate_update=lambda ctx, obj, old, errs: rules.event.validate_event_update(
+        obj, old, errs, strict=False
+    ),
     finalizer_checks=frozenset(),
     metadata_last=True,
     update_order=(UpdateCheck.RULES,),
@@ -237,15 +242,17 @@ def _name_limits(ctx: WriteContext, obj: Object) -> None:
 LIMIT_RANGE = Strategy(
     create_on_update=True,
     prepare_create=_name_limits,
-    validate=on_create(quota.validate_limit_range),
-    validate_update=on_update(updated(quota.validate_limit_range)),
+    validate=lambda ctx, obj, errs: rules.quota.validate_limit_range(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.quota.validate_limit_range(obj, errs),
     update_order=WHOLE_ALONE,
 )
 QUOTA = Strategy(
     **STATUS_APART,
-    validate=on_create(quota.validate_quota),
-    validate_update=on_update(quota.validate_quota_update),
-    warnings=lambda ctx, obj, old: quota.quota_warnings(obj),
+    validate=lambda ctx, obj, errs: rules.quota.validate_quota(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.quota.validate_quota_update(obj, old, errs),
+    warnings=lambda ctx, obj, old: rules.quota.quota_warnings(obj),
     return_deleted=True,
 )
-QUOTA_STATUS = status_strategy(QUOTA, lambda obj, old, errs: quota.validate_quota_status(obj, errs))
+QUOTA_STATUS = status_strategy(
+    QUOTA, lambda ctx, obj, old, errs: rules.quota.validate_quota_status(obj, errs)
+)

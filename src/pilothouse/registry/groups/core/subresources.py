@@ -3,9 +3,9 @@
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api.validate.core import validate_binding
 from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.registry.groups import rules
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.strategy import Strategy, WriteContext
 
@@ -22,7 +22,7 @@ def check_binding(binding: Object) -> None:
     """Raise InternalError if the binding names no node;
     upstream returns the causes as an untyped error too."""
     errs = Errors()
-    validate_binding(binding, errs)
+    rules.core.validate_binding(binding, errs)
     texts = [f"{c['field']}: {c['message']}" for c in errs.causes]
     if texts:
         raise errors.Unknown(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")

@@ -1,9 +1,8 @@
 """Strategies of persistent volumes and their claims (registry/core)."""
 
-from pilothouse.api.validate import persistentvolume as volume
-from pilothouse.api.validate import persistentvolumeclaim as claim
 from pilothouse.api.values.fields import Object
-from pilothouse.registry.groups.records import STATUS_APART, on_create, on_update, status_strategy
+from pilothouse.registry.groups import rules
+from pilothouse.registry.groups.records import STATUS_APART, status_strategy
 from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, UpdateCheck, WriteContext
 
 
@@ -26,11 +25,11 @@ def _prepare_volume_status(ctx: WriteContext, obj: Object, old: Object) -> None:
 VOLUME = Strategy(
     **STATUS_APART,
     prepare_create=_prepare_volume,
-    validate=on_create(volume.validate_volume),
-    validate_anew=lambda ctx, obj, old, errs: volume.validate_volume(obj, errs, old),
-    validate_update=on_update(volume.validate_volume_update),
+    validate=lambda ctx, obj, errs: rules.persistentvolume.validate_volume(obj, errs),
+    validate_anew=lambda ctx, obj, old, errs: rules.persistentvolume.validate_volume(obj, errs, old),
+    validate_update=lambda ctx, obj, old, errs: rules.persistentvolume.validate_volume_update(obj, old, errs),
     update_order=(UpdateCheck.METADATA, UpdateCheck.ANEW, UpdateCheck.METADATA, UpdateCheck.RULES),
-    warnings=lambda ctx, obj, old: volume.volume_warnings(obj),
+    warnings=lambda ctx, obj, old: rules.persistentvolume.volume_warnings(obj),
     return_deleted=True,
 )
 VOLUME_STATUS = status_strategy(VOLUME, None, prepare_update=_prepare_volume_status)
@@ -89,11 +88,16 @@ CLAIM = Strategy(
     **STATUS_APART,
     prepare_create=_prepare_claim,
     prepare_update=_prepare_claim_update,
-    validate=on_create(claim.validate_claim),
-    validate_update=on_update(claim.validate_claim_update),
+    validate=lambda ctx, obj, errs: rules.persistentvolumeclaim.validate_claim(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.persistentvolumeclaim.validate_claim_update(
+        obj, old, errs
+    ),
     update_order=WHOLE_WITHIN,
     defaults_not_stored=lambda obj: True,  # the phase
-    warnings=lambda ctx, obj, old: claim.claim_warnings(obj),
+    warnings=lambda ctx, obj, old: rules.persistentvolumeclaim.claim_warnings(obj),
     return_deleted=True,
 )
-CLAIM_STATUS = status_strategy(CLAIM, claim.validate_claim_status_update)
+CLAIM_STATUS = status_strategy(
+    CLAIM,
+    lambda ctx, obj, old, errs: rules.persistentvolumeclaim.validate_claim_status_update(obj, old, errs),
+)

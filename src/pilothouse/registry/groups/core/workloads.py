@@ -1,20 +1,14 @@
 """Strategies of pod templates, replication controllers, endpoints and services (registry/core)."""
 
-from pilothouse.api.validate import core, endpoints, service, service_update
-from pilothouse.api.validate.pod.policy import PodPolicy
-from pilothouse.api.validate.pod.spec import validate_pod_template
-from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.api.values import addresses, names
-from pilothouse.api.values.fields import Errors, Object
-from pilothouse.registry.groups import service_objects
+from pilothouse.api.values.fields import Object
+from pilothouse.registry.groups import rules, service_objects
 from pilothouse.registry.groups.core import pods as core_pods
 from pilothouse.registry.groups.core import services as core_services
-from pilothouse.registry.groups.core.hooks import pods_checked, pods_checked_update
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     STATUS_APART,
-    on_create,
-    on_update,
+    pod_policy,
     status_strategy,
 )
 from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
@@ -32,11 +26,7 @@ def _prepare_template_update(ctx: WriteContext, obj: Object, old: Object) -> Non
 def _template_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
     if old is not None and obj["metadata"].get("generation") == old["metadata"].get("generation"):
         return []
-    return template_warnings(obj.get("template") or {}, "template")
-
-
-def _validate_template_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy) -> None:
-    validate_pod_template(obj, errs, old, policy)
+    return rules.pod_warnings.template_warnings(obj.get("template") or {}, "template")
 
 
 POD_TEMPLATE = Strategy(
@@ -44,8 +34,10 @@ POD_TEMPLATE = Strategy(
     generation_fields=(("template",),),
     prepare_create=_prepare_template,
     prepare_update=_prepare_template_update,
-    validate=pods_checked(validate_pod_template),
-    validate_update=pods_checked_update(_validate_template_update),
+    validate=lambda ctx, obj, errs: rules.pod_spec.validate_pod_template(obj, errs, None, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.pod_spec.validate_pod_template(
+        obj, errs, old, pod_policy(ctx)
+    ),
     warnings=_template_warnings,
     return_deleted=True,
 )
@@ -71,15 +63,11 @@ def _controller_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> 
         what = "this is used in Pod names and hostnames, which can result in surprising behavior"
         out.append(f"metadata.name: {what}; a DNS label is recommended: [{' '.join(wrong)}]")
     if old is None:
-        out += template_warnings(_controller_template(obj), "spec.template")
+        out += rules.pod_warnings.template_warnings(_controller_template(obj), "spec.template")
     elif obj["metadata"].get("generation") != old["metadata"].get("generation"):
         # Upstream warns of the old template here, not of the new one (strategy.go, WarningsOnUpdate).
-        out += template_warnings(_controller_template(old), "spec.template")
+        out += rules.pod_warnings.template_warnings(_controller_template(old), "spec.template")
     return out
-
-
-def _validate_controller_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy) -> None:
-    core.validate_replication_controller(obj, errs, old, policy)
 
 
 def _prepare_controller_status(ctx: WriteContext, obj: Object, old: Object) -> None:
@@ -99,13 +87,19 @@ CONTROLLER = Strategy(
     name_check=names.long_name,
     prepare_create=_prepare_controller,
     prepare_update=_prepare_controller_update,
-    validate=pods_checked(core.validate_replication_controller),
-    validate_update=pods_checked_update(_validate_controller_update),
+    validate=lambda ctx, obj, errs: rules.core.validate_replication_controller(
+        obj, errs, policy=pod_policy(ctx)
+    ),
+    validate_update=lambda ctx, obj, old, errs: rules.core.validate_replication_controller(
+        obj, errs, old, pod_policy(ctx)
+    ),
     warnings=_controller_warnings,
     garbage_collection="orphan",
 )
 CONTROLLER_STATUS = status_strategy(
-    CONTROLLER, core.validate_replication_controller_status, prepare_update=_prepare_controller_status
+    CONTROLLER,
+    lambda ctx, obj, old, errs: rules.core.validate_replication_controller_status(obj, old, errs),
+    prepare_update=_prepare_controller_status,
 )
 
 
@@ -128,8 +122,8 @@ def _endpoints_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> l
 
 ENDPOINTS = Strategy(
     create_on_update=True,
-    validate=on_create(endpoints.validate_endpoints),
-    validate_update=on_update(lambda obj, old, errs: endpoints.validate_endpoints(obj, errs, old)),
+    validate=lambda ctx, obj, errs: rules.endpoints.validate_endpoints(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.endpoints.validate_endpoints(obj, errs, old),
     update_order=WHOLE_WITHIN,
     warnings=_endpoints_warnings,
 )
@@ -139,12 +133,14 @@ SERVICE = Strategy(
     create_on_update=True,
     prepare_create=core_services.prepare_create,
     prepare_update=core_services.prepare_update,
-    validate=on_create(service.validate_service),
-    validate_update=on_update(service_update.validate_service_update),
+    validate=lambda ctx, obj, errs: rules.service.validate_service(obj, errs),
+    validate_update=lambda ctx, obj, old, errs: rules.service_update.validate_service_update(obj, old, errs),
     canonicalize=core_services.canonicalize,
     warnings=core_services.warnings,
     claim=service_objects.claim,
     settle=service_objects.release_unused,
     return_deleted=True,
 )
-SERVICE_STATUS = status_strategy(SERVICE, service_update.validate_service_status_update)
+SERVICE_STATUS = status_strategy(
+    SERVICE, lambda ctx, obj, old, errs: rules.service_update.validate_service_status_update(obj, old, errs)
+)

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pilothouse.api.convert.kinds import template_generation
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.registry.store import decode
 from pilothouse.simulate.workloads.daemonset import fitting, rolling
 from pilothouse.simulate.workloads.index import follow
@@ -21,7 +21,7 @@ LONGEST_DELAY = 900.0
 """Seconds between two replacements of a pod that fails again and again."""
 
 
-@dataclass(slots=True)
+@record
 class _Look:
     """One look at a daemon set: where its pods should be, may stay, and are."""
 

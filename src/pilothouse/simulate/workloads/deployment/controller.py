@@ -1,12 +1,13 @@
 """Moves deployments to their templates, by the sizes of their replica sets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.selectors import from_label_selector
 from pilothouse.gotext import quote
+from pilothouse.process.record import record
 from pilothouse.simulate.workloads.deployment import revisions, rolling, status
 from pilothouse.simulate.workloads.deployment.revisions import size
 from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_facts
@@ -17,7 +18,7 @@ from pilothouse.simulate.workloads.reconciler import Parts, Reconciler
 CREATE_ERROR = "ReplicaSetCreateError"
 
 
-@dataclass(slots=True)
+@record
 class _Rollout:
     """One look at a deployment: its sets, and what its status is to say."""
 

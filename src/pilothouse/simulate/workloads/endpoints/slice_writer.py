@@ -2,13 +2,14 @@
 and slices fill up (endpointslice/util)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import orjson
 
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.registry.client import Client
 from pilothouse.simulate.workloads.index import Indexed, ObjectIndex, plain_facts
 from pilothouse.simulate.workloads.ownership import reference
@@ -19,7 +20,7 @@ FULL = 100
 """Endpoints in a slice (--max-endpoints-per-slice)."""
 
 
-@dataclass(slots=True)
+@record
 class EndpointGroup:
     """The endpoints of one family that have the same ports, by their targets,
     and the slices that hold such."""
@@ -32,6 +33,21 @@ class EndpointGroup:
     def add(self, endpoint: Object) -> None:
         """Add an endpoint that there should be."""
         self.wanted[_target(endpoint)] = endpoint
+
+
+@record(eq=False)
+class SlicePlan:
+    """A slice as it is to be. have: the slice as it is, None for a new one. unchanged: whether only hints may
+    differ."""
+
+    group: EndpointGroup
+    endpoints: list[Object]
+    have: Object | None = None
+    unchanged: bool = False
+
+
+SetHints = Callable[[list[SlicePlan]], None]
+"""A function that sets the hints of the endpoints of all slices of an owner."""
 
 
 class EndpointGroups(dict[str, EndpointGroup]):
@@ -61,7 +77,13 @@ class SliceWriter:
 
         return self.index.listen(on_change)
 
-    async def write(self, owner: Object, labels: dict[str, str], groups: EndpointGroups) -> None:
+    async def write(
+        self,
+        owner: Object,
+        labels: dict[str, str],
+        groups: EndpointGroups,
+        set_hints: SetHints = lambda plans: None,
+    ) -> None:
         """Bring the slices of an owner, which has the name of the service, to what the groups want."""
         labels = {**labels, SERVICE_NAME: owner["metadata"]["name"], MANAGED_BY: self.manager}
         idle: list[Object] = []
@@ -71,33 +93,19 @@ class SliceWriter:
                 continue
             group = groups.get(_key(held["addressType"], held.get("ports") or []))
             (group.slices if group is not None else idle).append(held)
+        plans: list[SlicePlan] = []
         for group in groups.values():
-            idle += await self._fill(owner, labels, group)
+            filled, empty = _filled(labels, group)
+            plans += filled
+            idle += empty
+        set_hints(plans)
+        for plan in plans:
+            if plan.have is None:
+                await self._create(owner, labels, plan.group, plan.endpoints)
+            else:
+                await self._update(labels, plan.have, plan.endpoints)
         for one in idle:
             await self.client.delete(self.slices, one["metadata"]["namespace"], one["metadata"]["name"])
-
-    async def _fill(self, owner: Object, labels: dict[str, str], group: EndpointGroup) -> list[Object]:
-        """Bring the slices of a group up to date; those that are left empty."""
-        missing = dict(group.wanted)
-        held = []
-        for one in group.slices:
-            names = map(_target, one.get("endpoints") or ())
-            held.append([missing.pop(name) for name in names if name in missing])
-        for endpoints in held:
-            while missing and len(endpoints) < FULL:
-                endpoints.append(missing.pop(next(iter(missing))))
-        empty = []
-        for at, (one, endpoints) in enumerate(zip(group.slices, held, strict=True)):
-            if endpoints or (at == 0 and not group.wanted):
-                await self._update(labels, one, endpoints)
-            else:
-                empty.append(one)
-        while missing or not (group.slices or group.wanted):
-            taken = [missing.pop(name) for name in list(missing)[:FULL]]
-            await self._create(owner, labels, group, taken)
-            if not missing:
-                break
-        return empty
 
     async def _create(
         self, owner: Object, labels: dict[str, str], group: EndpointGroup, endpoints: list[Object]
@@ -128,6 +136,39 @@ class SliceWriter:
             await self.client.change(self.slices, namespace, name, edit, uid=uid)
         except (errors.NotFound, errors.Conflict):
             return
+
+
+def _filled(labels: dict[str, str], group: EndpointGroup) -> tuple[list[SlicePlan], list[Object]]:
+    """The slices of a group as they are to be, and those that are left empty."""
+    missing = dict(group.wanted)
+    plans, empty = [], []
+    for one in group.slices:
+        names = map(_target, one.get("endpoints") or ())
+        plans.append(SlicePlan(group, [missing.pop(name) for name in names if name in missing], one))
+    for plan in plans:
+        while missing and len(plan.endpoints) < FULL:
+            plan.endpoints.append(missing.pop(next(iter(missing))))
+    if group.wanted:
+        empty = [plan.have for plan in plans if plan.have is not None and not plan.endpoints]
+        plans = [plan for plan in plans if plan.endpoints]
+    else:
+        empty = [plan.have for plan in plans[1:] if plan.have is not None]
+        plans = plans[:1]
+    for plan in plans:
+        plan.unchanged = _is_unchanged(labels, plan)
+    while missing or not plans:
+        plans.append(SlicePlan(group, [missing.pop(name) for name in list(missing)[:FULL]]))
+    return plans, empty
+
+
+def _is_unchanged(labels: dict[str, str], plan: SlicePlan) -> bool:
+    have = plan.have or {}
+    same = [_bare(one) for one in have.get("endpoints") or ()] == [_bare(one) for one in plan.endpoints]
+    return same and have["metadata"].get("labels") == labels
+
+
+def _bare(endpoint: Object) -> Object:
+    return {member: value for member, value in endpoint.items() if member != "hints"}
 
 
 def _target(endpoint: Object) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from pilothouse.api.values.fields import Object
+from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.store import decode
 from pilothouse.simulate.workloads.endpoints.selection import (
     HEADLESS,
     ServiceFollower,
@@ -13,17 +15,16 @@ from pilothouse.simulate.workloads.endpoints.selection import (
     ports,
     target,
 )
-from pilothouse.simulate.workloads.endpoints.slice_writer import EndpointGroups, SliceWriter
+from pilothouse.simulate.workloads.endpoints.slice_writer import EndpointGroups, SlicePlan, SliceWriter
+from pilothouse.simulate.workloads.endpoints.zones import ZONE, ZoneHints, is_automatic, is_ready
+from pilothouse.simulate.workloads.index import follow
 from pilothouse.simulate.workloads.pods import IndexedPod
 from pilothouse.simulate.workloads.reconciler import Parts
+from pilothouse.storage._entry import Entry
 
 MANAGER = "endpointslice-controller.k8s.io"
-ZONE = "topology.kubernetes.io/zone"
 CLOSE = ("PreferClose", "PreferSameZone", "PreferSameNode")
 """Distributions of traffic for which endpoints have hints."""
-TOPOLOGY = "service.kubernetes.io/topology-mode"
-"""The annotation that replaces a traffic distribution when it is `Auto`."""
-OLD_TOPOLOGY = "service.kubernetes.io/topology-aware-hints"
 FAMILIES = {"IPv4": 4, "IPv6": 6}
 
 
@@ -33,9 +34,32 @@ class EndpointSlices(ServiceFollower):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts, "endpoint-slice-controller")
         self.writer = SliceWriter(self.client, MANAGER)
+        self.nodes = self.client.resource("", "v1", "nodes")
+        self.zones = ZoneHints(self.events)
+        self._zone_queue = WorkQueue(
+            "endpoint-slice-zones", self._zones_changed, workers=1, metrics=self.client.metrics
+        )
 
     def follows(self) -> list[Callable[[], None]]:
-        return [*super().follows(), self.writer.listen(self.enqueue)]
+        followed = follow(self.client, self.nodes, self._node_changed)
+        return [*super().follows(), self.writer.listen(self.enqueue), followed]
+
+    async def close(self) -> None:
+        await self._zone_queue.close()
+        await super().close()
+
+    async def removed(self, namespace: str, name: str) -> None:
+        self.zones.forget(f"{namespace}/{name}")
+        await super().removed(namespace, name)
+
+    def _node_changed(self, new: Entry | None, old: Entry | None) -> None:
+        """Look at services with hints when a node comes, goes, moves to another zone, or is ready or not."""
+        if self.zones and _of_zone(new) != _of_zone(old):
+            self._zone_queue.add("nodes")
+
+    async def _zones_changed(self, key: str) -> None:
+        for service in self.zones.overloaded(self.client.readers.list("nodes")):
+            self.queue.add(service)
 
     async def reconcile(self, obj: Object) -> None:
         if obj["metadata"].get("deletionTimestamp") or not has_selector(obj):
@@ -44,7 +68,15 @@ class EndpointSlices(ServiceFollower):
         labels.pop(HEADLESS, None)
         if is_headless(obj):
             labels[HEADLESS] = ""
-        await self.writer.write(obj, labels, self._groups(obj))
+        if not is_automatic(obj):
+            self.zones.remove(obj)
+            await self.writer.write(obj, labels, self._groups(obj))
+            return
+
+        def set_hints(plans: list[SlicePlan]) -> None:
+            self.zones.set(obj, plans, self.client.readers.list("nodes"))
+
+        await self.writer.write(obj, labels, self._groups(obj), set_hints)
 
     def _groups(self, service: Object) -> EndpointGroups:
         """The endpoints that there should be; each family has a group, an empty one if need be."""
@@ -85,13 +117,19 @@ class EndpointSlices(ServiceFollower):
         return made
 
 
+def _of_zone(entry: Entry | None) -> tuple[str, bool] | None:
+    """The facts of a node that hints depend on."""
+    if entry is None:
+        return None
+    node = decode(entry)
+    return (node["metadata"].get("labels") or {}).get(ZONE, ""), is_ready(node)
+
+
 def _hints(service: Object, endpoint: Object) -> Object:
     """For whom a ready endpoint is by the service's traffic distribution:
     its zone, and its node if that comes first."""
     wanted = service["spec"].get("trafficDistribution")
-    annotations = service["metadata"].get("annotations") or {}
-    by_annotation = annotations.get(OLD_TOPOLOGY, annotations.get(TOPOLOGY)) in ("Auto", "auto")
-    if wanted not in CLOSE or by_annotation:
+    if wanted not in CLOSE or is_automatic(service):
         return {}
     hints: Object = {}
     if endpoint.get("zone"):

@@ -1,10 +1,10 @@
 """How long a job waits before it replaces failed pods (pkg/controller/job/backoff_utils.go)."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from pilothouse.api.values.fields import Object
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 from pilothouse.simulate.clock import Clock
 from pilothouse.simulate.workloads.job.indexes import index_of
 from pilothouse.simulate.workloads.job.tally import Tally, failures_of
@@ -29,7 +29,7 @@ def delay(failures: int) -> float:
     return min(FIRST * (1 << min(failures - 1, 10)), LONGEST) if failures else 0.0
 
 
-@dataclass(slots=True)
+@record
 class JobBackoff:
     """The failures of a job since its last success."""
 

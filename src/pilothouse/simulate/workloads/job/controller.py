@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.process.frozen import frozen
+from pilothouse.process.record import record
 from pilothouse.simulate.workloads.conditions import found, with_condition
 from pilothouse.simulate.workloads.job import backoff, making, outcome
 from pilothouse.simulate.workloads.job.backoff import JobBackoff
@@ -27,7 +27,7 @@ MANAGER = "kubernetes.io/job-controller"
 JOB_NAME = "batch.kubernetes.io/job-name"
 
 
-@dataclass(slots=True)
+@record
 class _Look:
     """One look at a job: its numbers, its conditions, and the seconds after which to look again."""
 

@@ -4,10 +4,11 @@ The status lists the pods that are being counted, so that a stop in between neit
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pilothouse.api.values.fields import Object
+from pilothouse.process.record import record
 from pilothouse.simulate.workloads.job.indexes import index_of, parse, show
 from pilothouse.simulate.workloads.job.policies import failure_rule
 from pilothouse.simulate.workloads.numbers import number_in
@@ -39,7 +40,7 @@ def has_failed(job: Object, pod: IndexedPod) -> bool:
     return not replaces_failed_only(job) and bool(pod.deleting) and pod.phase != "Succeeded"
 
 
-@dataclass(slots=True)
+@record
 class Tally:
     """The numbers of a job: those of its status, and the pods that are being counted."""
 

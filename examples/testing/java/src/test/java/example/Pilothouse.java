@@ -1,6 +1,7 @@
 package example;
 
 import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,7 +38,7 @@ public class Pilothouse implements BeforeAllCallback, AfterAllCallback {
         var command = new ArrayList<>(List.of("pilothouse", "serve", "--storage-backend=memory",
             "--bind-address=127.0.0.1", "--data-dir=" + folder, "--secure-port=" + port));
         command.addAll(flags);
-        process = new ProcessBuilder(command).inheritIO().start();
+        process = new ProcessBuilder(command).redirectError(Redirect.INHERIT).start(); // Surefire needs the output itself
         for (int left = 3000; !Files.exists(kubeconfig()); left--) { // it is written once the server serves
             if (left == 0 || process.waitFor(10, TimeUnit.MILLISECONDS)) {
                 throw new IllegalStateException("the server did not start");

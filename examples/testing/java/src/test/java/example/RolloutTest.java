@@ -18,8 +18,10 @@ class RolloutTest {
     }
 
     private static void kubectl(String line) throws IOException, InterruptedException {
-        var command = new ProcessBuilder(("kubectl " + line).split(" ")).inheritIO();
+        var command = new ProcessBuilder(("kubectl " + line).split(" ")).redirectErrorStream(true);
         command.environment().put("KUBECONFIG", server.kubeconfig().toString());
-        assertEquals(0, command.start().waitFor(), "kubectl " + line);
+        var process = command.start();
+        var said = new String(process.getInputStream().readAllBytes());
+        assertEquals(0, process.waitFor(), "kubectl " + line + ": " + said);
     }
 }
