@@ -26,6 +26,7 @@ SLEEPS = {
     "e2e/moving.py": "writes at a rate, against servers in other processes",
     "e2e/test_connections.py": "opens connections at a rate, against a server in another process",
     "e2e/draining.py": "sends requests at a rate, against servers in other processes",
+    "e2e/test_clusters_conformance.py": "writes at a rate, against a server in another process",
     "e2e/flooding.py": "does not read for a while, and floods a server in another process",
     "e2e/test_tenants.py": "reads at a rate beside a flood, against a server in another process",
     "e2e/test_ha.py": "kills and pauses processes for a random while",
