@@ -53,7 +53,7 @@ FLAGS = (
     "--allow-privileged",
     "--controllers=-*",
 )
-"""Those with which the scenarios were recorded."""
+"""The flags with which the scenarios were recorded."""
 NEIGHBOURS = 100
 PAUSE = 1.0
 """Seconds between two writes in each neighbour."""

@@ -51,6 +51,7 @@ PATCHES = {
         "the directory of temporary files, which Python keeps for the whole process"
     ),
     "commands/test_history.py": "a terminal, which tests have none of",
+    "e2e/test_clusters_conformance.py": "the command line, which run.py reads",
     "e2e/quick_history.py": "how late the history of a server in a process of its own is",
     "outbound/test_kubeconfig.py": "the directory of temporary files as well",
     "server/test_openssl.py": "a version of Python that no machine here has",

@@ -71,8 +71,8 @@ class APIServices(Background):
         self.client.readers.subscribe("services", self._service)
         self.client.readers.subscribe("endpointslices.discovery.k8s.io", self._slice)
         catalog.changed.append(self._catalog_changed)
-        for resource in catalog.all():
-            self._catalog_changed(resource.group, resource.version)
+        for version in dict.fromkeys((one.group, one.version) for one in catalog.all()):
+            self._catalog_changed(*version)
 
     async def close(self) -> None:
         await self.queue.close()

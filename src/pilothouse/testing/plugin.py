@@ -33,6 +33,8 @@ OF_CLUSTERS = ("cluster", "copy")
 """Where tests have logical clusters."""
 CLUSTERS, FROM_STATE = "--clusters", "--clusters-from-state"
 """The flags by which a server has logical clusters, and these begin with its state."""
+COLLECTING = (20_000, 5, 10)
+"""When Python collects garbage while tests have logical clusters."""
 TEST_API = "--test-api"
 """The flag by which a server lets tests move its clock."""
 SHARED: "pytest.StashKey[Subprocess]" = pytest.StashKey()
@@ -101,16 +103,19 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
 
 @contextmanager
 def _left_alone() -> Iterator[None]:
-    """Have Python's garbage collections leave out what there is now: the server, and all that is imported.
+    """Have Python collect garbage less often, and leave out what there is now: the server, and all modules.
 
-    Clusters that come and go have Python look at all objects of the process every few tests. With these that
-    takes a third of the time in which a cluster is made.
+    Clusters come and go. Python would look at all objects of the process every few tests, which takes a third
+    of the time in which a cluster is made.
     """
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTING)
     try:
         yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 
