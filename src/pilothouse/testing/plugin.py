@@ -33,8 +33,6 @@ OF_CLUSTERS = ("cluster", "copy")
 """Where tests have logical clusters."""
 CLUSTERS, FROM_STATE = "--clusters", "--clusters-from-state"
 """The flags by which a server has logical clusters, and these begin with its state."""
-COLLECTING = (20_000, 5, 10)
-"""When Python collects garbage while tests have logical clusters."""
 TEST_API = "--test-api"
 """The flag by which a server lets tests move its clock."""
 SHARED: "pytest.StashKey[Subprocess]" = pytest.StashKey()
@@ -103,19 +101,15 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
 
 @contextmanager
 def _left_alone() -> Iterator[None]:
-    """Have Python collect garbage less often, and leave out what there is now: the server, and all modules.
+    """Have Python leave out what there is now, the server and all modules, when it collects garbage.
 
-    Clusters come and go. Python would look at all objects of the process every few tests, which takes a third
-    of the time in which a cluster is made.
+    Clusters come and go, so it would look at all objects of the process every few tests.
     """
-    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECTING)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
         gc.unfreeze()
 
 
