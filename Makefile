@@ -23,7 +23,7 @@ COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/objects/test_list.py tests/endpoints/objects/test_watch.py \
 	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-languages test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history test-examples soak coverage fuzz fuzz-decoders scenarios differ differ-workloads siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
+.PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-languages test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history test-clusters test-examples soak coverage fuzz fuzz-decoders scenarios differ differ-workloads siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take a minute, once"
@@ -205,6 +205,12 @@ test-kill: $(READY)
 test-history: $(READY)
 	PILOTHOUSE_HISTORY_SECONDS=$(or $(FUZZ_SECONDS),300) $(BIN)/python -m pytest -q tests/e2e/test_history_kills.py
 
+# A controller of 500 logical clusters; with CONFORMANCE (a folder that has run.py) the recorded scenarios in one beside 100 under
+# load, and with PILOTHOUSE_NODE_BIN (see test-node) a stock controller manager in one.
+test-clusters: $(READY)
+	PILOTHOUSE_MANY_CLUSTERS=500 PILOTHOUSE_CONFORMANCE="$(abspath $(CONFORMANCE))" $(BIN)/python -m pytest -q -s \
+		tests/e2e/test_many_clusters.py tests/e2e/test_clusters_conformance.py tests/e2e/test_clusters_stock.py
+
 # The tests of properties alone, each with EXAMPLES (20) times as many examples as `make test` tries.
 test-examples: $(READY)
 	PILOTHOUSE_EXAMPLES=$(or $(EXAMPLES),20) $(PYTEST) -m hypothesis --timeout=3600
@@ -214,7 +220,7 @@ test-examples: $(READY)
 # for memory under load, REFERENCE and TOKEN for the differ, KUBE_CONTROLLER_MANAGER and KUBE_SCHEDULER for that of workloads, a
 # package of `make deb` in dist/ and root for packages.
 SOAK_SECONDS ?= 3600
-SOAK_PARTS ?= fuzz test-examples scenarios siege test-ha test-kill test-history aims $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
+SOAK_PARTS ?= fuzz test-examples scenarios siege test-ha test-kill test-history test-clusters aims $(if $(LOADGEN),soak) $(if $(REFERENCE),differ) \
 	$(if $(KUBE_CONTROLLER_MANAGER),differ-workloads) \
 	$(if $(wildcard dist/pilothouse_*.deb),test-packages)
 test-soak: $(READY)

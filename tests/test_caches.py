@@ -245,6 +245,9 @@ class Readers:
     def subscribe(self, resource: str, callback: Any) -> None:
         pass
 
+    def indexed(self, name: str, resources: Any, make: Any) -> Any:
+        return make()
+
 
 def test_decisions_on_long_and_on_many_paths_leave_little() -> None:
     from pilothouse.authz.rbac import RBACAuthorizer

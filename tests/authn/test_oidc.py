@@ -118,6 +118,24 @@ async def test_before_a_provider_is_found(runner: asyncio.Runner) -> None:
     assert (await case.found()).issuers[0].fault() == ""
 
 
+async def test_tokens_wait_for_the_first_attempt_at_discovery(runner: asyncio.Runner) -> None:
+    case = Case()
+    case.tokens.start()
+    assert (await case.ask(signed())).user.name == "jane"
+    await case.tokens.close()
+
+    case = Case()
+    document = f"{URL}/.well-known/openid-configuration"
+    found, case.documents.documents[document] = case.documents.documents[document], OSError("no route")
+    case.tokens.start()
+    for _ in range(2):
+        with pytest.raises(errors.Unauthorized, match="oidc: authenticator not initialized"):
+            await case.ask(signed())
+    assert case.documents.fetched == [document]
+    case.documents.documents[document] = found
+    await case.tokens.close()
+
+
 async def test_rules_and_distributed_claims_refuse(runner: asyncio.Runner) -> None:
     case = await Case(prefix="hd", groups=Mapping(claim="groups", prefix="")).found()
     with pytest.raises(errors.Unauthorized, match="required claim hd not present"):

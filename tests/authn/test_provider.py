@@ -201,3 +201,20 @@ async def test_a_header_may_have_members_that_nobody_knows_but_none_that_must_be
         else:
             with pytest.raises(BadSignature, match=wanted):
                 await case.provider.verify(token, header, registry)
+
+
+async def test_nobody_waits_long_for_the_first_attempt(runner: asyncio.Runner) -> None:
+    asked = asyncio.Event()
+
+    async def silent(url: str, token: str = "") -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return b""
+
+    provider = OIDCProvider(URL, silent)
+    await provider.tried()  # none is under way
+    provider.start()
+    await asked.wait()
+    await provider.tried(0.01)
+    assert provider.fault
+    await provider.close()

@@ -38,6 +38,12 @@ class LiveReaders:
             if kind == resource:
                 callback(f"/{namespace}/{name}", obj, None)
 
+    def indexed(self, name: str, resources: Any, make: Any) -> Any:
+        index = make()
+        for resource in resources:
+            self.subscribe(resource, partial(index.put, resource))
+        return index
+
     def put(self, resource: Any, obj: Any) -> None:
         metadata = obj["metadata"]
         place = (resource, metadata.get("namespace", ""), metadata["name"])

@@ -1,19 +1,15 @@
 """The issuers of tokens that a Cluster names: its users, and nobody else's."""
 
 import asyncio
-import json
-import ssl
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from clusters.provider import Provider
 from clusters.rig import CLUSTERS, MAPS, ClusterRig, bearer, cluster_of
 from eventually import aeventually
 
-from pilothouse import pki
 from pilothouse.api.configfile import ConfigurationError
-from pilothouse.authn import keys
 from pilothouse.authn.configuration import AuthenticationConfiguration
 from pilothouse.clusters.authentication import configuration, usable
 
@@ -21,62 +17,12 @@ Object = dict[str, Any]
 RBAC = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
 
-class Provider:
-    """An OpenID Connect provider: its two documents over TLS, and tokens."""
-
-    def __init__(self) -> None:
-        self.authority = pki.CertificateAuthority.create("identities")
-        self.key = keys.new_private()
-        self.asked: list[str] = []
-        self.url = ""
-
-    async def start(self, folder: Any) -> None:
-        cert, key = self.authority.issue("identities", hosts=("127.0.0.1",), server=True)
-        path = folder / "provider.pem"
-        path.write_bytes(cert + key)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
-        self.url = f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    def stop(self) -> None:
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
-        self.asked.append(path)
-        document: Object = keys.jwks(keys.load_public(self.key))
-        if path != "/keys":
-            document = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
-        body = json.dumps(document).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
-        await writer.drain()
-        writer.close()
-
-    def token(self, user: str) -> str:
-        now = int(time.time())
-        claims = {"iss": self.url, "aud": "tenant", "sub": user, "exp": now + 600, "iat": now}
-        return keys.load_private(self.key).sign(claims)
-
-    def spec(self, prefix: str = "tenant:") -> Object:
-        """The member `authentication` of a Cluster."""
-        issuer = {
-            "url": self.url,
-            "audiences": ["tenant"],
-            "certificateAuthority": pki.pem(self.authority.certificate).decode(),
-        }
-        return {
-            "jwt": [{"issuer": issuer, "claimMappings": {"username": {"claim": "sub", "prefix": prefix}}}]
-        }
-
-
 @pytest.fixture(scope="module")
 def provider(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     made = Provider()
     runner.run(made.start(tmp_path_factory.mktemp("provider")))
     yield made
-    made.stop()
+    runner.run(made.stop())
 
 
 async def who(rig: ClusterRig, cluster: str, token: str) -> str:
@@ -102,6 +48,14 @@ async def test_a_tenants_users_are_known_in_its_cluster_only(rig: ClusterRig, pr
     binding = {"metadata": {"name": "jane"}, "subjects": [subject], "roleRef": role}
     await rig.ok("POST", RBAC, binding, cluster="mine")
     assert (await rig.call("GET", MAPS, cluster="mine", authorization=bearer(token))).status == 200
+
+
+async def test_the_request_that_wakes_a_cluster_may_have_a_token(rig: ClusterRig, provider: Provider) -> None:
+    await rig.make("sleeper", authentication=provider.spec())
+    token = provider.token("jane")
+    for _ in range(3):
+        assert await who(rig, "sleeper", token) == "tenant:jane"
+        await rig.directory.suspend("sleeper")
 
 
 async def test_issuers_change_while_the_cluster_is_in_memory(rig: ClusterRig, provider: Provider) -> None:

@@ -111,3 +111,11 @@ async def test_a_cluster_signs_again_for_a_client_that_has_its_unit(rig: Cluster
     identity = made(await signed(rig, "renews-a", "renewal", CLIENT, request), key)
     assert await names(rig, "renews-a", identity) == "jane"
     assert (await rig.call("GET", MAPS, cluster="renews-a", identity=identity)).status == 403
+
+
+async def test_a_cluster_tells_others_of_no_ca(rig: ClusterRig) -> None:
+    """Aggregated servers know clients by the CAs in this map, and cannot tell clusters apart."""
+    await rig.make("signs-nothing")
+    path = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+    assert "client-ca-file" in (await rig.ok("GET", path))["data"]
+    assert (await rig.ok("GET", path, cluster="signs-nothing")).get("data", {}) == {}

@@ -1,6 +1,7 @@
 """Readers whose objects a test changes."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 Rows: TypeAlias = list[Any]
@@ -21,6 +22,12 @@ class Live:
 
     def subscribe(self, resource: str, callback: Callable[..., None]) -> None:
         self.callbacks.setdefault(resource, []).append(callback)
+
+    def indexed(self, name: str, resources: Any, make: Any) -> Any:
+        index = make()
+        for resource in resources:
+            self.subscribe(resource, partial(index.put, resource))
+        return index
 
     def put(self, plural: str, obj: Any) -> None:
         key = (plural, obj["metadata"]["name"])

@@ -26,6 +26,7 @@ SLEEPS = {
     "e2e/moving.py": "writes at a rate, against servers in other processes",
     "e2e/test_connections.py": "opens connections at a rate, against a server in another process",
     "e2e/draining.py": "sends requests at a rate, against servers in other processes",
+    "e2e/test_clusters_conformance.py": "writes at a rate, against a server in another process",
     "e2e/flooding.py": "does not read for a while, and floods a server in another process",
     "e2e/test_tenants.py": "reads at a rate beside a flood, against a server in another process",
     "e2e/test_ha.py": "kills and pauses processes for a random while",
@@ -50,6 +51,7 @@ PATCHES = {
         "the directory of temporary files, which Python keeps for the whole process"
     ),
     "commands/test_history.py": "a terminal, which tests have none of",
+    "e2e/test_clusters_conformance.py": "the command line, which run.py reads",
     "e2e/quick_history.py": "how late the history of a server in a process of its own is",
     "outbound/test_kubeconfig.py": "the directory of temporary files as well",
     "server/test_openssl.py": "a version of Python that no machine here has",

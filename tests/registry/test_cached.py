@@ -110,3 +110,50 @@ async def test_objects_of_a_base_state_are_decoded_once_for_all(rig: Rig) -> Non
     assert listed == made  # and what it was is as it was for the others
     assert one.get("configmaps", "default", "a") is not two.get("configmaps", "default", "a")
     assert base.decoded == {entry.key: made}
+
+
+class Texts:
+    """An index: what config maps say, by their keys."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.puts = 0
+
+    def put(self, resource: str, key: str, new: Any, old: Any) -> None:
+        self.puts += 1
+        name = key.rpartition("/")[2]
+        if new is None:
+            assert old["metadata"]["name"] == name
+            del self.texts[name]
+        else:
+            self.texts[name] = new["data"]["k"]
+
+    def copy(self) -> "Texts":
+        out = Texts()
+        out.texts = dict(self.texts)
+        return out
+
+
+async def test_indexes_of_a_base_state_are_copied_and_follow_what_has_changed(rig: Rig) -> None:
+    maps = rig.catalog.get("", "v1", "configmaps")
+    base = BaseState((), 1 << 40)
+    await rig.config_map("own", data={"k": "own"})
+    for name in "abc":
+        await rig.config_map(name, data={"k": name})
+        entry = rig.store.get(maps, f"/registry/configmaps/default/{name}")
+        assert entry is not None
+        base.entries[entry.key] = entry
+
+    def index() -> Texts:
+        return CachedReaders(rig.store, rig.catalog, base).indexed("texts", ("configmaps",), Texts)
+
+    one = index()
+    assert one.texts == {"a": "a", "b": "b", "c": "c", "own": "own"} and one.puts == 1
+    await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "changed"}))
+    await rig.ok("DELETE", CONFIG_MAPS + "/b")
+    two = index()
+    assert one.texts == two.texts == {"a": "changed", "c": "c", "own": "own"} and two.puts == 3
+    await rig.config_map("d", data={"k": "d"})
+    assert one.texts == two.texts == {"a": "changed", "c": "c", "own": "own", "d": "d"}
+    assert base.indexes["texts"][0].texts == {"a": "a", "b": "b", "c": "c"}
+    assert CachedReaders(rig.store, rig.catalog).indexed("texts", ("configmaps", "nothings"), Texts).puts == 4

@@ -6,7 +6,7 @@ import pytest
 from harness import Rig, config_map
 
 from pilothouse import errors
-from pilothouse.registry.checkpoints import Checkpoints
+from pilothouse.registry.checkpoints import ENTRY, Checkpoints
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 EVENTS = "/api/v1/namespaces/default/events"
@@ -82,3 +82,23 @@ async def test_states_that_are_not_kept(rig: Rig) -> None:
         states.drop(first)
     states.clear()
     assert states.names() == []
+
+
+async def test_states_have_bytes_of_which_those_of_shared_objects_count_once(rig: Rig) -> None:
+    await rig.config_map("a", data={"text": "x" * 100_000})
+    held = sum(len(kv.value) for kv in (await rig.storage.range("/registry/")).items)
+    count = len((await rig.storage.range("/registry/")).items)
+    states = of(rig, most_bytes=held + 3 * count * ENTRY)
+    first, second = (await states.take())[0], (await states.take())[0]
+    await rig.config_map("b", data={"text": "x" * 100_000})
+    with pytest.raises(errors.BadRequest, match="delete some first"):
+        await states.take()
+    states.drop(first)
+    with pytest.raises(errors.BadRequest, match="delete some first"):  # the second has the same objects
+        await states.take()
+    await rig.ok("DELETE", f"{MAPS}/b")
+    await states.take()
+    states.drop(second)
+    states.clear()
+    await rig.config_map("b", data={"text": "x"})
+    await states.take()

@@ -131,7 +131,8 @@ class Writers:
             hostname=self._hostname(),
             now=meta.now(self.registry.clock.time()),
             kubelet_group=ADMINS if self.files.kubelet_cert else "",
-            client_ca=self.authorities.clients.decode(errors="replace"),
+            # that of a logical cluster signs for all clusters, and others do not see for which
+            client_ca="" if self.authorities.scope else self.authorities.clients.decode(errors="replace"),
             proxy_ca=self.authorities.proxies.decode(errors="replace"),
             proxy_names=proxies.requestheader_allowed_names,
             username_headers=proxies.requestheader_username_headers,

@@ -78,6 +78,8 @@ class IssuerTokens:
         """The identity of a token's owner; errors.Unauthorized with the reason when the token does not count,
         Undecided before there are keys, or when distributed claims cannot be had."""
         if self.provider.fault:
+            await self.provider.tried()
+        if self.provider.fault:
             raise Undecided("oidc: authenticator not initialized")
         try:
             claims = await self._verifier.verify(token, header)

@@ -21,6 +21,8 @@ log = Logger(__name__)
 
 RETRY = 10.0
 """Seconds between two attempts at discovery, and between two fetches of the keys."""
+FIRST = 3.0
+"""Seconds for which tokens wait for the first attempt at discovery."""
 MAX_KEYS = 100
 """Keys of one provider. Without a key ID in a token each of them is tried."""
 MAX_MODULUS, MAX_EXPONENT = 1366, 6
@@ -68,10 +70,28 @@ class OIDCProvider(BackgroundTask):
         self._fetched = -RETRY
         self._fetching: asyncio.Task[None] | None = None
         self._trying = asyncio.Lock()
+        self._tried = asyncio.Event()
 
     async def _run(self) -> None:
-        while not await self.discover():
+        while True:
+            try:
+                if await self.discover():
+                    return
+            finally:
+                self._tried.set()
             await asyncio.sleep(RETRY)
+
+    async def tried(self, seconds: float = FIRST) -> None:
+        """Wait until the first attempt at discovery has ended, if it was started, for so long at most.
+
+        A logical cluster is woken by a request, which may have a token of the provider.
+        """
+        if self._task is None or self._tried.is_set():
+            return
+        await in_task()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._tried.wait()
 
     async def found(self) -> None:
         """Wait until discovery, which was started, has succeeded."""

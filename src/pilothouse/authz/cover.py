@@ -7,7 +7,7 @@ cover what was chosen, and choices that leave the same rules are looked at once.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pilothouse.authz.rbac import Rule
+from pilothouse.authz.rbac_index import Rule
 
 MAX_STEPS = 1_000_000
 """Comparisons in one check of a user's rules.

@@ -8,7 +8,8 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User, node_name
 from pilothouse.api.values.selectors import field_terms
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, SubjectRules
-from pilothouse.authz.rbac import Rule, rules_allow
+from pilothouse.authz.rbac import rules_allow
+from pilothouse.authz.rbac_index import Rule
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
 from pilothouse.errors import BadRequest
 from pilothouse.gotext import quote

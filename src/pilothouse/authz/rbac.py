@@ -1,20 +1,17 @@
-"""Role based access control: indexes bindings by subject and decides requests by them."""
+"""Role based access control: decides requests by roles and bindings."""
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import field
 
 from pilothouse.api import json
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, SubjectRules
+from pilothouse.authz.rbac_index import GROUP, RESOURCES, RBACBinding, RBACIndex, Rule
 from pilothouse.caches import Cache, CacheBudget, weight
 from pilothouse.gotext import quote
 from pilothouse.process.frozen import frozen
-from pilothouse.process.record import record
 from pilothouse.registry.readers import Readers
-
-GROUP = "rbac.authorization.k8s.io"
 
 _LARGEST = 64 << 10
 """The largest cached verdict, in bytes:
@@ -22,93 +19,6 @@ a role may name a thousand objects, and a user be in hundreds of groups."""
 
 _LONGEST_RULE = 1024
 """Characters of a rule that a decision tells."""
-
-Rule = Object
-"""A PolicyRule: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
-
-
-@frozen
-class _Binding:
-    name: str
-    namespace: str
-    role_kind: str
-    role_name: str
-    subjects: tuple[Object, ...]
-
-    def describe(self, subject: int) -> str:
-        """Why a rule of this binding applies: for reviews and audit."""
-        kind = "RoleBinding" if self.namespace else "ClusterRoleBinding"
-        own = f"{self.name}/{self.namespace}" if self.namespace else self.name
-        to = self.subjects[subject]
-        name = to.get("name", "")
-        if to.get("kind") == "ServiceAccount":
-            name += "/" + (to.get("namespace") or self.namespace)
-        role = f"{self.role_kind} {quote(self.role_name)}"
-        return f"{kind} {quote(own)} of {role} to {to.get('kind')} {quote(name)}"
-
-
-_Places = tuple[str, int] | dict[str, int]
-"""The bindings that name a subject, each with the index of the first subject that is it.
-Most subjects have one binding, and a pair takes a quarter of the memory of a dict."""
-
-
-@record
-class _Scope:
-    """The bindings of one namespace (or of the cluster), and where each subject stands first in them."""
-
-    bindings: dict[str, _Binding] = field(default_factory=dict)
-    by_subject: dict[tuple[str, str], _Places] = field(default_factory=dict)
-
-    def add(self, binding: _Binding) -> None:
-        self.bindings[binding.name] = binding
-        for i, key in enumerate(_subject_keys(binding)):
-            if key is None:
-                continue
-            known = self.by_subject.get(key)
-            if known is None:
-                self.by_subject[key] = (binding.name, i)
-            elif isinstance(known, dict):
-                known.setdefault(binding.name, i)
-            elif known[0] != binding.name:
-                self.by_subject[key] = {known[0]: known[1], binding.name: i}
-
-    def remove(self, name: str) -> None:
-        binding = self.bindings.pop(name, None)
-        if binding is None:
-            return
-        for key in _subject_keys(binding):
-            places = self.by_subject.get(key) if key is not None else None
-            if key is None or places is None:
-                continue
-            if isinstance(places, dict):
-                places.pop(name, None)
-                if not places:
-                    del self.by_subject[key]
-            elif places[0] == name:
-                del self.by_subject[key]
-
-    def of(self, user: User) -> list[tuple[_Binding, int]]:
-        """The bindings that apply to a user, by name, each with the index of the first subject that does."""
-        found: dict[str, int] = {}
-        for key in (("User", user.name), *(("Group", group) for group in user.groups)):
-            places = self.by_subject.get(key)
-            if places is None:
-                continue
-            for name, i in places.items() if isinstance(places, dict) else (places,):
-                if i < found.get(name, i + 1):
-                    found[name] = i
-        return [(self.bindings[name], found[name]) for name in sorted(found)]
-
-
-def _subject_keys(binding: _Binding) -> Iterator[tuple[str, str] | None]:
-    for subject in binding.subjects:
-        kind, name = subject.get("kind", ""), subject.get("name", "")
-        if kind == "ServiceAccount":
-            namespace = subject.get("namespace") or binding.namespace
-            user = sys.intern(f"system:serviceaccount:{namespace}:{name}")  # the same in many clusters
-            yield ("User", user) if namespace else None
-        else:
-            yield (kind, name)
 
 
 class _Verdict:
@@ -144,19 +54,13 @@ class RBACAuthorizer:
     a change of any of them empties the cache of decisions."""
 
     def __init__(self, readers: Readers, budget: CacheBudget | None = None) -> None:
-        self._roles: dict[tuple[str, str], list[Rule]] = {}
-        self._scopes: dict[str, _Scope] = {}
-        self._places: dict[tuple[str, str], dict[str, int]] = {}
-        """The number of bindings to each subject, by namespace."""
+        self._index = readers.indexed("rbac", RESOURCES, RBACIndex)
+        self._index.changed = self._changed
         self.listeners: list[Callable[[], None]] = []
         """Called when a role or a binding has changed."""
         self._verdicts: Cache[tuple[object, ...], _Verdict] = Cache(
             "authorization", budget or CacheBudget(), largest=_LARGEST, weigh=_weigh
         )
-        for resource in ("roles", "clusterroles"):
-            readers.subscribe(f"{resource}.{GROUP}", self._role_changed)
-        for resource in ("rolebindings", "clusterrolebindings"):
-            readers.subscribe(f"{resource}.{GROUP}", self._binding_changed)
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         # PERF: the name is no part of the key, so that reads of many objects share one verdict.
@@ -181,8 +85,7 @@ class RBACAuthorizer:
 
     def namespaces_for(self, user: User) -> set[str]:
         """The namespaces with a binding to the user or one of their groups, whatever it grants."""
-        keys = [("User", user.name), *(("Group", group) for group in user.groups)]
-        return {namespace for key in keys for namespace in self._places.get(key, ())}
+        return self._index.namespaces_of(user)
 
     def rules_for(self, user: User, namespace: str) -> SubjectRules:
         found = SubjectRules()
@@ -211,13 +114,14 @@ class RBACAuthorizer:
     def role_rules(self, kind: str, name: str, namespace: str) -> list[Rule] | MissingRole:
         """The rules that a roleRef leads to, from a binding in `namespace` ("" = the cluster)."""
         key = ("", name) if kind == "ClusterRole" else (namespace, name) if kind == "Role" else None
-        rules = self._roles.get(key) if key is not None and (key[0] or kind == "ClusterRole") else None
+        rules = self._index.roles.get(key) if key is not None and (key[0] or kind == "ClusterRole") else None
         return MissingRole(kind, name) if rules is None else rules
 
-    def _visit(self, user: User, namespace: str) -> Iterator[tuple[_Binding, int, list[Rule] | MissingRole]]:
+    def _visit(
+        self, user: User, namespace: str
+    ) -> Iterator[tuple[RBACBinding, int, list[Rule] | MissingRole]]:
         for scope in ("", namespace) if namespace else ("",):
-            bindings = self._scopes.get(scope)
-            for binding, subject in bindings.of(user) if bindings is not None else ():
+            for binding, subject in self._index.of(user, scope):
                 yield binding, subject, self.role_rules(binding.role_kind, binding.role_name, scope)
 
     def _judge(self, attributes: AuthorizationAttributes) -> _Verdict:
@@ -241,43 +145,6 @@ class RBACAuthorizer:
         if missing:
             verdict.otherwise = Decision(allowed=False, reason=f"RBAC: {_aggregate(missing)}")
         return verdict
-
-    def _role_changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        obj = new or old or {}
-        metadata = obj["metadata"]
-        place = (metadata.get("namespace", ""), metadata["name"])
-        if new is None:
-            self._roles.pop(place, None)
-        else:
-            self._roles[place] = new.get("rules") or []
-        self._changed()
-
-    def _binding_changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        metadata = (new or old or {})["metadata"]
-        namespace, name = metadata.get("namespace", ""), metadata["name"]
-        scope = self._scopes.setdefault(namespace, _Scope())
-        self._place(namespace, scope.bindings.get(name), -1)
-        scope.remove(name)
-        if new is not None:
-            ref = new.get("roleRef") or {}
-            subjects = tuple(new.get("subjects") or ())
-            scope.add(_Binding(name, namespace, ref.get("kind", ""), ref.get("name", ""), subjects))
-            self._place(namespace, scope.bindings[name], 1)
-        elif not scope.bindings:
-            del self._scopes[namespace]
-        self._changed()
-
-    def _place(self, namespace: str, binding: _Binding | None, count: int) -> None:
-        """Count a binding of a namespace, or count it no longer, for each of its subjects."""
-        if not namespace or binding is None:
-            return
-        for key in {key for key in _subject_keys(binding) if key is not None}:
-            places = self._places.setdefault(key, {})
-            left = places[namespace] = places.get(namespace, 0) + count
-            if not left:
-                del places[namespace]
-                if not places:
-                    del self._places[key]
 
     def _changed(self) -> None:
         self._verdicts.clear()

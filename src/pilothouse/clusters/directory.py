@@ -311,7 +311,7 @@ class Directory:
         begun, storage = time.monotonic(), await self._unkept_storage()
         async with Opened() as opened:
             self._clocks.begin("", self._ahead())
-            host = self.guests.make("", "", storage, new_private(), self._clocks.open("", opened))
+            host = self.guests.make("", "fresh", storage, new_private(), self._clocks.open("", opened))
             pairs, revision = await fresh.made(host, storage, self._port)
         name, base = await self.records.add_base(pairs, revision, fresh=self._digest)
         log.info(

@@ -202,15 +202,14 @@ def guest_config(config: Config, path: str, url: str) -> Config:
     """The configuration of a cluster: the server's, without what names files, other servers or users.
 
     path: that of the cluster below the server's URL. It follows the server's issuers in those of the cluster,
-    so that tokens stay good when the server is reached elsewhere. url: where clients reach the cluster; it
-    was the issuer before, and tokens that name it stay good.
+    so that tokens stay good when the server is reached elsewhere. url: where clients reach the cluster.
     """
     given, authorization = config.authentication, config.authorization
     tokens = given.service_accounts
     issuers = [one.removesuffix("/") + path for one in tokens.issuers]
     accounts = replace(
         ServiceAccountOptions(),
-        service_account_issuer=tuple(dict.fromkeys((*issuers, url))),
+        service_account_issuer=tuple(issuers),
         service_account_jwks_uri=f"{url}/openid/v1/jwks",
         service_account_extend_token_expiration=tokens.service_account_extend_token_expiration,
         service_account_lookup=tokens.service_account_lookup,

@@ -23,6 +23,7 @@ from pilothouse.registry.service_resolver import port_of
 log = Logger(__name__)
 
 GROUP = "apiregistration.k8s.io"
+APISERVICES = f"apiservices.{GROUP}"
 MANAGED = "kube-aggregator.kubernetes.io/automanaged"
 ATTEMPTS = 5
 RECHECK, RETRY = 30.0, 1.0
@@ -68,7 +69,7 @@ class APIServices(Background):
         catalog = self.client.catalog
         for version in dict.fromkeys((one.group, one.version) for one in catalog.all()):
             self._want(*version)
-        self.client.readers.subscribe("apiservices.apiregistration.k8s.io", self._changed)
+        self.client.readers.subscribe(APISERVICES, self._changed)
         self.client.readers.subscribe("services", self._service)
         self.client.readers.subscribe("endpointslices.discovery.k8s.io", self._slice)
         catalog.changed.append(self._catalog_changed)
@@ -107,7 +108,7 @@ class APIServices(Background):
         delete it with the last of its resources."""
         name = self._want(group, version)
         if name:
-            self._look(name, self.client.get(self.apiservices, "", name))
+            self._look(name, self.client.readers.get(APISERVICES, "", name))
 
     def _want(self, group: str, version: str) -> str:
         """Note whether a group version is to have an APIService; its name, "" if it is not made here."""
@@ -130,8 +131,7 @@ class APIServices(Background):
     def _settled(self, name: str, obj: Object) -> bool:
         if obj["spec"].get("service") is not None:
             return False
-        managed = (obj["metadata"].get("labels") or {}).get(MANAGED) == "true"
-        if managed and (name not in self._wanted or obj["spec"] != _local(name)["spec"]):
+        if _is_managed(obj) and (name not in self._wanted or obj["spec"] != _local(name)["spec"]):
             return False
         if _with_condition(obj.get("status"), local_condition("")) != obj.get("status"):
             return False
@@ -180,10 +180,10 @@ class APIServices(Background):
     # Reconciliation
 
     async def _sync(self, name: str) -> float | None:
-        obj = self.client.get(self.apiservices, "", name)
-        if await self._automanage(name, obj):
+        readers = self.client.readers
+        if await self._automanage(name, readers.get(APISERVICES, "", name)):
             return None
-        obj = self.client.get(self.apiservices, "", name)
+        obj = readers.get(APISERVICES, "", name)
         if obj is None:
             return None
         if obj["spec"].get("service") is None:
@@ -199,7 +199,7 @@ class APIServices(Background):
             if wanted is not None:
                 await self.client.create(self.apiservices, wanted)
             return True
-        if (obj["metadata"].get("labels") or {}).get(MANAGED) != "true":
+        if not _is_managed(obj):
             return False
         uid = obj["metadata"]["uid"]
         if wanted is None:
@@ -315,6 +315,11 @@ def backend_of(obj: Object) -> AggregatedServer:
         insecure=bool(spec.get("insecureSkipTLSVerify")),
         available=is_available(obj),
     )
+
+
+def _is_managed(obj: Object) -> bool:
+    """Whether an APIService is the controller's own, for a group version of custom resources."""
+    return bool((obj["metadata"].get("labels") or {}).get(MANAGED) == "true")
 
 
 def is_available(obj: Object) -> bool:

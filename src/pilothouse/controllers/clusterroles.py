@@ -52,7 +52,7 @@ class ClusterRoleAggregation(Background):
             self.queue.add(each)
 
     async def _sync(self, name: str) -> None:
-        role = self.client.get(self.roles, "", name)
+        role = self.client.readers.get(ROLES, "", name)
         if role is None or not role.get("aggregationRule"):
             return
         rules = distinct(self._matched(role))

@@ -18,20 +18,23 @@ class FlowSchemaStatus(Background):
         self.client = client
         self.schemas = client.resource(GROUP, "v1", "flowschemas")
         self.queue = WorkQueue("flow-schemas", self._sync, metrics=client.metrics)
+        self._started = False
 
     def start(self) -> None:
+        """Look at each schema once, when all levels are known."""
         self.client.readers.subscribe(LEVELS, self._level_changed)
+        self._started = True
         self.client.readers.subscribe(SCHEMAS, self._schema_changed)
 
     async def close(self) -> None:
         await self.queue.close()
 
     def _schema_changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        if new is not None:
+        if new is not None and not _has(new, self._condition(_level(new))):
             self.queue.add(new["metadata"]["name"])
 
     def _level_changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        if new is not None and old is not None:
+        if not self._started or (new is not None and old is not None):
             return
         name = key.rpartition("/")[2]
         for schema in self.client.readers.list(SCHEMAS):
@@ -39,13 +42,11 @@ class FlowSchemaStatus(Background):
                 self.queue.add(schema["metadata"]["name"])
 
     async def _sync(self, name: str) -> None:
-        schema = self.client.get(self.schemas, "", name)
+        schema = self.client.readers.get(SCHEMAS, "", name)
         if schema is None:
             return
-        condition = self._condition(_level(schema))
-        known = (schema.get("status") or {}).get("conditions") or ()
-        old: Object = next((c for c in known if c.get("type") == "Dangling"), {})
-        if all(old.get(member) == value for member, value in condition.items()):
+        condition, old = self._condition(_level(schema)), _dangling(schema)
+        if _has(schema, condition):
             return
         if old.get("status") == condition["status"]:
             condition["lastTransitionTime"] = old.get("lastTransitionTime")
@@ -68,6 +69,18 @@ class FlowSchemaStatus(Background):
             "reason": "Found" if found else "NotFound",
             "message": f"{what} and it exists" if found else f"{what} but there is no such object",
         }
+
+
+def _dangling(schema: Object) -> Object:
+    """The condition of a schema, {} when it has none."""
+    known = (schema.get("status") or {}).get("conditions") or ()
+    return next((one for one in known if one.get("type") == "Dangling"), {})
+
+
+def _has(schema: Object, condition: Object) -> bool:
+    """Whether a schema has a condition, whenever it came to have it."""
+    known = _dangling(schema)
+    return all(known.get(member) == value for member, value in condition.items())
 
 
 def _level(schema: Object) -> str:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from pilothouse.flowcontrol._seats import BUCKETS, Series
 from pilothouse.flowcontrol.levels import Levels, State
 from pilothouse.metrics._instruments import Distribution
-from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.metrics.instruments import Counter, Gauge, Group, Histogram, Labels, Metric
 
 PREFIX = "apiserver_flowcontrol"
 LEVEL = ("priority_level",)
@@ -92,10 +92,23 @@ _WIDTH_BUCKETS = ("lengths", "watchers", "estimates")
 
 
 class FlowControlMetrics(Group):
-    """The metrics of the priority levels that were passed to `show`."""
+    """The metrics of the priority levels that were passed to `show`.
+
+    All of them read what the levels count, so they are declared when somebody asks for them: each logical
+    cluster has some, and is seldom asked.
+    """
 
     def __init__(self) -> None:
         self._levels: Levels | None = None
+        self._declared = False
+
+    def metrics(self) -> list[Metric]:
+        if not self._declared:
+            self._declared = True
+            self._declare()
+        return super().metrics()
+
+    def _declare(self) -> None:
         for name, (text, read) in LIMITS.items():
             gone = DEPRECATED.get(name, "")
             self._put(Gauge(f"{PREFIX}_{name}", text, LEVEL, self._of_levels(read), deprecated=gone))

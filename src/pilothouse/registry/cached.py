@@ -1,12 +1,13 @@
 """Readers over the watch cache; they keep decoded objects by resourceVersion."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from pilothouse.api.types import depth
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.readers import T
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
 from pilothouse.storage._entry import Entry
@@ -44,6 +45,9 @@ class CachedReaders:
         """The objects that subscribers were told of last."""
         self._resources = _Stored(catalog)
         catalog.changed.append(lambda group, version: self._resources.clear())
+
+    def _is_in_common(self, entry: Entry) -> bool:
+        return entry.rev <= self._base.revision and self._base.entries.get(entry.key) is entry
 
     def _decode(self, entry: Entry) -> Object:
         if entry.rev <= self._base.revision and self._base.entries.get(entry.key) is entry:
@@ -127,3 +131,37 @@ class CachedReaders:
         key = new.key if new is not None else old.key if old is not None else ""
         before = self._shared(old) if old is not None else None
         callback(key, self._shared(new) if new is not None else None, before)
+
+    def indexed(self, name: str, resources: Sequence[str], make: Callable[[], T]) -> T:
+        found = [(resource, one) for resource in resources if (one := self._resources[resource]) is not None]
+        listed = {
+            resource: self.store.cache(one).list(one.key_prefix, None).entries for resource, one in found
+        }
+        known, left = self._index_in_common(name, listed, make)
+        index = known.copy()
+        for resource, entries in listed.items():
+            for entry in entries:
+                if left.pop(entry.key, None) is None or not self._is_in_common(entry):
+                    index.put(resource, entry.key, self._shared(entry), None)
+        for key, resource in left.items():
+            index.put(resource, key, None, self._base.decoded[key])
+        for resource, one in found:
+            self.store.cache(one).subscribe(partial(self._tell, partial(index.put, resource)))
+        return index
+
+    def _index_in_common(
+        self, name: str, listed: Mapping[str, Sequence[Entry]], make: Callable[[], T]
+    ) -> tuple[T, dict[str, str]]:
+        """The index of the objects of the state that the store has in common with others, made by the first,
+        and their keys with their resources: some of them may be missing, or have changed."""
+        known = self._base.indexes.get(name)
+        if known is None:
+            index, keys = make(), {}
+            for resource, entries in listed.items():
+                for entry in filter(self._is_in_common, entries):
+                    index.put(resource, entry.key, self._in_common(entry), None)
+                    keys[entry.key] = resource
+            if not keys:
+                return index, {}
+            known = self._base.indexes[name] = index, keys
+        return known[0], dict(known[1])

@@ -1,6 +1,7 @@
 """The resource catalog: the groups, versions and resources that a server serves, and their order."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from importlib import import_module
 
 from pilothouse.registry.resource import AggregatedServer, Resource
@@ -85,6 +86,15 @@ class Catalog:
         they take precedence over this server's own resources."""
         for resource in resources:
             self.add(resource)
+
+    def copy(self) -> "Catalog":
+        """One that changes by itself, and calls nobody back yet."""
+        out = Catalog()
+        out._versions = {version: dict(found) for version, found in self._versions.items()}
+        out._groups = {group: set(versions) for group, versions in self._groups.items()}
+        out._kinds, out._priorities = dict(self._kinds), dict(self._priorities)
+        out.backends = dict(self.backends)
+        return out
 
     def get(self, group: str, version: str, plural: str) -> Resource | None:
         found = self._versions.get((group, version))
@@ -177,6 +187,12 @@ class Catalog:
 
 def default_catalog(runtime_config: Mapping[str, str] | None = None) -> Catalog:
     """The built-in resources that --runtime-config enables; raises RuntimeConfigError."""
+    return _enabled(tuple((runtime_config or {}).items())).copy()
+
+
+@lru_cache(maxsize=4)
+def _enabled(runtime_config: tuple[tuple[str, str], ...]) -> Catalog:
+    """The same for all logical clusters. Nobody changes it."""
     resources = built_in()
-    config = RuntimeConfig(runtime_config or {}, resources)
+    config = RuntimeConfig(dict(runtime_config), resources)
     return Catalog(r for r in resources if config.enabled(r))

@@ -5,6 +5,7 @@ forward. So watches see all that changes, caches and allocators follow, and nobo
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from pilothouse import errors
@@ -14,6 +15,10 @@ from pilothouse.storage.keys import ROOT
 
 MOST = 100
 """States that are kept at once."""
+MOST_BYTES = 256 << 20
+"""Bytes of all states that are kept, at most. An object that several have is counted once."""
+ENTRY = 100
+"""Bytes of memory that an object takes in each state beside its value."""
 TOGETHER = 1000
 """Writes of one transaction."""
 PASSES = 3
@@ -34,13 +39,18 @@ class Checkpoints:
         settled: Callable[[], Awaitable[None]],
         most: int = MOST,
         together: int = TOGETHER,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._most = most
+        self._most_bytes = most_bytes
         self._together = together
         self._store = store
         self._time = time
         self._settled = settled
         self._states: dict[str, State] = {}
+        self._holders: Counter[tuple[str, int]] = Counter()
+        """How many states have an object, by its key and revision."""
+        self._bytes = 0
         self._numbers = itertools.count(1)
         self.restored: list[Callable[[Sequence[str]], None]] = []
         """Called with the keys that were written when a state was put back."""
@@ -51,8 +61,18 @@ class Checkpoints:
             raise errors.BadRequest(f"{self._most} checkpoints are kept, delete some first")
         await self._settled()
         state = await self.current()
+        added = len(state) * ENTRY + sum(
+            len(kv.value) for kv in state.values() if not self._holders[kv.key, kv.mod]
+        )
+        if self._bytes + added > self._most_bytes:
+            raise errors.BadRequest(
+                f"checkpoints may take {self._most_bytes} bytes, {self._bytes} are taken and this one needs"
+                f" {added}: delete some first"
+            )
         name = str(next(self._numbers))
         self._states[name] = state
+        self._bytes += added
+        self._holders.update((kv.key, kv.mod) for kv in state.values())
         return name, len(state)
 
     async def current(self) -> State:
@@ -63,6 +83,8 @@ class Checkpoints:
     def clear(self) -> None:
         """Keep no state any more."""
         self._states.clear()
+        self._holders.clear()
+        self._bytes = 0
 
     def names(self) -> list[str]:
         """The names of the states that are kept."""
@@ -70,8 +92,15 @@ class Checkpoints:
 
     def drop(self, name: str) -> None:
         """Keep a state no more; NotFound when there is none."""
-        self._find(name)
+        state = self._find(name)
         del self._states[name]
+        self._bytes -= len(state) * ENTRY
+        for kv in state.values():
+            place = kv.key, kv.mod
+            self._holders[place] -= 1
+            if not self._holders[place]:
+                del self._holders[place]
+                self._bytes -= len(kv.value)
 
     async def restore(self, name: str) -> int:
         """Put a state back: the number of objects that were written or deleted; NotFound."""

@@ -1,7 +1,7 @@
 """Read-only access to cached objects, for code that judges requests."""
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, Self, TypeVar
 
 from pilothouse.api.values.fields import Object
 
@@ -19,6 +19,19 @@ class ServedKind(Protocol):
 
     async def presented(self, stored: Object) -> Object:
         """A stored object in the version that is served."""
+
+
+class FollowingIndex(Protocol):
+    """An index of the objects of some resources."""
+
+    def put(self, resource: str, key: str, new: Object | None, old: Object | None) -> None:
+        """Take in an object (`old` is what was there), or one that is deleted (`new` is None)."""
+
+    def copy(self) -> Self:
+        """One that changes by itself."""
+
+
+T = TypeVar("T", bound=FollowingIndex)
 
 
 class Readers(Protocol):
@@ -48,3 +61,7 @@ class Readers(Protocol):
     def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
         """Call back with (key, new, old): at once for each object (old None),
         then per change (new None: deleted). Subscribers share these objects as well."""
+
+    def indexed(self, name: str, resources: Sequence[str], make: Callable[[], T]) -> T:
+        """An index of the objects of some resources, which follows them from now on. `name` is its own.
+        Logical clusters that begin with the same state begin with copies of one index."""

@@ -1,6 +1,7 @@
 """The state with which keyspaces begin. Those that begin with the same one share it until they change it."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from pilothouse.api.values.fields import Object
 from pilothouse.storage._entry import Entry
@@ -10,7 +11,8 @@ from pilothouse.storage.interface import KeyValue
 class BaseState:
     """Pairs that never change, at one revision, with what caches have made of them.
 
-    `entries` are the entries of watch caches, `decoded` their objects; both are filled on first use.
+    `entries` are the entries of watch caches, `decoded` their objects, and `indexes` those of objects by the
+    names of the indexes, each with the keys of its objects and their resources. All are filled on first use.
     """
 
     def __init__(self, pairs: Iterable[KeyValue] = (), revision: int = 1) -> None:
@@ -19,6 +21,7 @@ class BaseState:
         self.revision = revision
         self.entries: dict[str, Entry] = {}
         self.decoded: dict[str, Object] = {}
+        self.indexes: dict[str, tuple[Any, dict[str, str]]] = {}
 
 
 EMPTY = BaseState()

@@ -10,9 +10,11 @@ Options: --kube-apiserver=thread|process|cluster|copy, --kube-apiserver-flag=...
 (repeatable), and --kube-apiserver-state=FILE for a state from which it starts.
 """
 
+import gc
 import pathlib
 import sys
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any, cast
 
@@ -92,8 +94,23 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
     else:
         with MAKERS["thread" if where in OF_CLUSTERS else where](flags) as server:
             config.stash[SERVER] = server
-            yield server
+            with _left_alone() if where in OF_CLUSTERS else nullcontext():
+                yield server
     del config.stash[SERVER]
+
+
+@contextmanager
+def _left_alone() -> Iterator[None]:
+    """Have Python leave out what there is now, the server and all modules, when it collects garbage.
+
+    Clusters come and go, so it would look at all objects of the process every few tests.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _flags(config: pytest.Config) -> list[str]:
