@@ -52,6 +52,7 @@ test_causes = table([
     (daemon_set, daemon_strategy(type="Odd", rollingUpdate=None), 'spec.updateStrategy={"Type":"Odd","RollingUpdate":null} RollingUpdate|OnDelete'),
     (daemon_set, daemons(maxUnavailable=1, maxSurge=1), "spec.updateStrategy.rollingUpdate.maxSurge : may not be set when maxUnavailable is non-zero"),
     (daemon_set, daemons(maxUnavailable="0%", maxSurge=0), "spec.updateStrategy.rollingUpdate.maxUnavailable! : cannot be 0 when maxSurge is 0"),
+    (daemon_set, daemons(maxUnavailable=0, maxSurge="101%"), "spec.updateStrategy.rollingUpdate.maxSurge : must not be greater than 100%"),
     (daemon_set, daemons(maxUnavailable="101%", maxSurge="x"), *below("spec.updateStrategy.rollingUpdate", ".maxSurge : <percent>", ".maxUnavailable : must not be greater than 100%")),
     (rules.validate_daemon_set_update, (put(DAEMON, {"spec.selector": {"matchLabels": {"a": "b", "c": "d"}}}), DAEMON), "spec.selector fixed", "spec.template.metadata.labels : <other labels>"),
     (rules.validate_daemon_set_status, status(numberReady=-1), "status.numberReady : <not negative>", "status.collisionCount=0 : cannot be decremented"),

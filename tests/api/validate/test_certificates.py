@@ -41,7 +41,6 @@ test_causes = table([
     (NEW, of(request="?"), "spec.request : PEM block type must be CERTIFICATE REQUEST"),
     (NEW, of(usages=[], expirationSeconds=599), "spec.usages!", "spec.expirationSeconds : may not specify a duration less than 600 seconds (10 minutes)"),
     (NEW, of(usages=["client auth", "client auth"], expirationSeconds=600), "spec.usages[1] unique"),
-    (NEW, of(signerName=rules.LEGACY_SIGNER), "spec.signerName : the legacy signerName is not allowed via this API version"),
     (NEW, of(signerName="odd"), "spec.signerName : must be a fully qualified domain and path of the form 'example.com/signer-name'"),
     *valid(UPDATE, (LEGACY, LEGACY), (conditions("", "Approved", "Denied", "Denied"), conditions("", "Approved", "Denied", "Denied"))),
     (NEW, conditions("", status=""), "status.conditions[0].type,status!"),

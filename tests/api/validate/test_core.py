@@ -1,7 +1,7 @@
 """The rules of namespaces, replication controllers and bindings (pkg/apis/core/validation)."""
 
 from pods import POD
-from rules import GONE, at, each, put, table, valid
+from rules import at, each, put, table, valid
 
 from pilothouse.api.validate import core as rules
 from pilothouse.api.values.fields import Object
@@ -32,7 +32,6 @@ test_core = table([
     (CONTROLLER, put(RC, {"spec.replicas": -1, "spec.minReadySeconds": -2}), "spec.minReadySeconds,replicas : <not negative>"),
     (CONTROLLER, put(RC, {"spec.template.metadata": {}}), "spec.template.metadata.labels=null : <other labels>"),
     (CONTROLLER, put(RC, {"spec.selector": {"a": "c"}}), "spec.template.metadata.labels : <other labels>"),
-    (CONTROLLER, put(RC, {"spec.selector": GONE}), "spec.selector!"),
     (CONTROLLER, put(RC, {"spec.template.spec.restartPolicy": "Never"}), "spec.template.spec.restartPolicy |Always"),
     (CONTROLLER, put(RC, {"spec.template.spec.activeDeadlineSeconds": 5}), "spec.template.spec.activeDeadlineSeconds- : activeDeadlineSeconds in ReplicationController is not Supported"),
     (STATUS, (counts(replicas=2, readyReplicas=2, availableReplicas=1), {})),

@@ -100,8 +100,6 @@ test_causes = table([
         '.ips[1] : must be in canonical form ("10.0.0.1/24")', ".ips[3] unique")),
     (CLAIM, claim(requests=[{"name": "r"}]), "~.requests[0]! : exactly one of `exactly` or `firstAvailable` is required"),
     (CLAIM, exactly(count=0), "~.requests[0].exactly.count : must be greater than zero"),
-    (CLAIM, claim(constraints=[{"requests": ["x"], "matchAttribute": "a.b/c"}]), "~.constraints[0].requests[0] : <request>"),
     (CLAIM, claim(constraints=[{"matchAttribute": "c"}]), "~.constraints[0].matchAttribute : a fully qualified name must be a domain and a name separated by a slash"),
     (CLAIM, claim(config=[{}]), "~.config[0].opaque!"),
-    (STATUS, status(reservedFor=[USER]), "status.reservedFor- : may not be specified when `allocated` is not set"),
 ])  # fmt: skip

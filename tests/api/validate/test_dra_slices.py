@@ -80,5 +80,4 @@ test_causes = table([
     (SLICE, capacity(default="1", validRange={"min": "1", "step": "10"}), "~.capacity[mem].requestPolicy.validRange.step : one step 11 is larger than capacity value: 10"),
     (UPDATE, (spec(driver="e.example.com", nodeName="m"), BASE), "spec.driver,nodeName fixed"),
     (UPDATE, (put(BASE, {"spec.pool.name": "q"}), BASE), "spec.pool.name fixed"),
-    (SLICE, spec(nodeName=None), "spec! : <one place>"),
 ])  # fmt: skip

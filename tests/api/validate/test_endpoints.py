@@ -21,5 +21,4 @@ test_causes = table([
     (ENDPOINTS, endpoints({"ip": "10.0.0.1"}, ports=[{"port": 0}, {"name": "A_", "port": 1, "protocol": "X", "appProtocol": "a b"}]), *below("~.ports", "[0].name!", "[0].port : <port>",
         "[0].protocol!", "[1].name : <RFC 1123 label>", "[1].protocol SCTP|TCP|UDP", "[1].appProtocol : <name part>")),
     (changed(rules.validate_endpoints), (endpoints({"ip": "010.0.0.1"}), endpoints({"ip": "010.0.0.1"}))),
-    (ENDPOINTS, {"metadata": {"name": "e"}, "subsets": [{"ports": [{"port": 1, "protocol": "TCP"}]}]}, "~! : must specify `addresses` or `notReadyAddresses`"),
 ])  # fmt: skip

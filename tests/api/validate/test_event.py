@@ -34,5 +34,4 @@ test_events = table([
     (STRICT_UPDATE, (put(NEW_STYLE, {"series": {"count": 1}}), NEW_STYLE), 'series.count="" : should be at least 2', "series.lastObservedTime!"),
     (STRICT_UPDATE, (put(NEW_STYLE, {"message": "m", "count": 2, "action": "Undo"}), NEW_STYLE), "message fixed", "count fixed", "action fixed"),
     (STRICT_UPDATE, (put(NEW_STYLE, {"reportingComponent": "example.com/d"}), NEW_STYLE), 'reportingController="example.com/d" fixed'),
-    (LOOSE, {"metadata": {"name": "e", "namespace": "a"}, "involvedObject": {"namespace": "b"}}, "involvedObject.namespace : does not match event.namespace"),
 ])  # fmt: skip

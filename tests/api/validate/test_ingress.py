@@ -53,7 +53,6 @@ test_causes = table([
     (CLASS_UPDATE, (put(IC, {"spec.controller": "example.com/d"}), IC), "spec.controller fixed"),
     (INGRESS, path(path="x"), "~.path : must be an absolute path"),
     (INGRESS, path(path="/a//b"), "~.path : must not contain '//'"),
-    (INGRESS, path(pathType="Odd"), "~.pathType Exact|ImplementationSpecific|Prefix"),
     (INGRESS, path(backend={}), '~.backend="" : resource or service backend is required'),
     (INGRESS, path(backend={"service": {"name": "s"}}), "~.backend! : port name or number is required"),
     (INGRESS, {"spec": {}}, "spec=null : either `defaultBackend` or `rules` must be specified"),

@@ -97,5 +97,4 @@ test_causes = table([
     (UPDATE, (indexed(completions=3), indexed()), "spec.completions : can only be modified in tandem with spec.parallelism"),
     (UPDATE, (failing(IGNORED), JOB), 'spec.podFailurePolicy={"Rules":[{"Action":"Ignore","OnExitCodes":null,"OnPodConditions":[{"Type":"DisruptionTarget","Status":"True"}]}]} fixed'),
     (UPDATE, (indexed(successPolicy={"rules": [{"succeededCount": 1}]}), indexed()), 'spec.successPolicy={"Rules":[{"SucceededIndexes":null,"SucceededCount":1}]} fixed'),
-    (UPDATE, (exits(containerName="c"), JOB), 'spec.podFailurePolicy={"Rules":[{"Action":"FailJob","OnExitCodes":{"ContainerName":"c","Operator":"In","Values":[1]},"OnPodConditions":null}]} fixed'),
 ])  # fmt: skip

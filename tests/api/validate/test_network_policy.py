@@ -28,6 +28,7 @@ test_causes = table([
     (POLICY, block("10.0.0.0/8", "10.1.0.0/16", "11.0.0.0/16", "10.0.0.0/8", "fd00::/64", "y"), "~.ipBlock.except[1],[2],[3] : must be a strict subset of `cidr`", "~.ipBlock.except[4] : <CIDR>"),
     (POLICY, {"metadata": {}, "spec": {"podSelector": BAD, "policyTypes": ["Odd", "Ingress", "Egress"]}}, "spec.podSelector.matchExpressions[0].values[0] : <label value>",
         "spec.policyTypes : may not specify more than two policyTypes"),
+    (POLICY, {"metadata": {}, "spec": {"podSelector": {}, "policyTypes": ["Odd", "Egress"]}}, "spec.policyTypes[0] Ingress|Egress"),
     (POLICY, {"spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16", "11.0.0.0/16"]}}]}]}},
         "spec.ingress[0].from[0].ipBlock.except[1] : must be a strict subset of `cidr`"),
 ])  # fmt: skip

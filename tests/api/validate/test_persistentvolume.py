@@ -60,9 +60,7 @@ test_causes = table([
         'nodeAffinity={"Required":null} : field is immutable, except for updating from beta label to GA'),
     (UPDATE, (BASE, placed("b")), "nodeAffinity=null : field is immutable, except for updating from beta label to GA"),
     (UPDATE, (csi(), csi(volumeAttributesClassName="a")), "spec.volumeAttributesClassName- : update from non-nil value to nil is forbidden"),
-    (NEW, of(accessModes=[]), "spec.accessModes!"),
     (NEW, of(hostPath=None), "spec! : must specify a volume type"),
-    (NEW, of(capacity=None), "spec.capacity!", "spec.capacity |storage"),
     (NEW, of(nfs={"server": "s", "path": "/"}), "spec.nfs- : may not specify more than 1 volume type"),
 ])  # fmt: skip
 test_warnings = gives(rules.volume_warnings, [

@@ -45,7 +45,6 @@ test_rules = table([
     (rules.validate_role_binding_update, (binding(name="other"), binding()), 'roleRef={"APIGroup":"rbac.authorization.k8s.io","Kind":"ClusterRole","Name":"other"} : cannot change roleRef'),
     (rules.validate_cluster_role_binding_update, (binding(name="other"), binding()), 'roleRef={"APIGroup":"rbac.authorization.k8s.io","Kind":"ClusterRole","Name":"other"} : cannot change roleRef'),
     (CLUSTER_BINDING, binding(ACCOUNT)),
-    (CLUSTER_BINDING, binding({"kind": "ServiceAccount", "name": "a"}), "subjects[0].namespace!"),
     (CLUSTER_BINDING, binding({"kind": "User", "name": "a"}), 'subjects[0].apiGroup="" |rbac.authorization.k8s.io'),
     (CLUSTER_BINDING, binding({"kind": "Robot"}), "subjects[0].name!", "subjects[0].kind ServiceAccount|User|Group"),
 ])  # fmt: skip

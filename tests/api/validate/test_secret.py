@@ -44,9 +44,6 @@ test_causes = table([
     (SECRET, of("kubernetes.io/dockerconfigjson"), "data[.dockerconfigjson]!"),
     (SECRET, of("Opaque", a="x" * (1 << 20), b="y"), "data max:1048576"),
     (SECRET, of("kubernetes.io/dockercfg", **{".dockercfg": "[" * 100_000}), 'data[.dockercfg]="<secret contents redacted>" : exceeded max depth'),
-    (rules.validate_secret_update, (of("a"), of("b")), "type fixed"),
-    (rules.validate_config_map_update, ({"immutable": True, "data": {"a": "Yg=="}}, {"immutable": True, "data": {"a": "YQ=="}}), "data- : field is immutable when `immutable` is set"),
     (rules.validate_config_map_update, ({"immutable": True, "binaryData": {"a": "Yg=="}}, {"immutable": True, "binaryData": {"a": "YQ=="}}),
         "binaryData- : field is immutable when `immutable` is set"),
-    (CONFIG, {"data": {"a": "b"}, "binaryData": {"a": "Yg=="}}, 'data[a]="a" : duplicate of key present in binaryData'),
 ])  # fmt: skip

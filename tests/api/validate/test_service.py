@@ -33,7 +33,6 @@ test_causes = table([
     (NEW, put(BASE, {"metadata.annotations": {rules.TOPOLOGY_HINTS: "Auto", rules.TOPOLOGY_MODE: "Off"}}),
         "metadata.annotations[service.kubernetes.io/topology-mode] : must match annotations[service.kubernetes.io/topology-aware-hints] when both are specified"),
     (NEW, ips("None", type="NodePort", externalTrafficPolicy="Cluster"), "spec.clusterIPs[0] : may not be set to 'None' for NodePort services"),
-    (NEW, {"metadata": {}, "spec": {"type": "ExternalName", "sessionAffinity": "None"}}, "spec.externalName!"),
     (NEW, {"metadata": {}, "spec": {"type": "ExternalName", "externalName": "A_", "sessionAffinity": "None"}}, "spec.externalName : <RFC 1123 subdomain>"),
     (NEW, of(ports=[{"port": 0}, {**PORT, "name": "a", "protocol": "X"}, {**PORT, "name": "a", "targetPort": "-"}]), *below("spec.ports", "[0].name!", "[0].port : <port>", "[0].protocol!",
         "[0].targetPort=0 : <port>", "[1].protocol SCTP|TCP|UDP", "[2].name unique", "[2].targetPort : must contain at least one letter (a-z)",
@@ -100,10 +99,8 @@ test_causes = table([
         "[0].ipMode! : must be specified when `ip` is set", "[1].ipMode- : may not be specified when `ip` is not set", "[2].ipMode Proxy|VIP")),
     (STATUS, ingress({"hostname": "A_"}, {"hostname": "10.0.0.1"}), *below("status.loadBalancer.ingress", "[0].hostname : <RFC 1123 subdomain>",
         "[1].hostname : must be a DNS name, not an IP address")),
-    (NEW, of(type="Other"), "spec.type ClusterIP|ExternalName|LoadBalancer|NodePort"),
     (NEW, of(type="ExternalName"), "spec.clusterIPs,ipFamilies,ipFamilyPolicy- : may not be set for ExternalName services", "spec.externalName!"),
     (NEW, of(externalIPs=["127.0.0.1"]), "spec.externalIPs[0] : may not be in the loopback range (127.0.0.0/8, ::1/128)", "spec.externalTrafficPolicy!"),
-    (UPDATE, (ips("10.0.0.6"), BASE), 'spec.clusterIPs[0]=["10.0.0.6"] : may not change once set'),
 ])  # fmt: skip
 test_warnings = gives(rules.service_warnings, [
     (BASE, []),

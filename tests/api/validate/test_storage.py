@@ -75,12 +75,6 @@ test_causes = table([
     (ATTACHMENT_UPDATE, (put(VA, {"spec.source": {"persistentVolumeName": "-"}}), put(VA, {"spec.source": {"persistentVolumeName": "-"}})), "spec.source.persistentVolumeName : <RFC 1123 subdomain>"),
     (ATTACHMENT_UPDATE, (put(VA, {"spec.nodeName": "m", "spec.attacher": ""}), VA), "spec.attacher!",
         'spec={"Attacher":"","Source":{"PersistentVolumeName":"v","InlineVolumeSpec":null},"NodeName":"m"} fixed'),
-    (CLASS, {**SC, "provisioner": ""}, "provisioner!"),
-    (CLASS, {**SC, "reclaimPolicy": "Recycle"}, "reclaimPolicy Delete|Retain"),
-    (CLASS, {**SC, "parameters": {"": "x"}}, 'parameters="" : field can not be empty.'),
-    (CLASS, {**SC, "allowedTopologies": [{"matchLabelExpressions": [{"key": "z"}]}]}, "allowedTopologies[0].matchLabelExpressions[0].values!"),
-    (CLASS_UPDATE, ({**SC, "parameters": {"b": "2", "a": "1"}}, SC), 'parameters={"a":"1","b":"2"} fixed'),
-    (ATTACHMENT, {"spec": {"attacher": "d", "nodeName": "n", "source": {}}}, "spec.source! : must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
 ])  # fmt: skip
 UNSET = ["spec.serviceAccountTokenInSecrets is unset…"]
 test_tokens_in_the_volume_context_are_warned_of = gives(lambda changed: rules.csi_driver_warnings(*changed), [

@@ -10,6 +10,8 @@ NEW = within("spec.containers[0].securityContext", validate_pod)
 of = at(POD, "spec.securityContext", {})
 own = at(POD, "spec.containers.0.securityContext", {})
 windows = at(own(), "spec.containers.0.securityContext.windowsOptions", {})
+OF_LINUX = {"seLinuxOptions": {}, "fsGroup": 1, "fsGroupChangePolicy": "Always", "sysctls": [{"name": "a"}], "runAsUser": 1, "runAsGroup": 1, "supplementalGroups": [1],
+    "appArmorProfile": {"type": "Unconfined"}, "seccompProfile": {"type": "Unconfined"}, "supplementalGroupsPolicy": "Merge", "seLinuxChangePolicy": "Recursive"}  # fmt: skip
 
 
 def hosted(*own: bool | None, **spec: object) -> Object:
@@ -54,6 +56,7 @@ test_causes = table([
         ".Add` CAP_SYS_ADMIN")),
     (NEW, windows(gmsaCredentialSpecName="G_", gmsaCredentialSpec="", runAsUserName=""), *below("~.windowsOptions", ".gmsaCredentialSpecName : <RFC 1123 subdomain>",
         ".gmsaCredentialSpec : gmsaCredentialSpec cannot be an empty string", ".runAsUserName : runAsUserName cannot be an empty string")),
+    (NEW, of(windowsOptions={"gmsaCredentialSpecName": "G_"}), "spec.securityContext.windowsOptions.gmsaCredentialSpecName : <RFC 1123 subdomain>"),
     (NEW, windows(runAsUserName="a\x07b"), '~.windowsOptions.runAsUserName="a\\ab" : runAsUserName cannot contain control characters'),
     (NEW, windows(runAsUserName="a\\b\\c"), "~.windowsOptions.runAsUserName : runAsUserName cannot contain more than one backslash"),
     (NEW, windows(runAsUserName="-bad-\\ . "), "~.windowsOptions.runAsUserName : runAsUserName's User cannot contain only periods or spaces"),
@@ -69,7 +72,8 @@ test_causes = table([
     (NEW, pod(os={"name": ""}), "spec.os.name! : cannot be empty"),
     (NEW, pod(os={"name": "plan9"}), 'spec.os="plan9" linux|windows'),
     (NEW, pod(os={"name": "linux"}, securityContext={"windowsOptions": {}}), "spec.securityContext.windowsOptions- : windows options cannot be set for a linux pod"),
-    (NEW, pod(os={"name": "windows"}, hostPID=True, securityContext={"runAsUser": 1, "seLinuxOptions": {}}), "spec.securityContext.seLinuxOptions- : cannot be set for a windows pod",
-        "spec.hostPID- : cannot be set for a windows pod", "spec.securityContext.runAsUser- : cannot be set for a windows pod"),
+    (NEW, pod(os={"name": "windows"}, hostUsers=True, hostPID=True, hostIPC=True, securityContext=OF_LINUX), *(f"spec.{fields}- : cannot be set for a windows pod" for fields in (
+        "securityContext.appArmorProfile,seLinuxOptions", "hostUsers,hostPID,hostIPC", "securityContext.seccompProfile,fsGroup,fsGroupChangePolicy,sysctls",
+        "securityContext.runAsUser,runAsGroup,supplementalGroups,supplementalGroupsPolicy,seLinuxChangePolicy"))),
     (NEW, pod(os={"name": "windows"}, containers=[{**CONTAINER, "securityContext": {"runAsUser": 1, "privileged": False}}]), "~.privileged,runAsUser- : cannot be set for a windows pod"),
 ])  # fmt: skip

@@ -59,7 +59,6 @@ test_causes = table([
         '~.projected="a" : conflicting duplicate paths'),
     (NEW, projected({"secret": {"name": "s"}, "configMap": {"name": "m"}}, defaultMode=0o1000), "~.projected.defaultMode : must be a number between 0 and 0777 (octal), both inclusive",
         "~.projected.sources[0]- : may not specify more than 1 volume type per source"),
-    (NEW, projected(token()), "~.projected.sources[0].serviceAccountToken- : must not be specified when serviceAccountName is not set"),
     (NEW, projected(token(path="", expirationSeconds=599)), "~.projected.sources[0].serviceAccountToken.expirationSeconds : may not specify a duration less than 10 minutes", "~.projected.path!",
         "~.projected.sources[0].serviceAccountToken- : must not be specified when serviceAccountName is not set"),
     (NEW, projected(token(path="../t", expirationSeconds=2**32 + 1)), "~.projected.sources[0].serviceAccountToken.expirationSeconds : may not specify a duration larger than 2^32 seconds",

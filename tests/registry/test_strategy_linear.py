@@ -44,14 +44,21 @@ CONTAINER: Object = {"name": "c", "image": "i", "resources": {"limits": {"cpu": 
 POD_SPEC: Object = {
     "containers": [CONTAINER],
     "initContainers": [{**CONTAINER, "name": "d"}],
-    "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"labelSelector": SELECTOR}]}},
+    "affinity": {
+        "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"labelSelector": SELECTOR}]}
+    },
     "topologySpreadConstraints": [{"labelSelector": SELECTOR, "topologyKey": "k"}],
     "securityContext": {"sysctls": [{"name": "a"}]},
     "resources": {"requests": {"cpu": "1"}},
     "dnsConfig": {"nameservers": ["10.0.0.1"]},
 }
 TEMPLATE: Object = {"metadata": {"labels": {"a": "b"}}, "spec": POD_SPEC}
-JOB: Object = {"template": {**TEMPLATE, "spec": {**POD_SPEC, "restartPolicy": "Never"}}, "completionMode": "Indexed", "completions": 1000000, "parallelism": 1}
+JOB: Object = {
+    "template": {**TEMPLATE, "spec": {**POD_SPEC, "restartPolicy": "Never"}},
+    "completionMode": "Indexed",
+    "completions": 1000000,
+    "parallelism": 1,
+}
 BACKEND: Object = {"service": {"name": "s", "port": {"number": 80}}}
 BLOCK: Object = {"cidr": "10.0.0.0/8"}
 BASES: dict[str, Object] = {
@@ -64,12 +71,26 @@ BASES: dict[str, Object] = {
     "services": {"spec": {"type": "NodePort", "ports": [{"name": "n", "port": 80}]}, "status": {}},
     "endpoints": {"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"name": "n", "port": 80}]}]},
     "nodes": {"spec": {}, "status": {}},
-    "persistentvolumes": {"spec": {"capacity": {"storage": "1"}, "accessModes": ["ReadWriteOnce"], "nfs": {}}},
-    "persistentvolumeclaims": {"spec": {"resources": {"requests": {"storage": "1"}}, "accessModes": ["ReadWriteOnce"]}, "status": {}},
+    "persistentvolumes": {
+        "spec": {"capacity": {"storage": "1"}, "accessModes": ["ReadWriteOnce"], "nfs": {}}
+    },
+    "persistentvolumeclaims": {
+        "spec": {"resources": {"requests": {"storage": "1"}}, "accessModes": ["ReadWriteOnce"]},
+        "status": {},
+    },
     "replicationcontrollers": {"spec": {"selector": {"a": "b"}, "template": TEMPLATE}},
-    "ingresses": {"spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Exact", "backend": BACKEND}]}}]}, "status": {"loadBalancer": {}}},
-    "networkpolicies": {"spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": BLOCK}], "ports": [{"port": 80}]}]}},
-    "endpointslices": {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [{"port": 80}]},
+    "ingresses": {
+        "spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Exact", "backend": BACKEND}]}}]},
+        "status": {"loadBalancer": {}},
+    },
+    "networkpolicies": {
+        "spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": BLOCK}], "ports": [{"port": 80}]}]}
+    },
+    "endpointslices": {
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.1"]}],
+        "ports": [{"port": 80}],
+    },
 }
 LEFT_OUT = frozenset(("metadata", "kind", "apiVersion"))
 """Metadata has tests of its own."""
@@ -79,7 +100,12 @@ RECORDS = {r.plural: r for group in (core, apps, batch, networking, discovery) f
 def services() -> Any:
     storage = MemoryStorage()
     ports = NodePortAllocator(storage, Cacher(storage), SimpleNamespace(list=lambda resource: []))
-    return SimpleNamespace(addresses=ClusterIPAllocator(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None, pod_policy=STRICT)
+    return SimpleNamespace(
+        addresses=ClusterIPAllocator(["10.0.0.0/24", "fd00::/112"]),
+        node_ports=ports,
+        options=None,
+        pod_policy=STRICT,
+    )
 
 
 def base(plural: str) -> tuple[Resource, Object]:
@@ -104,10 +130,20 @@ class Work:
         assert record.type_of is not None
         self.record = record
         self.type = record.type_of()
-        self.status: Strategy | None = record.subresources["status"].strategy if "status" in record.subresources else None
+        self.status: Strategy | None = (
+            record.subresources["status"].strategy if "status" in record.subresources else None
+        )
 
     def _context(self) -> WriteContext:
-        return WriteContext(User("admin"), "create", self.record, namespace="default", name="p", now=filled.TIME, services=services())
+        return WriteContext(
+            User("admin"),
+            "create",
+            self.record,
+            namespace="default",
+            name="p",
+            now=filled.TIME,
+            services=services(),
+        )
 
     def create(self, obj: Object) -> None:
         ctx, strategy, errs = self._context(), self.record.strategy, Errors()
