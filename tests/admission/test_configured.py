@@ -11,7 +11,7 @@ RESOURCES = ("policies", "bindings")
 
 
 class Readers:
-    """What has subscribed, by resource, and objects that are there from the beginning."""
+    """Subscriptions by resource, and the resources that have an object from the beginning."""
 
     def __init__(self, *there: str) -> None:
         self.there = there
