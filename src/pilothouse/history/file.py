@@ -27,9 +27,7 @@ STEP = 1000
 """Changes that are dropped or rewritten in one transaction."""
 ROWS, COLUMNS = 64, 7
 """Rows of one INSERT, which gives up the interpreter lock once, and the values of a row."""
-INSERTS = [
-    "INSERT INTO changes VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * rows) for rows in range(ROWS + 1)
-]
+INSERTS = ["INSERT INTO changes VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * rows) for rows in range(ROWS + 1)]
 OF_KEY = (
     "SELECT id, kind, value FROM changes WHERE object = (SELECT id FROM objects WHERE key = ?) AND id > ?"
     " ORDER BY id LIMIT ?"

@@ -147,9 +147,7 @@ class HistoryReader:
             return recorded
         return 0
 
-    async def _at_once(
-        self, latest: KeyValue, latest_at: int, revision: int, at_ms: int
-    ) -> PastState | None:
+    async def _at_once(self, latest: KeyValue, latest_at: int, revision: int, at_ms: int) -> PastState | None:
         """The state, where nothing is encrypted, by one call on the thread; None where kept changes do not
         lead there from the latest one."""
         recorded = self._settled(latest, latest_at)

@@ -27,18 +27,23 @@ class Statuses:
     def __contains__(self, change: StoredChange) -> bool:
         if not change.author or change.deleted or not change.prev:
             return False
-        who = parts(change.author)[2]
-        if who != author.UNKNOWN:
-            found = self._known.get(who)
-            if found is None:
-                if len(self._known) >= MOST_KNOWN:
-                    self._known.clear()
-                found = self._known[who] = author.subresource_of(who) == STATUS
+        found = self.is_by(change.author)
+        if found is not None:
             return found
         try:
             return self._sets_status_alone(change)
         except (StorageError, ValueError):  # it cannot be decrypted
             return False
+
+    def is_by(self, by: bytes) -> bool | None:
+        """Whether an author has written a status; None where the author is unknown."""
+        who = parts(by)[2]
+        found = self._known.get(who)
+        if found is None and who != author.UNKNOWN:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            found = self._known[who] = author.subresource_of(who) == STATUS
+        return found
 
     def _sets_status_alone(self, change: StoredChange) -> bool:
         if change.old is None or change.new is None:
@@ -51,9 +56,9 @@ class Statuses:
         )
 
 
-def same_minute(one: StoredChange, other: StoredChange) -> bool:
-    """Whether two changes with authors were made in the same minute."""
-    return author.time_of(one.author) // 60_000 == author.time_of(other.author) // 60_000
+def same_minute(one: bytes, other: bytes) -> bool:
+    """Whether two authors have written in the same minute."""
+    return author.time_of(one) // 60_000 == author.time_of(other) // 60_000
 
 
 def followers(changes: Sequence[StoredChange]) -> Iterable[StoredChange | None]:

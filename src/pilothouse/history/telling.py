@@ -41,7 +41,9 @@ class ChangeTeller:
         except (StorageError, ValueError) as error:
             kind = self._unreadable(change, stored, error)
         at, audit_id, who = parts(change.author) if change.author else (0, "", b"")
-        return RecordedChange(change.id, change.key, kind, at or int(self._clock() * 1000), who, audit_id, b"")
+        return RecordedChange(
+            change.id, change.key, kind, at or int(self._clock() * 1000), who, audit_id, b""
+        )
 
     def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:
         """The kind of a change of which a value cannot be read. The error, while its key may still come."""

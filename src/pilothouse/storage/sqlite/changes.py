@@ -16,6 +16,16 @@ CHANGES = ROWS + "{without} ORDER BY h.id"
 LATEST = ROWS + " AND h.key >= ? AND h.key < ? ORDER BY h.id DESC"
 AUTHORS = "SELECT id, key, author FROM history WHERE id > ? AND id <= ? AND author IS NOT NULL ORDER BY id"
 NEXT = ROWS + " AND h.key = ? ORDER BY h.id LIMIT 1"
+KEYS = 64
+"""Keys that one statement looks for."""
+FOLLOWING = [
+    "SELECT key, author FROM history WHERE created > 0 AND prev AND author IS NOT NULL AND id IN (SELECT"
+    " (SELECT min(id) FROM history WHERE key = column1 AND id > ?1 AND id < ?2) FROM (VALUES "
+    + ",".join(["(?)"] * keys)
+    + "))"
+    for keys in range(KEYS + 1)
+]
+"""By the number of keys, the first row of each, where it is an update."""
 
 
 GAP = ("gap_first", "gap_last")
@@ -105,6 +115,12 @@ class ChangeReader:
         """The next change of a key with an id between two."""
         row = self._db.execute(NEXT, (after, before, key)).fetchone()
         return None if row is None else StoredChange._make(row)
+
+    def following(self, keys: Sequence[str], after: int, before: int) -> Iterator[tuple[str, bytes]]:
+        """The keys, among some, whose next change with an id between two is an update, and its author."""
+        for first in range(0, len(keys), KEYS):
+            some = keys[first : first + KEYS]
+            yield from self._db.execute(FOLLOWING[len(some)], (after, before, *some)).fetchall()
 
     def first_after(self, id: int, time_ms: int, time_of: Callable[[bytes], int]) -> int:
         """The id of the first row above an id whose author says that it was written after a time; 0 for
