@@ -102,6 +102,11 @@ cdef extern from *:
     ALWAYS void next_brackets(Marks *walk, Block *found) { next_marks(walk, found, 0); }
     static inline int lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
     static inline int highest_bit(uint64_t bits) { return 63 - __builtin_clzll(bits); }
+    static inline int count_bits(uint64_t bits) { /* where there are many of them */
+        bits -= bits >> 1 & 0x5555555555555555;
+        bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+        return ((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56;
+    }
     static inline int bits_in(uint64_t bits) {
         int count = 0;
         for (; bits; bits &= bits - 1)
@@ -122,7 +127,7 @@ cdef extern from *:
     int lowest_bit(uint64_t bits) noexcept nogil
     int highest_bit(uint64_t bits) noexcept nogil
     int bits_in(uint64_t bits) noexcept nogil
-    int count_bits "__builtin_popcountll"(uint64_t bits) noexcept nogil
+    int count_bits(uint64_t bits) noexcept nogil
 
 @cython.overflowcheck(False)          # bits are shifted out
 cdef Py_ssize_t after_brackets(

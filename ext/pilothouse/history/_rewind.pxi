@@ -31,7 +31,7 @@ cdef void put(Rewind* way, const char* piece, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t room
     cdef char* grown
     if text.size + size > text.room:
-        room = 2 * (text.size + size) + 256
+        room = max(2 * (text.size + size), way.text.end) + 256
         grown = <char*>realloc(text.start, room)
         if grown == NULL:
             way.failed = True
