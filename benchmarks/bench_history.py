@@ -38,10 +38,7 @@ from pilothouse.storage.sqlite.changes import ChangeReader, last_of
 
 PREFIX = "/registry/pods/bench/"
 EVERYTHING = HistoryPolicy(max_bytes=1 << 40, rules=(HistoryRule(("*",), (), Keep.EVERYTHING),))
-AUTHORS = [
-    orjson.dumps(tuple(Author(f"user-{n}", ("system:authenticated",), "kubectl", "patch", "", "10.0.0.1")))
-    for n in range(5)
-]
+USERS = 5
 BATCH = 100
 OBJECTS = 500
 REPEATS = 20
@@ -118,8 +115,19 @@ def change_spec(obj: Any, number: int) -> None:
 CHANGES = {"status": change_status, "spec": change_spec}
 
 
+def author(number: int, subresource: str) -> bytes:
+    """The bytes that tell who has made a write, and when."""
+    audit_id = str(uuid.UUID(int=number << 64)).encode()
+    user = f"user-{number % USERS}"
+    who = Author(user, ("system:authenticated",), "kubectl", "patch", subresource, "10.0.0.1")
+    head = HEAD.pack(1_800_000_000_000 + number * 10, len(audit_id))
+    return head + audit_id + orjson.dumps(tuple(who))
+
+
 class Bench:
-    """A store with a history; `now` are the objects."""
+    """A store with a history; `now` are the objects. subresource: of the writes."""
+
+    subresource = ""
 
     def __init__(self, storage: SqliteStorage, recorder: HistoryRecorder, reader: HistoryReader) -> None:
         self.storage = storage
@@ -137,10 +145,16 @@ class Bench:
                 self.now[name] = pod(name, self._times)
             else:
                 change(self.now[name], self._times)
-            audit_id = str(uuid.UUID(int=self._times << 64)).encode()
-            author = HEAD.pack(1_800_000_000_000 + self._times * 10, len(audit_id)) + audit_id
-            who = AUTHORS[self._times % len(AUTHORS)]
-            ops.append(Op(PREFIX + name, orjson.dumps(self.now[name]), None, 0, author + who))
+            by = author(self._times, self.subresource)
+            ops.append(Op(PREFIX + name, orjson.dumps(self.now[name]), None, 0, by))
+        await asyncio.gather(*(self.storage.txn([op]) for op in ops))
+
+    async def delete(self, names: list[str]) -> None:
+        """Delete objects, in one commit."""
+        ops = []
+        for name in names:
+            self._times += 1
+            ops.append(Op(PREFIX + name, None, None, 0, author(self._times, self.subresource)))
         await asyncio.gather(*(self.storage.txn([op]) for op in ops))
 
     async def move(self) -> float:
@@ -154,7 +168,7 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(folder: str) -> AsyncIterator[Bench]:
+async def bench(folder: str, policy: HistoryPolicy = EVERYTHING) -> AsyncIterator[Bench]:
     """A store with a history in a folder; the bench moves changes itself."""
     storage = SqliteStorage(folder, authors=True)
     await storage.start()
@@ -162,7 +176,7 @@ async def bench(folder: str) -> AsyncIterator[Bench]:
     recorder = HistoryRecorder(
         ChangeReader(storage.directory),
         file,
-        EVERYTHING,
+        policy,
         place_of=lambda key: Place("pods", "bench", key.rpartition("/")[2]),
         to_json=lambda key, value: value,
         revision=lambda: storage.revision,

@@ -129,6 +129,7 @@ cdef extern from *:
     int bits_in(uint64_t bits) noexcept nogil
     int count_bits(uint64_t bits) noexcept nogil
 
+
 @cython.overflowcheck(False)          # bits are shifted out
 cdef Py_ssize_t after_brackets(
     const char* text, Py_ssize_t at, Py_ssize_t end, Py_ssize_t depth

@@ -53,7 +53,7 @@ cdef class PastState:
 cdef class Since:
     """The changes of a key that are undone, in the order in which they were made.
 
-    before, first: the ids of the one that came before, 0 for none, and of the first of them; with their times.
+    before, first: the ids of the one that came before, 0 for none, and of the first of them; and their times.
     kind: of the last one. values: what is kept of each.
     """
 
@@ -63,8 +63,8 @@ cdef class Since:
 
 
 def changed_since(rows, long long after, Py_ssize_t most):
-    """What has changed after an id, by keys, of rows of CHANGED_SINCE; and the key from which on others follow
-    once there are `most` bytes, "" for none."""
+    """What has changed after an id, by keys, of rows of CHANGED_SINCE; and the key from which on others
+    follow once there are `most` bytes, "" for none."""
     cdef dict found = {}
     cdef Since since = None
     cdef str key = ""

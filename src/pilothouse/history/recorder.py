@@ -18,7 +18,7 @@ from pilothouse.history.file import HistoryError, HistoryFile, RecordedChange
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
 from pilothouse.history.policy import BEHIND, SETTLED, HistoryPolicy, Keep
-from pilothouse.history.statuses import Statuses, followers, same_minute
+from pilothouse.history.statuses import Statuses, same_minute
 from pilothouse.history.telling import HALF, LONG, ChangeTeller
 from pilothouse.history.thread import HistoryThread
 from pilothouse.history.times import timestamp
@@ -314,9 +314,9 @@ class HistoryRecorder(BackgroundTask):
 
     def _move(self, changes: list[StoredChange], done: int, upto: int) -> None:
         kept, again, draw = [], self._again_to, self._draw
-        passed, left_out = self._passed(changes, done, upto), 0
-        for change in changes:
-            keep = self._keep(change.key)
+        keeps = [self._keep(change.key) for change in changes]
+        passed, left_out = self._passed(changes, keeps, done, upto), 0
+        for change, keep in zip(changes, keeps, strict=True):
             if change.id <= again and keep is not NOTHING:
                 self._move_again(change)
             elif keep is NOTHING:
@@ -338,18 +338,25 @@ class HistoryRecorder(BackgroundTask):
         if left_out:
             self.metrics.left_out.inc(by=left_out)
 
-    def _passed(self, changes: list[StoredChange], done: int, upto: int) -> set[int]:
+    def _passed(self, changes: list[StoredChange], keeps: list[Keep], done: int, upto: int) -> set[int]:
         """The ids of the changes of a status that are left out: of these, the last one of a minute is kept.
         It starts from before those left out."""
         found: set[int] = set()
         last: dict[str, StoredChange] = {}
+        later: dict[str, bytes] = {}
         late, statuses = self.lag > BEHIND, self._statuses
-        for change, later in zip(changes, followers(changes), strict=True):
-            if self._keep(change.key) is CHANGES and change in statuses:
-                if later is None:
-                    last[change.key] = change
-                elif later in statuses and (late or same_minute(change.author, later.author)):
-                    found.add(change.id)
+        for change, keep in zip(reversed(changes), reversed(keeps), strict=True):
+            if keep is not CHANGES:
+                continue
+            key, by = change.key, later.get(change.key)
+            if change not in statuses:
+                later[key] = b""
+                continue
+            if by is None:
+                last[key] = change
+            elif by and (late or same_minute(change.author, by)):
+                found.add(change.id)
+            later[key] = change.author
         if last and done < upto:
             for key, by in self._source.following(list(last), done, upto + 1):
                 if late or same_minute(last[key].author, by):

@@ -1,6 +1,6 @@
 """Tells changes of a status from others: by their authors, and by the values where the author is unknown."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 import orjson
 
@@ -59,13 +59,3 @@ class Statuses:
 def same_minute(one: bytes, other: bytes) -> bool:
     """Whether two authors have written in the same minute."""
     return author.time_of(one) // 60_000 == author.time_of(other) // 60_000
-
-
-def followers(changes: Sequence[StoredChange]) -> Iterable[StoredChange | None]:
-    """For each change the next one of its key among them."""
-    next_of: dict[str, StoredChange] = {}
-    found: list[StoredChange | None] = []
-    for change in reversed(changes):
-        found.append(next_of.get(change.key))
-        next_of[change.key] = change
-    return reversed(found)

@@ -1,7 +1,6 @@
 """A thread of the history, which leaves the interpreter to the loop in short turns."""
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -24,13 +23,14 @@ class HistoryThread:
         self._turns = turns or Turns()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._closed = False
+        self._begun = self._closed = False
 
     async def run(self, call: Callable[..., Any], *args: Any) -> Any:
         """The outcome of a call on the thread. RuntimeError: it was closed before."""
         if self._closed:
             raise RuntimeError(f"the thread {self._thread.name} is closed")
-        if self._thread.ident is None:
+        if not self._begun:
+            self._begun = True
             self._thread.start()
         future = asyncio.get_running_loop().create_future()
         self._turns.begin()
@@ -62,8 +62,10 @@ def _make(call: Callable[..., Any], args: tuple[Any, ...], future: "asyncio.Futu
         outcome = call(*args)
     except BaseException as err:
         error = err
-    with contextlib.suppress(RuntimeError):  # the loop has gone in the meantime
+    try:
         future.get_loop().call_soon_threadsafe(_deliver, future, outcome, error)
+    except RuntimeError:  # the loop has gone in the meantime
+        pass
     del error  # it leads back to this frame
 
 

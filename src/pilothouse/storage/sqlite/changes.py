@@ -19,10 +19,9 @@ NEXT = ROWS + " AND h.key = ? ORDER BY h.id LIMIT 1"
 KEYS = 64
 """Keys that one statement looks for."""
 FOLLOWING = [
-    "SELECT key, author FROM history WHERE created > 0 AND prev AND author IS NOT NULL AND id IN (SELECT"
-    " (SELECT min(id) FROM history WHERE key = column1 AND id > ?1 AND id < ?2) FROM (VALUES "
-    + ",".join(["(?)"] * keys)
-    + "))"
+    "SELECT h.key, h.author FROM (VALUES " + ",".join(["(?)"] * keys) + ") CROSS JOIN history h ON h.id ="
+    " (SELECT min(id) FROM history WHERE key = column1 AND id > ? AND id < ?)"
+    " WHERE h.created > 0 AND h.prev AND h.author IS NOT NULL"
     for keys in range(KEYS + 1)
 ]
 """By the number of keys, the first row of each, where it is an update."""
@@ -120,7 +119,7 @@ class ChangeReader:
         """The keys, among some, whose next change with an id between two is an update, and its author."""
         for first in range(0, len(keys), KEYS):
             some = keys[first : first + KEYS]
-            yield from self._db.execute(FOLLOWING[len(some)], (after, before, *some)).fetchall()
+            yield from self._db.execute(FOLLOWING[len(some)], (*some, after, before)).fetchall()
 
     def first_after(self, id: int, time_ms: int, time_of: Callable[[bytes], int]) -> int:
         """The id of the first row above an id whose author says that it was written after a time; 0 for
