@@ -4,8 +4,8 @@
     python benchmarks/bench_history.py [--changes 100000]
 
 The program prints bytes on disk for a change of a status and of a spec of a 6 KB pod, the processor time of
-keeping one, the growth of memory, and the least processor time of a blame of an object with 1,000 changes and
-of reads of the past against those of now. There are no sockets and no TLS. --once takes 1,000 changes.
+keeping one, the growth of memory, and the least processor time of a blame of an object with 1,000 changes,
+of reads of the past against those of now, and of the parts of a first one. There are no sockets and no TLS. --once takes 1,000 changes.
 """
 
 import argparse
@@ -27,14 +27,17 @@ import uvloop
 
 from pilothouse.history.author import HEAD, Author
 from pilothouse.history.blame import blame
+from pilothouse.history.delta import text_before
 from pilothouse.history.file import HistoryFile
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy, HistoryRule, Keep
 from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import HistoryRecorder
+from pilothouse.history.undoing import CHANGED_SINCE, Undoing
 from pilothouse.storage.interface import Op
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of
+from pilothouse.storage.sqlite.file import LAST
 
 PREFIX = "/registry/pods/bench/"
 EVERYTHING = HistoryPolicy(max_bytes=1 << 40, rules=(HistoryRule(("*",), (), Keep.EVERYTHING),))
@@ -236,6 +239,42 @@ async def keep(kind: str, count: int) -> dict[str, float]:
             }
 
 
+async def parts(one: Bench, past: int, name: str) -> dict[str, float]:
+    """The parts of a first read: of the thread that reads the file, and of the loop that waits for it."""
+    run, db = one.reader._thread.run, one.reader._db
+    ids = {"after": last_of(past), "upto": last_of(one.recorder.recorded)}
+    key, times = PREFIX + name, 50
+    get = {"first": key, "end": key + "\0", **ids}
+    whole = {"first": PREFIX, "end": PREFIX + LAST, **ids}
+    now = {f"{PREFIX}{name}": orjson.dumps(obj) for name, obj in one.now.items()}
+    kept = [row[4] for row in db.execute(CHANGED_SINCE, get).fetchall()]
+    deltas = [delta for delta in reversed(kept) if delta is not None]
+
+    async def calls() -> None:
+        for _ in range(times):
+            await run(int)
+
+    def statements() -> None:
+        for _ in range(times):
+            db.execute(CHANGED_SINCE, get).fetchall()
+
+    def undone() -> None:
+        for _ in range(times):
+            text_before(now[key], deltas)
+
+    return {
+        "us of a call on the thread": await least(calls) * 1000 / times,
+        "us of the statement of a get": await least(lambda: run(statements)) * 1000 / times,
+        f"us of undoing {len(deltas)} changes": await least(lambda: run(undone)) * 1000 / times,
+        "ms of the statement of a list": await least(
+            lambda: run(lambda: db.execute(CHANGED_SINCE, whole).fetchall())
+        ),
+        "ms of a list's states": await least(
+            lambda: run(Undoing(db, now.get, (PREFIX, PREFIX + LAST), (*ids.values(),), 0).all)
+        ),
+    }
+
+
 async def read() -> dict[str, float]:
     """The time that reads of the past take, against those of now."""
     with tempfile.TemporaryDirectory() as folder:
@@ -287,6 +326,7 @@ async def read() -> dict[str, float]:
                 "ms of a get as of then": await first(a_get),
                 "ms of a get as of then, again": await least(a_get),
                 "ms of a get before 1,000 changes": await first(lambda: one.reader.get(key, past)),
+                **await parts(one, past, "pod-000001"),
                 "MB of memory more": (memory() - before) / 1e6,
             }
 
