@@ -5,7 +5,8 @@
 
 The program prints bytes on disk for a change of a status and of a spec of a 6 KB pod, the processor time of
 keeping one, the growth of memory, and the least processor time of a blame of an object with 1,000 changes,
-of reads of the past against those of now, and of the parts of a first one. There are no sockets and no TLS. --once takes 1,000 changes.
+of reads of the past against those of now, and of the parts of a first one. There are no sockets and no TLS.
+--once takes 1,000 changes.
 """
 
 import argparse

@@ -21,7 +21,7 @@ def told(change, bytes stored, double share, to_json, clock):
     """
     cdef tuple row = <tuple>change    # PERF: of a class of its own, it would be gone over as any object
     cdef bytes old, value
-    id, key, _, _, written, new, _ = row
+    id, key, _, written, new, _ = row
     at, audit_id, who = parts(written) if written else (0, "", b"")
     if stored is None:
         kind, value = CREATED, b""

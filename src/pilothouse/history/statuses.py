@@ -25,7 +25,7 @@ class Statuses:
         """Whether authors have written a status."""
 
     def __contains__(self, change: StoredChange) -> bool:
-        if not change.author or change.deleted or not change.prev:
+        if not change.author or change.new is None or not change.prev:
             return False
         found = self.is_by(change.author)
         if found is not None:

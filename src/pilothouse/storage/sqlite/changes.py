@@ -8,8 +8,8 @@ from typing import NamedTuple
 from pilothouse.storage.sqlite.file import BITS, DataDirectory, read_meta
 
 ROWS = (  # the columns of a StoredChange
-    "SELECT h.id, h.key, ifnull(h.prev, 0), h.created = 0, ifnull(h.author, x''),"
-    " CASE WHEN h.prev IS NULL THEN NULL ELSE h.value END, p.value"
+    "SELECT h.id, h.key, ifnull(h.prev, 0), ifnull(h.author, x''),"
+    " CASE WHEN h.prev IS NULL AND h.created > 0 THEN x'' ELSE h.value END, p.value"
     " FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id > ? AND h.id < ?"
 )
 CHANGES = ROWS + "{without} ORDER BY h.id"
@@ -36,15 +36,19 @@ MOST_BYTES = 4 << 20
 
 class StoredChange(NamedTuple):
     """One row. prev: the id of the row that it replaces, 0 for none. new, old: the values as they are stored,
-    None where the key was deleted or was not there; `new` of a created key is not read."""
+    None where the key was deleted or was not there; `new` of a created key is not read, and empty."""
 
     id: int
     key: str
     prev: int
-    deleted: bool
     author: bytes
     new: bytes | None
     old: bytes | None
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the key was deleted."""
+        return self.new is None
 
 
 class ChangeReader:
@@ -79,7 +83,7 @@ class ChangeReader:
                 if found[-1].id < first:
                     return found, first - 1
             found.append(make(row))
-            size += len(row[5] or b"") + len(row[6] or b"")
+            size += len(row[4] or b"") + len(row[5] or b"")
         return found, upto
 
     def compacted(self) -> int:
