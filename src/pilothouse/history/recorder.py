@@ -18,7 +18,7 @@ from pilothouse.history.file import HistoryError, HistoryFile, RecordedChange
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
 from pilothouse.history.policy import BEHIND, SETTLED, HistoryPolicy, Keep
-from pilothouse.history.statuses import Statuses, same_minute
+from pilothouse.history.statuses import Statuses
 from pilothouse.history.telling import HALF, LONG, ChangeTeller
 from pilothouse.history.thread import HistoryThread
 from pilothouse.history.times import timestamp
@@ -342,30 +342,25 @@ class HistoryRecorder(BackgroundTask):
         """The ids of the changes of a status that are left out: of these, the last one of a minute is kept.
         It starts from before those left out."""
         found: set[int] = set()
-        last: dict[str, StoredChange] = {}
-        later: dict[str, bytes] = {}
+        last: dict[str, tuple[int, int]] = {}
+        followed: dict[str, int] = {}
         late, statuses = self.lag > BEHIND, self._statuses
         for change, keep in zip(reversed(changes), reversed(keeps), strict=True):
-            if keep is not CHANGES:
-                continue
-            key, by = change.key, later.get(change.key)
-            if change not in statuses:
-                later[key] = b""
-                continue
-            if by is None:
-                last[key] = change
-            elif by and (late or same_minute(change.author, by)):
-                found.add(change.id)
-            later[key] = change.author
+            if keep is CHANGES:
+                minute, next_one = statuses.minute(change), followed.get(change.key)
+                followed[change.key] = minute
+                if minute >= 0 and next_one is None:
+                    last[change.key] = change.id, minute
+                elif minute >= 0 and (minute == next_one or (late and next_one != -1)):
+                    found.add(change.id)
         if last and done < upto:
             for key, by in self._source.following(list(last), done, upto + 1):
-                if late or same_minute(last[key].author, by):
-                    sets_status = statuses.is_by(by)
-                    if sets_status is None:
-                        next_one = self._source.next(key, done, upto + 1)
-                        sets_status = next_one is not None and next_one in statuses
-                    if sets_status:
-                        found.add(last[key].id)
+                id, minute = last[key]
+                next_minute = statuses.minute_of(by)
+                if next_minute is None and (after := self._source.next(key, done, upto + 1)) is not None:
+                    next_minute = statuses.minute(after)
+                if minute == next_minute or (late and next_minute not in (None, -1)):
+                    found.add(id)
         return found
 
     def _move_again(self, change: StoredChange) -> None:

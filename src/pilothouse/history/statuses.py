@@ -5,7 +5,7 @@ from collections.abc import Callable
 import orjson
 
 from pilothouse.history import author
-from pilothouse.history._author import parts
+from pilothouse.history._author import minute_of_status, parts
 from pilothouse.history._delta import difference
 from pilothouse.history.paths import hidden
 from pilothouse.storage.interface import StorageError
@@ -24,25 +24,27 @@ class Statuses:
         self._known: dict[bytes, bool] = {}
         """Whether authors have written a status."""
 
-    def __contains__(self, change: StoredChange) -> bool:
+    def minute(self, change: StoredChange) -> int:
+        """The minute since 1970 in which a change was made, if it is one of a status; else -1."""
         if not change.author or change.new is None or not change.prev:
-            return False
-        found = self.is_by(change.author)
+            return -1
+        found = self.minute_of(change.author)
         if found is not None:
             return found
         try:
-            return self._sets_status_alone(change)
+            alone = self._sets_status_alone(change)
         except (StorageError, ValueError):  # it cannot be decrypted
-            return False
+            alone = False
+        return author.time_of(change.author) // 60_000 if alone else -1
 
-    def is_by(self, by: bytes) -> bool | None:
-        """Whether an author has written a status; None where the author is unknown."""
-        who = parts(by)[2]
-        found = self._known.get(who)
-        if found is None and who != author.UNKNOWN:
+    def minute_of(self, by: bytes) -> int | None:
+        """Like minute(), by the author of a change of an object that stays; None where he is unknown."""
+        found = minute_of_status(by, self._known)
+        if found is None and (who := parts(by)[2]) != author.UNKNOWN:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            found = self._known[who] = author.subresource_of(who) == STATUS
+            self._known[who] = author.subresource_of(who) == STATUS
+            found = minute_of_status(by, self._known)
         return found
 
     def _sets_status_alone(self, change: StoredChange) -> bool:
@@ -54,8 +56,3 @@ class Statuses:
         return any(path[0] == STATUS for path in paths) and all(
             path[0] == STATUS or hidden(path) for path in paths
         )
-
-
-def same_minute(one: bytes, other: bytes) -> bool:
-    """Whether two authors have written in the same minute."""
-    return author.time_of(one) // 60_000 == author.time_of(other) // 60_000
