@@ -271,7 +271,7 @@ async def parts(one: Bench, past: int, name: str) -> dict[str, float]:
             lambda: run(lambda: db.execute(CHANGED_SINCE, whole).fetchall())
         ),
         "ms of a list's states": await least(
-            lambda: run(Undoing(db, now.get, (PREFIX, PREFIX + LAST), (*ids.values(),), 0).all)
+            lambda: run(Undoing(db, now.get, (PREFIX, PREFIX + LAST), (ids["after"], ids["upto"]), 0).all)
         ),
     }
 
