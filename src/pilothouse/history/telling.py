@@ -41,8 +41,9 @@ class ChangeTeller:
         except (StorageError, ValueError) as error:
             kind = self._unreadable(change, stored, error)
         at, audit_id, who = parts(change.author) if change.author else (0, "", b"")
+        time_ms = at or int(self._clock() * 1000)
         return RecordedChange(
-            change.id, change.key, kind, at or int(self._clock() * 1000), who, audit_id, b""
+            change.id, change.key, kind, time_ms=time_ms, author=who, audit_id=audit_id, value=b""
         )
 
     def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:
