@@ -121,7 +121,7 @@ class Turns:
 
     def __init__(self) -> None:
         self.calls = 0
-        """Those that run."""
+        """Calls that run on other threads now."""
 
     def begin(self) -> None:
         """A call begins on another thread."""

@@ -63,8 +63,8 @@ cdef class Since:
 
 
 def changed_since(rows, long long after, Py_ssize_t most):
-    """What has changed after an id, by keys, of rows of CHANGED_SINCE; and the key from which on others
-    follow once there are `most` bytes, "" for none."""
+    """The changes after an id, by keys, of rows of CHANGED_SINCE; and the key from which on others follow
+    once there are `most` bytes, "" for none."""
     cdef dict found = {}
     cdef Since since = None
     cdef str key = ""
