@@ -4,8 +4,9 @@
     python benchmarks/bench_history.py [--changes 100000]
 
 The program prints bytes on disk for a change of a status and of a spec of a 6 KB pod, the processor time of
-keeping one, the growth of memory, and the least processor time of a blame of an object with 1,000 changes and
-of reads of the past against those of now. There are no sockets and no TLS. --once takes 1,000 changes.
+keeping one, the growth of memory, and the least processor time of a blame of an object with 1,000 changes,
+of reads of the past against those of now, and of the parts of a first one. There are no sockets and no TLS.
+--once takes 1,000 changes.
 """
 
 import argparse
@@ -27,21 +28,21 @@ import uvloop
 
 from pilothouse.history.author import HEAD, Author
 from pilothouse.history.blame import blame
+from pilothouse.history.delta import text_before
 from pilothouse.history.file import HistoryFile
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy, HistoryRule, Keep
 from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import HistoryRecorder
+from pilothouse.history.undoing import CHANGED_SINCE, Undoing
 from pilothouse.storage.interface import Op
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of
+from pilothouse.storage.sqlite.file import LAST
 
 PREFIX = "/registry/pods/bench/"
 EVERYTHING = HistoryPolicy(max_bytes=1 << 40, rules=(HistoryRule(("*",), (), Keep.EVERYTHING),))
-AUTHORS = [
-    orjson.dumps(tuple(Author(f"user-{n}", ("system:authenticated",), "kubectl", "patch", "", "10.0.0.1")))
-    for n in range(5)
-]
+USERS = 5
 BATCH = 100
 OBJECTS = 500
 REPEATS = 20
@@ -118,8 +119,19 @@ def change_spec(obj: Any, number: int) -> None:
 CHANGES = {"status": change_status, "spec": change_spec}
 
 
+def author(number: int, subresource: str) -> bytes:
+    """The bytes that tell who has made a write, and when."""
+    audit_id = str(uuid.UUID(int=number << 64)).encode()
+    user = f"user-{number % USERS}"
+    who = Author(user, ("system:authenticated",), "kubectl", "patch", subresource, "10.0.0.1")
+    head = HEAD.pack(1_800_000_000_000 + number * 10, len(audit_id))
+    return head + audit_id + orjson.dumps(tuple(who))
+
+
 class Bench:
-    """A store with a history; `now` are the objects."""
+    """A store with a history; `now` are the objects. subresource: of the writes."""
+
+    subresource = ""
 
     def __init__(self, storage: SqliteStorage, recorder: HistoryRecorder, reader: HistoryReader) -> None:
         self.storage = storage
@@ -137,10 +149,16 @@ class Bench:
                 self.now[name] = pod(name, self._times)
             else:
                 change(self.now[name], self._times)
-            audit_id = str(uuid.UUID(int=self._times << 64)).encode()
-            author = HEAD.pack(1_800_000_000_000 + self._times * 10, len(audit_id)) + audit_id
-            who = AUTHORS[self._times % len(AUTHORS)]
-            ops.append(Op(PREFIX + name, orjson.dumps(self.now[name]), None, 0, author + who))
+            by = author(self._times, self.subresource)
+            ops.append(Op(PREFIX + name, orjson.dumps(self.now[name]), None, 0, by))
+        await asyncio.gather(*(self.storage.txn([op]) for op in ops))
+
+    async def delete(self, names: list[str]) -> None:
+        """Delete objects, in one commit."""
+        ops = []
+        for name in names:
+            self._times += 1
+            ops.append(Op(PREFIX + name, None, None, 0, author(self._times, self.subresource)))
         await asyncio.gather(*(self.storage.txn([op]) for op in ops))
 
     async def move(self) -> float:
@@ -154,7 +172,7 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(folder: str) -> AsyncIterator[Bench]:
+async def bench(folder: str, policy: HistoryPolicy = EVERYTHING) -> AsyncIterator[Bench]:
     """A store with a history in a folder; the bench moves changes itself."""
     storage = SqliteStorage(folder, authors=True)
     await storage.start()
@@ -162,7 +180,7 @@ async def bench(folder: str) -> AsyncIterator[Bench]:
     recorder = HistoryRecorder(
         ChangeReader(storage.directory),
         file,
-        EVERYTHING,
+        policy,
         place_of=lambda key: Place("pods", "bench", key.rpartition("/")[2]),
         to_json=lambda key, value: value,
         revision=lambda: storage.revision,
@@ -222,6 +240,42 @@ async def keep(kind: str, count: int) -> dict[str, float]:
             }
 
 
+async def parts(one: Bench, past: int, name: str) -> dict[str, float]:
+    """The parts of a first read: of the thread that reads the file, and of the loop that waits for it."""
+    run, db = one.reader._thread.run, one.reader._db
+    ids = {"after": last_of(past), "upto": last_of(one.recorder.recorded)}
+    key, times = PREFIX + name, 50
+    get = {"first": key, "end": key + "\0", **ids}
+    whole = {"first": PREFIX, "end": PREFIX + LAST, **ids}
+    now = {f"{PREFIX}{name}": orjson.dumps(obj) for name, obj in one.now.items()}
+    kept = [row[4] for row in db.execute(CHANGED_SINCE, get).fetchall()]
+    deltas = [delta for delta in reversed(kept) if delta is not None]
+
+    async def calls() -> None:
+        for _ in range(times):
+            await run(int)
+
+    def statements() -> None:
+        for _ in range(times):
+            db.execute(CHANGED_SINCE, get).fetchall()
+
+    def undone() -> None:
+        for _ in range(times):
+            text_before(now[key], deltas)
+
+    return {
+        "us of a call on the thread": await least(calls) * 1000 / times,
+        "us of the statement of a get": await least(lambda: run(statements)) * 1000 / times,
+        f"us of undoing {len(deltas)} changes": await least(lambda: run(undone)) * 1000 / times,
+        "ms of the statement of a list": await least(
+            lambda: run(lambda: db.execute(CHANGED_SINCE, whole).fetchall())
+        ),
+        "ms of a list's states": await least(
+            lambda: run(Undoing(db, now.get, (PREFIX, PREFIX + LAST), (ids["after"], ids["upto"]), 0).all)
+        ),
+    }
+
+
 async def read() -> dict[str, float]:
     """The time that reads of the past take, against those of now."""
     with tempfile.TemporaryDirectory() as folder:
@@ -273,6 +327,7 @@ async def read() -> dict[str, float]:
                 "ms of a get as of then": await first(a_get),
                 "ms of a get as of then, again": await least(a_get),
                 "ms of a get before 1,000 changes": await first(lambda: one.reader.get(key, past)),
+                **await parts(one, past, "pod-000001"),
                 "MB of memory more": (memory() - before) / 1e6,
             }
 

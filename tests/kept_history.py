@@ -1,11 +1,13 @@
 """A store with a history for tests: the test takes the steps of the recorder."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
+from virtual_time import VirtualLoop
 
 from pilothouse.history.author import HEAD, Author
 from pilothouse.history.file import HistoryFile
@@ -14,6 +16,7 @@ from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy
 from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import HistoryRecorder
+from pilothouse.offload import Turns
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of
 
@@ -115,7 +118,10 @@ async def kept(
     """A store with a history in a folder; nothing is moved by itself."""
     storage = SqliteStorage(directory, authors=True)
     await storage.start()
-    file = HistoryFile(directory)
+    file, turns = HistoryFile(directory), Turns()
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualLoop):
+        loop.hold_while(lambda: turns.calls)
     recorder = HistoryRecorder(
         ChangeReader(storage.directory),
         file,
@@ -124,10 +130,11 @@ async def kept(
         to_json=lambda key, value: value,
         revision=lambda: storage.revision,
         clock=clock,
+        turns=turns,
     )
     await recorder.open()
     storage.compactable = recorder.compactable
-    reader = HistoryReader(recorder, file.path, storage, to_json=lambda key, value: value)
+    reader = HistoryReader(recorder, file.path, storage, to_json=lambda key, value: value, turns=turns)
     await reader.open()
     try:
         yield Kept(storage, file, recorder, reader, clock)

@@ -120,18 +120,19 @@ class Turns:
     more often while calls run on other threads than the loop's."""
 
     def __init__(self) -> None:
-        self._calls = 0
+        self.calls = 0
+        """Calls that run on other threads now."""
 
     def begin(self) -> None:
         """A call begins on another thread."""
-        if not self._calls:
+        if not self.calls:
             sys.setswitchinterval(SWITCH)
-        self._calls += 1
+        self.calls += 1
 
     def end(self) -> None:
         """A call has ended."""
-        self._calls -= 1
-        if not self._calls:
+        self.calls -= 1
+        if not self.calls:
             sys.setswitchinterval(SWITCH_INTERVAL)
 
 

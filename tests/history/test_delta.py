@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from complexity import assert_linear
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pilothouse.history._delta import difference, rewound, take_set
@@ -214,6 +214,30 @@ def test_small_changes_lead_back_at_once(first: Any, edits: list[Any]) -> None:
         objects.append(made)
     found = rewound(orjson.dumps(objects[-1]), deltas_of(objects))
     assert found is not None and orjson.loads(found) == first
+
+
+EDITS = st.tuples(st.sampled_from(["insert", "drop", "set"]), st.integers(0, 30), st.integers(0, 9))
+
+
+@given(st.lists(EDITS, max_size=8))
+@example(
+    [("insert", 3, 1), ("set", 3, 2), ("set", 2, 3)]
+)  # one is in what the list lacked before, one is not
+@example([("set", 11, 1), ("insert", 1, 2), ("set", 12, 3), ("drop", 12, 0)])
+def test_elements_that_come_and_change_lead_back_at_once(edits: list[tuple[str, int, int]]) -> None:
+    objects: list[Any] = [{"list": [{"a": number, "b": [{}]} for number in range(12)], "z": 1}]
+    for what, at, value in edits:
+        made = copy.deepcopy(objects[-1])
+        elements = made["list"]
+        place = at % (len(elements) + 1)
+        if what == "insert":
+            elements.insert(place, {"a": [value]})
+        elif elements and what == "drop":
+            del elements[place - 1]
+        elif elements:
+            elements[place - 1]["a"] = value
+        objects.append(made)
+    assert rewound(orjson.dumps(objects[-1]), deltas_of(objects)) == orjson.dumps(objects[0])
 
 
 def test_more_places_than_one_walk_sets() -> None:

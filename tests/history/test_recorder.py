@@ -15,6 +15,7 @@ from pilothouse.history.policy import BEHIND, HistoryPolicy, HistoryRule, Keep
 from pilothouse.history.recorder import GIVEN_UP, STEP, WAITED_FOR, WHOLE
 from pilothouse.storage.encryption.errors import DecryptionError, EncryptionError
 from pilothouse.storage.interface import Compacted, Op
+from pilothouse.storage.sqlite.changes import KEYS
 
 MINUTE = 60.0
 
@@ -100,6 +101,29 @@ async def test_changes_of_a_status_far_apart_in_the_log(runner: Any, tmp_path: P
         await one.move()
         assert await one.moved("a") == [made[0], last]
         assert await one.at("a", last - 1) == {"kind": "ConfigMap"}
+
+
+async def test_more_objects_of_which_a_later_step_has_the_last_change_than_one_statement_asks_for(
+    runner: Any, tmp_path: Path, clock: Clock
+) -> None:
+    """Their first changes of the status are moved in one step, what follows them in another one."""
+    names = [f"object-{number}" for number in range(STEP)]
+    assert len(names) > KEYS
+    async with kept(str(tmp_path), clock=clock) as one:
+        for name in names:
+            await one.write(name, {"kind": "ConfigMap"})
+        await one.move()
+        first = [await one.status(name, 1) for name in names]
+        second = [
+            await (one.write(name, {"kind": "Other"}) if number % 3 == 0 else one.status(name, 2))
+            for number, name in enumerate(names)
+        ]
+        await one.delete(names[1])
+        await one.move()
+        moved = {*await one.moved()}
+        assert {*second} <= moved
+        assert [number for number, revision in enumerate(first) if revision in moved] == [*range(0, STEP, 3)]
+        assert await one.at(names[2], second[2] - 1) == {"kind": "ConfigMap"}
 
 
 async def test_after_idle_hours_changes_of_a_status_are_kept_as_ever(

@@ -301,6 +301,7 @@ def strip(bytes served not None):
     cdef Py_ssize_t head = find_head(s, n)
     cdef Py_ssize_t at = head + METADATA_LEN
     cdef Py_ssize_t end
+    cdef bytes made
     if head < 0 or n - at < REVISION_LEN or memcmp(s + at, REVISION, REVISION_LEN) != 0:
         raise ValueError("not a served value")
     end = skip_string(s, at + REVISION_LEN - 1, n)
@@ -308,7 +309,10 @@ def strip(bytes served not None):
         raise ValueError("not a served value")
     if end < n and s[end] == c',':
         end += 1
-    return served[:at] + served[end:]
+    made = PyBytes_FromStringAndSize(NULL, n - (end - at))
+    memcpy(PyBytes_AS_STRING(made), s, at)
+    memcpy(PyBytes_AS_STRING(made) + at, s + end, n - end)
+    return made
 
 
 def head_of(bytes value not None):

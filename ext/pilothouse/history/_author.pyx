@@ -6,6 +6,7 @@ from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndS
 cdef enum:
     HEAD = 9                          # bytes before the audit ID
     UUID = 36                         # characters of one, which 16 bytes tell
+    MINUTE = 60000                    # milliseconds
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
@@ -27,6 +28,28 @@ def parts(bytes data not None):
         (<const char*>text)[HEAD:end].decode("utf-8", "replace"),
         PyBytes_FromStringAndSize(<const char*>text + end, size - end),
     )
+
+
+def minute_of_status(bytes data not None, dict known not None):
+    """The minute since 1970 in which an author has written a status, -1 where it was something else.
+
+    known: by the bytes of an Author, whether it is one of a status. None for one that is not in it.
+    ValueError: it is too short.
+    """
+    cdef const unsigned char* text = <const unsigned char*>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data), end, at
+    cdef unsigned long long time_ms = 0
+    if size < HEAD:
+        raise ValueError("not the author of a change")
+    end = min(HEAD + text[8], size)
+    found = known.get(PyBytes_FromStringAndSize(<const char*>text + end, size - end))
+    if found is None:
+        return None
+    if not found:
+        return -1
+    for at in range(8):
+        time_ms = time_ms << 8 | text[at]
+    return time_ms // MINUTE
 
 
 cdef inline int digit(char one) noexcept nogil:

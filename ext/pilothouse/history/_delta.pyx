@@ -108,7 +108,7 @@ cdef void add_path(Delta* delta, Text* text, Step* at) noexcept nogil:
     if at.name != NULL:
         add(delta, text, at.name, at.size)
     else:
-        add(delta, text, digits, snprintf(digits, sizeof(digits), b"%zd", at.size))
+        add(delta, text, digits, write_index(digits, at.size))
 
 
 cdef void begin(Delta* delta, Text* text, const char* kind, Step* at) noexcept nogil:

@@ -3,8 +3,12 @@
 cdef extern from *:
     """
     #include <stdint.h>
+    #include <string.h>
 
+    enum { BLOCK_SIZE = 64 };
     typedef struct { uint64_t opens, closes, commas; } Block;
+    typedef struct { const char *text; Py_ssize_t at, end; uint64_t inside; int escaped; } Marks;
+    #define ALWAYS static inline __attribute__((always_inline))
 
     #ifdef __SSE2__
     #include <emmintrin.h>
@@ -19,7 +23,9 @@ cdef extern from *:
         return low | (alike_in(c, all) | alike_in(d, all) << 16) << 32;
     }
 
-    static inline void marks_of(const char *text, uint64_t *quotes, uint64_t *slashes, Block *block) {
+    ALWAYS void marks_of(
+        const char *text, uint64_t *quotes, uint64_t *slashes, Block *block, int commas
+    ) {
         const __m128i *at = (const __m128i *)text, bit = _mm_set1_epi8(0x20), slash = _mm_set1_epi8(0x5c);
         __m128i a = _mm_loadu_si128(at), b = _mm_loadu_si128(at + 1);
         __m128i c = _mm_loadu_si128(at + 2), d = _mm_loadu_si128(at + 3);
@@ -27,14 +33,16 @@ cdef extern from *:
         some = _mm_or_si128(some, _mm_or_si128(_mm_cmpeq_epi8(c, slash), _mm_cmpeq_epi8(d, slash)));
         *slashes = _mm_movemask_epi8(some) ? places_of(0x5c, a, b, c, d) : 0;
         *quotes = places_of('"', a, b, c, d);
-        block->commas = places_of(',', a, b, c, d);
+        block->commas = commas ? places_of(',', a, b, c, d) : 0;
         a = _mm_or_si128(a, bit), b = _mm_or_si128(b, bit);
         c = _mm_or_si128(c, bit), d = _mm_or_si128(d, bit);
         block->opens = places_of('{', a, b, c, d);
         block->closes = places_of('}', a, b, c, d);
     }
     #else
-    static inline void marks_of(const char *text, uint64_t *quotes, uint64_t *slashes, Block *block) {
+    ALWAYS void marks_of(
+        const char *text, uint64_t *quotes, uint64_t *slashes, Block *block, int commas
+    ) {
         *quotes = *slashes = block->opens = block->closes = block->commas = 0;
         for (int at = 0; at < 64; at++) {
             char one = text[at];
@@ -47,8 +55,58 @@ cdef extern from *:
         }
     }
     #endif
+
+    /* The quotes that no backslash takes the meaning of. */
+    static uint64_t unescaped(Marks *walk, uint64_t quotes, uint64_t slashes) {
+        uint64_t escaped = walk->escaped;
+        walk->escaped = 0;
+        while (slashes) {
+            uint64_t one = slashes & -slashes;
+            slashes ^= one;
+            if (escaped & one)
+                continue;
+            if (one >> 63)
+                walk->escaped = 1;
+            escaped |= one << 1;
+        }
+        return quotes & ~escaped;
+    }
+
+    ALWAYS void next_marks(Marks *walk, Block *found, int commas) {
+        char rest[BLOCK_SIZE];
+        const char *block = walk->text + walk->at;
+        uint64_t inside, slashes;
+        if (walk->end - walk->at < BLOCK_SIZE) {
+            memset(rest, ' ', BLOCK_SIZE);
+            memcpy(rest, block, walk->end - walk->at);
+            block = rest;
+        }
+        marks_of(block, &inside, &slashes, found, commas);
+        if (slashes || walk->escaped)
+            inside = unescaped(walk, inside, slashes);
+        inside ^= inside << 1; /* from each quote up to the next one */
+        inside ^= inside << 2;
+        inside ^= inside << 4;
+        inside ^= inside << 8;
+        inside ^= inside << 16;
+        inside ^= inside << 32;
+        inside ^= walk->inside;
+        walk->inside = -(inside >> 63);
+        walk->at += BLOCK_SIZE;
+        found->opens &= ~inside;
+        found->closes &= ~inside;
+        found->commas &= ~inside;
+    }
+
+    ALWAYS void next_block(Marks *walk, Block *found) { next_marks(walk, found, 1); }
+    ALWAYS void next_brackets(Marks *walk, Block *found) { next_marks(walk, found, 0); }
     static inline int lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
     static inline int highest_bit(uint64_t bits) { return 63 - __builtin_clzll(bits); }
+    static inline int count_bits(uint64_t bits) { /* where there are many of them */
+        bits -= bits >> 1 & 0x5555555555555555;
+        bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+        return ((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56;
+    }
     static inline int bits_in(uint64_t bits) {
         int count = 0;
         for (; bits; bits &= bits - 1)
@@ -58,64 +116,18 @@ cdef extern from *:
     """
     ctypedef struct Block:            # bit by bit, where brackets and commas are
         uint64_t opens, closes, commas
-    # Where quotes, backslashes, brackets and commas are. Letters that a text of JSON has in strings alone may
-    # be among the brackets.
-    void marks_of(const char* text, uint64_t* quotes, uint64_t* slashes, Block* block) noexcept nogil
+    ctypedef struct Marks:            # a walk over a text, from a place outside of strings
+        const char* text
+        Py_ssize_t at, end            # the next block of 64 bytes, and the end of the text
+        uint64_t inside               # all bits, where the block before ends in a string
+        bint escaped                  # the block before ends with a backslash that counts
+    # Where brackets and commas are in the next block, or brackets alone, those in strings excepted.
+    void next_block(Marks* walk, Block* found) noexcept nogil
+    void next_brackets(Marks* walk, Block* found) noexcept nogil
     int lowest_bit(uint64_t bits) noexcept nogil
     int highest_bit(uint64_t bits) noexcept nogil
     int bits_in(uint64_t bits) noexcept nogil
-
-cdef enum:
-    BLOCK_SIZE = 64                   # bytes of which a word has the marks
-
-cdef struct Marks:                    # a walk over a text, from a place outside of strings
-    const char* text
-    Py_ssize_t at, end                # the next block, and the end of the text
-    uint64_t inside                   # all bits, where the block before ends in a string
-    bint escaped                      # the block before ends with a backslash that counts
-
-
-@cython.overflowcheck(False)          # bits are shifted out
-cdef uint64_t unescaped(Marks* walk, uint64_t quotes, uint64_t slashes) noexcept nogil:
-    """The quotes that no backslash takes the meaning of."""
-    cdef uint64_t escaped = walk.escaped, one
-    walk.escaped = False
-    while slashes:
-        one = slashes & -slashes
-        slashes ^= one
-        if escaped & one:
-            continue
-        if one >> 63:
-            walk.escaped = True
-        escaped |= one << 1
-    return quotes & ~escaped
-
-
-@cython.overflowcheck(False)          # bits are shifted out
-cdef inline void next_block(Marks* walk, Block* found) noexcept nogil:
-    """Where commas and brackets are in the next block, those in strings excepted."""
-    cdef char[BLOCK_SIZE] rest
-    cdef const char* block = walk.text + walk.at
-    cdef uint64_t inside, slashes
-    if walk.end - walk.at < BLOCK_SIZE:
-        memset(rest, c' ', BLOCK_SIZE)
-        memcpy(rest, block, walk.end - walk.at)
-        block = rest
-    marks_of(block, &inside, &slashes, found)
-    if slashes or walk.escaped:
-        inside = unescaped(walk, inside, slashes)
-    inside ^= inside << 1             # from each quote up to the next one
-    inside ^= inside << 2
-    inside ^= inside << 4
-    inside ^= inside << 8
-    inside ^= inside << 16
-    inside ^= inside << 32
-    inside ^= walk.inside
-    walk.inside = -(inside >> 63)
-    walk.at += BLOCK_SIZE
-    found.opens &= ~inside
-    found.closes &= ~inside
-    found.commas &= ~inside
+    int count_bits(uint64_t bits) noexcept nogil
 
 
 @cython.overflowcheck(False)          # bits are shifted out
@@ -126,10 +138,14 @@ cdef Py_ssize_t after_brackets(
     cdef Marks walk = Marks(text, at, end, 0, False)
     cdef Block found
     cdef uint64_t brackets, bit
-    cdef Py_ssize_t block
+    cdef Py_ssize_t block, closes
     while walk.at < end:
         block = walk.at
-        next_block(&walk, &found)
+        next_brackets(&walk, &found)
+        closes = count_bits(found.closes)
+        if closes < depth:                 # none of them closes what is open
+            depth += count_bits(found.opens) - closes
+            continue
         brackets = found.opens | found.closes
         while brackets:
             bit = brackets & -brackets

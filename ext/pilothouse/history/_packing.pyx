@@ -33,6 +33,7 @@ cdef enum:
     NO_MATCH = 12                     # bytes at the end in which no match begins
     NO_PART = 5                       # bytes at the end that belong to no match
     LONG = 1 << 16                    # bytes from which on the interpreter lock is released
+    COPIED = 16                       # bytes that are copied at once
 
 cdef bytes words = DICTIONARY
 cdef const uint8_t* WORDS = <const uint8_t*>PyBytes_AS_STRING(words)
@@ -192,16 +193,31 @@ cdef inline bint read_more(
     return True
 
 
-cdef void put_match(uint8_t* out, Py_ssize_t made, Py_ssize_t back, Py_ssize_t size) noexcept nogil:
+cdef inline void copy_short(
+    uint8_t* out, Py_ssize_t room, const uint8_t* text, Py_ssize_t left, Py_ssize_t size
+) noexcept nogil:
+    """Copy some bytes, of `left` that can be read, to where `room` can be written."""
+    if size <= COPIED and left >= COPIED and room >= COPIED:
+        memcpy(out, text, COPIED)     # PERF: two instructions, where most copies are short
+    else:
+        memcpy(out, text, size)
+
+
+cdef inline void put_match(
+    uint8_t* out, Py_ssize_t made, Py_ssize_t room, Py_ssize_t back, Py_ssize_t size
+) noexcept nogil:
     """Put bytes that were there before, or are in the dictionary."""
     cdef Py_ssize_t at = 0, known = min(back - made, size)
+    if known == size:
+        copy_short(out + made, room - made, WORDS + KNOWN - (back - made), back - made, size)
+        return
+    if known <= 0 and size <= back:
+        copy_short(out + made, room - made, out + made - back, back, size)
+        return
     if known > 0:
         memcpy(out + made, WORDS + KNOWN - (back - made), known)
         at = known
-    if at < size <= back:
-        memcpy(out + made + at, out + made + at - back, size - at)
-        return
-    while at < size:                  # they overlap
+    while at < size:                  # they may overlap
         out[made + at] = out[made + at - back]
         at += 1
 
@@ -224,7 +240,7 @@ cdef bint expand(const uint8_t* packed, Py_ssize_t end, uint8_t* out, Py_ssize_t
             return False
         if size > end - at or size > room - made:
             return False
-        memcpy(out + made, packed + at, size)
+        copy_short(out + made, room - made, packed + at, end - at, size)
         at += size
         made += size
         if at == end:
@@ -239,7 +255,7 @@ cdef bint expand(const uint8_t* packed, Py_ssize_t end, uint8_t* out, Py_ssize_t
         size += LEAST
         if back == 0 or back > made + KNOWN or size > room - made:
             return False
-        put_match(out, made, back, size)
+        put_match(out, made, room, back, size)
         made += size
     return False
 

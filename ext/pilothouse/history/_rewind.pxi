@@ -31,7 +31,7 @@ cdef void put(Rewind* way, const char* piece, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t room
     cdef char* grown
     if text.size + size > text.room:
-        room = 2 * (text.size + size) + 256
+        room = max(2 * (text.size + size), way.text.end) + 256
         grown = <char*>realloc(text.start, room)
         if grown == NULL:
             way.failed = True
@@ -286,13 +286,25 @@ cdef bint is_below(Place* one, Place* other) noexcept nogil:
     )
 
 
+cdef bint is_replaced(Place* one, Place* list_) noexcept nogil:
+    """Whether a place below a list is in one of the elements that others stand in place of."""
+    cdef Py_ssize_t at = list_.size + 1, index = 0
+    if list_.first < 0 or one.size <= at:
+        return False
+    while at < one.size and c'0' <= one.path[at] <= c'9' and index < list_.first + list_.news:
+        index = 10 * index + one.path[at] - c'0'
+        at += 1
+    return (at == one.size or one.path[at] == c',') and list_.first <= index < list_.first + list_.news
+
+
 cdef void gather(Rewind* way, Place place) noexcept nogil:
     """Note a place that is set after those that were gathered before it."""
     cdef int number = 0
     cdef Place* known
     while number < way.count:
         known = &way.places[number]
-        if is_below(known, &place) and place.first < 0:    # its value takes the place of the other one
+        if is_below(known, &place) and (place.first < 0 or is_replaced(known, &place)):
+            # its value takes the place of the other one
             way.count -= 1
             way.places[number] = way.places[way.count]
         elif is_below(known, &place) or is_below(&place, known):

@@ -10,14 +10,13 @@ import contextlib
 import os
 import sqlite3
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pilothouse.history._author import packed_id
 from pilothouse.history._packing import pack, unpack
+from pilothouse.history._rows import rows_of
 from pilothouse.storage.interface import StorageError
 
 FILE = "history.db"
@@ -26,6 +25,9 @@ MOST_KNOWN, LARGEST_KNOWN = 20_000, 512
 """Keys and authors whose ids are remembered, and the bytes of one: larger ones are looked up each time."""
 STEP = 1000
 """Changes that are dropped or rewritten in one transaction."""
+ROWS, COLUMNS = 64, 7
+"""Rows of one INSERT, which gives up the interpreter lock once, and the values of a row."""
+INSERTS = ["INSERT INTO changes VALUES " + ",".join(["(?,?,?,?,?,?,?)"] * rows) for rows in range(ROWS + 1)]
 OF_KEY = (
     "SELECT id, kind, value FROM changes WHERE object = (SELECT id FROM objects WHERE key = ?) AND id > ?"
     " ORDER BY id LIMIT ?"
@@ -202,27 +204,15 @@ class HistoryFile:
         )
         known = {id for (id,) in kept}
         new = [change for change in changes if change.id not in known] if known else changes
-        rows = [self._row(change) for change in new]
-        self._db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        uses = Counter([row[4] for row in rows])
-        del uses[None]
+        values, uses = rows_of(
+            new, self._objects, self._authors, self._object_id, self._author_id, self._seal
+        )
+        for first in range(0, len(values), ROWS * COLUMNS):
+            some = values[first : first + ROWS * COLUMNS]
+            self._db.execute(INSERTS[len(some) // COLUMNS], some)
         self._db.executemany(
             "UPDATE authors SET uses = uses + ? WHERE id = ?", [(count, id) for id, count in uses.items()]
         )
-
-    def _row(self, change: RecordedChange) -> tuple[Any, ...]:
-        """The row of a change."""
-        id, key, kind, time_ms, who, audit_id, value = change
-        sealed: bytearray | None = None  # PERF: sqlite3 looks for adapters of bytes each time
-        if value:
-            sealed = bytearray(self._packed(key, value))
-        object_id = self._objects.get(key) or self._id(self._objects, "objects (key) VALUES (?)", "key", key)
-        author = None
-        if who:
-            author = self._authors.get(who) or self._id(
-                self._authors, "authors (author, uses) VALUES (?, 0)", "author", who
-            )
-        return id, object_id, int(kind), time_ms, author, packed_id(audit_id), sealed
 
     def _packed(self, key: str, value: bytes) -> bytes:
         packed = pack(value)
@@ -230,6 +220,14 @@ class HistoryFile:
 
     def _opened(self, key: str, kept: bytes) -> bytes:
         return unpack(kept if self._unseal is None else self._unseal(key, kept))
+
+    def _object_id(self, key: str) -> int:
+        """The id of a key, which is added where it is new."""
+        return self._id(self._objects, "objects (key) VALUES (?)", "key", key)
+
+    def _author_id(self, who: bytes) -> int:
+        """The id of an author, who is added where he is new."""
+        return self._id(self._authors, "authors (author, uses) VALUES (?, 0)", "author", who)
 
     def _id(self, known: "dict[Any, int]", into: str, column: str, value: str | bytes) -> int:
         """The id of a key or an author, which is added where it is new. into: its table, as INSERT has it."""

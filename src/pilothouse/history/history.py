@@ -145,8 +145,8 @@ class History:
             if self.reader.reach <= revision and latest.rev <= revision:
                 return latest
             now = KeyValue(key, strip(latest.value), latest.rev, latest.create_rev)
-        found = await self.reader.get(key, revision, now, latest_at, at_ms=at_ms)
-        return None if found is None else _entry(found)
+        state = await self.reader.state(key, revision, now, latest_at, at_ms=at_ms)
+        return latest if now is not None and state.kv is now else state.entry
 
     async def entries(
         self, prefix: str, start: str, limit: int, revision: int

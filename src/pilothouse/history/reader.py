@@ -7,12 +7,13 @@ from typing import Any
 
 from pilothouse.caches import Cache, CacheBudget
 from pilothouse.history._packing import unpack
+from pilothouse.history._states import PastState
 from pilothouse.history.author import UNKNOWN
 from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.history.thread import HistoryThread
-from pilothouse.history.undoing import SPANS, PastState, Undoing
+from pilothouse.history.undoing import SPANS, Undoing
 from pilothouse.history.written import MOST, WrittenChange, of_rows
 from pilothouse.offload import Turns
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
@@ -122,30 +123,57 @@ class HistoryReader:
 
         latest: the key as it was at a later revision, as JSON, where that is at hand.
         """
+        return (await self.state(key, revision, latest, latest_at, at_ms=at_ms)).kv
+
+    async def state(
+        self, key: str, revision: int, latest: KeyValue | None = None, latest_at: int = 0, *, at_ms: int = 0
+    ) -> PastState:
+        """Like get(); its pair is `latest` itself where the key has not changed since."""
         state = self._remembered(key, revision, at_ms)
+        if state is None and latest is not None and self._ciphers is None:
+            state = await self._at_once(latest, latest_at, revision, at_ms)
         if state is not None:
-            return state.kv
-        recorded = self._recorder.recorded
-        settled = latest is not None and latest.mod <= recorded <= latest_at
-        if latest is not None and settled and self._storage.compacted <= recorded and self._ciphers is None:
-            found: PastState | KeyValue | None = await self._read(
-                self._undone, latest, recorded, revision, at_ms
-            )
-            if isinstance(found, PastState):
-                self._remember(key, found)
-                return found.kv
-            if found is not None:
-                return found
+            return state
         revision = revision or await self.revision_at(at_ms)
         if latest is not None and self.reach <= revision:
-            if latest.mod <= revision <= latest_at:
-                return latest
-            if settled and revision < recorded and self._storage.compacted <= recorded:
-                value = latest.value
-                then = await self.states(lambda _: value, (key, key + "\0"), (revision, recorded))
-                return then[key].kv if key in then else latest
+            state = await self._from_latest(latest, latest_at, revision)
+        return await self._from_store(key, revision) if state is None else state
+
+    def _settled(self, latest: KeyValue, latest_at: int) -> int:
+        """The revision from which kept changes lead back from the latest state of a key; 0 where they do not
+        begin there."""
+        recorded = self._recorder.recorded
+        if latest.mod <= recorded <= latest_at and self._storage.compacted <= recorded:
+            return recorded
+        return 0
+
+    async def _at_once(self, latest: KeyValue, latest_at: int, revision: int, at_ms: int) -> PastState | None:
+        """The state, where nothing is encrypted, by one call on the thread; None where kept changes do not
+        lead there from the latest one."""
+        recorded = self._settled(latest, latest_at)
+        if not recorded:
+            return None
+        state: PastState | None = await self._read(self._undone, latest, recorded, revision, at_ms)
+        if state is not None:
+            self._remember(latest.key, state)
+        return state
+
+    async def _from_latest(self, latest: KeyValue, latest_at: int, revision: int) -> PastState | None:
+        """The state, encrypted or not, as the latest one or by the changes before it; None where they do not
+        lead there."""
+        if latest.mod <= revision <= latest_at:
+            return PastState(latest)
+        recorded = self._settled(latest, latest_at)
+        if revision >= recorded:
+            return None
+        key = latest.key
+        then = await self.states(lambda _: latest.value, (key, key + "\0"), (revision, recorded))
+        return then[key] if key in then else PastState(latest)
+
+    async def _from_store(self, key: str, revision: int) -> PastState:
+        """The state, by what the store had when the newest kept change had been made."""
         page = await self._page(key, key + "\0", revision, 0)
-        return page.items[0] if page.items else None
+        return PastState(page.items[0] if page.items else None)
 
     def _remembered(self, key: str, revision: int, at_ms: int) -> PastState | None:
         """The state of a key at a revision or a time, where that was asked for before."""
@@ -173,18 +201,16 @@ class HistoryReader:
         if state.since and self._ciphers is None:
             self._states.put(key, state)
 
-    def _undone(
-        self, latest: KeyValue, recorded: int, revision: int, at_ms: int
-    ) -> PastState | KeyValue | None:
-        """The state of a key at a revision or a time before the last change that is kept; the latest where
-        it has not changed since, None where that is not known here."""
+    def _undone(self, latest: KeyValue, recorded: int, revision: int, at_ms: int) -> PastState | None:
+        """The state of a key at a revision or a time before the last change that is kept; None where that is
+        not known here."""
         if at_ms >= self._recorder.since_ms and not revision:
             revision = revision_of(self._first_after(at_ms)) - 1
         if not self.reach <= revision < recorded:
             return None
-        keys, ids = (latest.key, latest.key + "\0"), (last_of(revision), last_of(recorded))
-        then = Undoing(self._db, lambda _: latest.value, keys, ids, self.reach).all()
-        return then.get(latest.key, latest)
+        key, ids = latest.key, (last_of(revision), last_of(recorded))
+        then = Undoing(self._db, lambda _: latest.value, (key, key + "\0"), ids, self.reach).all()
+        return then[key] if key in then else PastState(latest)
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int) -> Page:
         """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
@@ -273,7 +299,7 @@ class HistoryReader:
         undoing = Undoing(self._db, value_of, keys, ids, self.reach, known)
         if self._ciphers is not None:
             while changed := await self._read(undoing.read):
-                await self._prepare((key, value) for key, one in changed.items() for _, value in one.rows)
+                await self._prepare((key, value) for key, one in changed.items() for value in one.values)
                 await self._read(undoing.undo, changed, self._ciphers.decrypt)
         found: dict[str, PastState] = await self._read(undoing.all)
         for key, state in found.items():

@@ -18,7 +18,7 @@ from pilothouse.history.file import HistoryError, HistoryFile, RecordedChange
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
 from pilothouse.history.policy import BEHIND, SETTLED, HistoryPolicy, Keep
-from pilothouse.history.statuses import Statuses, followers, same_minute
+from pilothouse.history.statuses import Statuses
 from pilothouse.history.telling import HALF, LONG, ChangeTeller
 from pilothouse.history.thread import HistoryThread
 from pilothouse.history.times import timestamp
@@ -314,39 +314,54 @@ class HistoryRecorder(BackgroundTask):
 
     def _move(self, changes: list[StoredChange], done: int, upto: int) -> None:
         kept, again, draw = [], self._again_to, self._draw
-        late, left_out = self.lag > BEHIND, 0
-        for change, later in zip(changes, followers(changes), strict=True):
-            keep = self._keep(change.key)
+        keeps = [self._keep(change.key) for change in changes]
+        passed, left_out = self._passed(changes, keeps, done, upto), 0
+        for change, keep in zip(changes, keeps, strict=True):
             if change.id <= again and keep is not NOTHING:
                 self._move_again(change)
-                continue
-            if keep is NOTHING or (keep is CHANGES and self._is_passed(change, later, done, upto, late)):
+            elif keep is NOTHING:
                 left_out += 1
-                continue
-            base = self._base(change) if self._bases else change.old
-            made = self._teller.told(change, base, 0.0 if draw() < WHOLE else HALF)
-            if made is not None:
-                kept.append(made)
-        # After a kill, what was left out and not made up for yet is read again.
-        firsts = [first_of(revision_of(first)) - 1 for _, first in self._bases.values()]
-        self._file.record(kept, min([done, *firsts]))
+            elif change.id in passed:
+                self._bases.setdefault(change.key, (change.prev, change.id))
+                left_out += 1
+            else:
+                base = self._base(change) if self._bases else change.old
+                made = self._teller.told(change, base, 0.0 if draw() < WHOLE else HALF)
+                if made is not None:
+                    kept.append(made)
+        for _, first in self._bases.values():  # the first one is the oldest
+            # After a kill, what was left out and not made up for yet is read again.
+            done = min(done, first_of(revision_of(first)) - 1)
+            break
+        self._file.record(kept, done)
         self.metrics.kept.inc(by=len(kept))
         if left_out:
             self.metrics.left_out.inc(by=left_out)
 
-    def _is_passed(
-        self, change: StoredChange, later: StoredChange | None, done: int, upto: int, late: bool
-    ) -> bool:
-        """Whether a change is one of a status that is left out: of these, the last change of a minute is
-        kept. It starts from before those left out."""
-        if change not in self._statuses:
-            return False
-        if later is None and done < upto:
-            later = self._source.next(change.key, done, upto + 1)
-        if later is None or later not in self._statuses or not (late or same_minute(change, later)):
-            return False
-        self._bases.setdefault(change.key, (change.prev, change.id))
-        return True
+    def _passed(self, changes: list[StoredChange], keeps: list[Keep], done: int, upto: int) -> set[int]:
+        """The ids of the changes of a status that are left out: of these, the last one of a minute is kept.
+        It starts from before those left out."""
+        found: set[int] = set()
+        last: dict[str, tuple[int, int]] = {}
+        followed: dict[str, int] = {}
+        late, statuses = self.lag > BEHIND, self._statuses
+        for change, keep in zip(reversed(changes), reversed(keeps), strict=True):
+            if keep is CHANGES:
+                minute, next_one = statuses.minute(change), followed.get(change.key)
+                followed[change.key] = minute
+                if minute >= 0 and next_one is None:
+                    last[change.key] = change.id, minute
+                elif minute >= 0 and (minute == next_one or (late and next_one != -1)):
+                    found.add(change.id)
+        if last and done < upto:
+            for key, by in self._source.following(list(last), done, upto + 1):
+                id, minute = last[key]
+                next_minute = statuses.minute_of(by)
+                if next_minute is None and (after := self._source.next(key, done, upto + 1)) is not None:
+                    next_minute = statuses.minute(after)
+                if minute == next_minute or (late and next_minute not in (None, -1)):
+                    found.add(id)
+        return found
 
     def _move_again(self, change: StoredChange) -> None:
         """Find out what became of a change that was looked at before a kill or a failure."""

@@ -1,11 +1,11 @@
 """Tells changes of a status from others: by their authors, and by the values where the author is unknown."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 import orjson
 
 from pilothouse.history import author
-from pilothouse.history._author import parts
+from pilothouse.history._author import minute_of_status, parts
 from pilothouse.history._delta import difference
 from pilothouse.history.paths import hidden
 from pilothouse.storage.interface import StorageError
@@ -24,21 +24,28 @@ class Statuses:
         self._known: dict[bytes, bool] = {}
         """Whether authors have written a status."""
 
-    def __contains__(self, change: StoredChange) -> bool:
-        if not change.author or change.deleted or not change.prev:
-            return False
-        who = parts(change.author)[2]
-        if who != author.UNKNOWN:
-            found = self._known.get(who)
-            if found is None:
-                if len(self._known) >= MOST_KNOWN:
-                    self._known.clear()
-                found = self._known[who] = author.subresource_of(who) == STATUS
+    def minute(self, change: StoredChange) -> int:
+        """The minute since 1970 in which a change was made, if it is one of a status; else -1."""
+        if not change.author or change.new is None or not change.prev:
+            return -1
+        found = self.minute_of(change.author)
+        if found is not None:
             return found
         try:
-            return self._sets_status_alone(change)
+            alone = self._sets_status_alone(change)
         except (StorageError, ValueError):  # it cannot be decrypted
-            return False
+            alone = False
+        return author.time_of(change.author) // 60_000 if alone else -1
+
+    def minute_of(self, by: bytes) -> int | None:
+        """Like minute(), by the author of a change of an object that stays; None where he is unknown."""
+        found = minute_of_status(by, self._known)
+        if found is None and (who := parts(by)[2]) != author.UNKNOWN:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[who] = author.subresource_of(who) == STATUS
+            found = minute_of_status(by, self._known)
+        return found
 
     def _sets_status_alone(self, change: StoredChange) -> bool:
         if change.old is None or change.new is None:
@@ -49,18 +56,3 @@ class Statuses:
         return any(path[0] == STATUS for path in paths) and all(
             path[0] == STATUS or hidden(path) for path in paths
         )
-
-
-def same_minute(one: StoredChange, other: StoredChange) -> bool:
-    """Whether two changes with authors were made in the same minute."""
-    return author.time_of(one.author) // 60_000 == author.time_of(other.author) // 60_000
-
-
-def followers(changes: Sequence[StoredChange]) -> Iterable[StoredChange | None]:
-    """For each change the next one of its key among them."""
-    next_of: dict[str, StoredChange] = {}
-    found: list[StoredChange | None] = []
-    for change in reversed(changes):
-        found.append(next_of.get(change.key))
-        next_of[change.key] = change
-    return reversed(found)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pilothouse.history._author import parts
-from pilothouse.history._delta import difference
+from pilothouse.history._telling import told
 from pilothouse.history.file import ChangeKind, RecordedChange
 from pilothouse.logs import Logger
 from pilothouse.storage.interface import StorageError
@@ -11,12 +11,6 @@ from pilothouse.storage.sqlite.changes import StoredChange
 
 log = Logger(__name__)
 
-CREATED, CHANGED, REPLACED, DELETED = (  # PERF: Python 3.11 looks each member of an enumeration up for long
-    ChangeKind.CREATED,
-    ChangeKind.CHANGED,
-    ChangeKind.REPLACED,
-    ChangeKind.DELETED,
-)
 HALF, LONG = 0.5, 1e6
 """The share of an object's bytes from which on it is kept instead of the difference; and of what waits, which
 always has a difference."""
@@ -40,25 +34,17 @@ class ChangeTeller:
     def told(self, change: StoredChange, stored: bytes | None, share: float) -> RecordedChange | None:
         """The change as it is kept, when it starts from a stored value; None of one that cannot be told.
         share: of the object's bytes, which the difference may have; else the whole object is kept."""
-        id, key, prev, deleted, written, _, _ = change
-        if (not prev and deleted) or (prev and stored is None):
+        if (not change.prev and change.deleted) or (change.prev and stored is None):
             return None
-        at, audit_id, who = parts(written) if written else (0, "", b"")
-        kind, value = CREATED, b""
-        if stored is not None:
-            try:
-                kind, value = self._value(change, stored, share)
-            except (StorageError, ValueError) as error:
-                kind = self._unreadable(change, stored, error)
-        return RecordedChange._make((id, key, kind, at or int(self._clock() * 1000), who, audit_id, value))
-
-    def _value(self, change: StoredChange, stored: bytes, share: float) -> tuple[ChangeKind, bytes]:
-        """The kind of a change, and what is kept of it. StorageError, ValueError: a value cannot be read."""
-        old = self._to_json(change.key, stored)
-        if change.new is None:
-            return DELETED, old
-        delta = difference(old, self._to_json(change.key, change.new), int(len(old) * share))
-        return (REPLACED, old) if delta is None else (CHANGED, delta)
+        try:
+            return told(change, stored, share, self._to_json, self._clock)
+        except (StorageError, ValueError) as error:
+            kind = self._unreadable(change, stored, error)
+        at, audit_id, who = parts(change.author) if change.author else (0, "", b"")
+        time_ms = at or int(self._clock() * 1000)
+        return RecordedChange(
+            change.id, change.key, kind, time_ms=time_ms, author=who, audit_id=audit_id, value=b""
+        )
 
     def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:
         """The kind of a change of which a value cannot be read. The error, while its key may still come."""

@@ -3,14 +3,8 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
-from pilothouse.api._json import strip
-from pilothouse.history._packing import unpack
-from pilothouse.history.delta import text_before
-from pilothouse.history.file import ChangeKind, HistoryError
-from pilothouse.storage._entry import Entry
-from pilothouse.storage.interface import KeyValue
+from pilothouse.history._states import PastState, Since, changed_since, undo
 from pilothouse.storage.sqlite.changes import revision_of
 
 MOST_BYTES = 4 << 20
@@ -29,48 +23,6 @@ SPANS = (
     " FROM objects o WHERE o.key >= :first AND o.key < :end AND until"
 )
 """Of each key that has been changed since, the ids of the changes before and behind."""
-
-
-class PastState:
-    """A key as it was from one change to the next: the revisions and times of these, in milliseconds. kv: as
-    JSON, None where the key was not there. since: 0 where that change is not kept. size: of the value."""
-
-    __slots__ = ("_entry", "_kv", "since", "since_ms", "size", "until", "until_ms")
-
-    def __init__(self, kv: KeyValue | None, revisions: tuple[int, int], times: tuple[int, int]) -> None:
-        self._kv = kv
-        self._entry: Entry | None = None
-        self.since, self.until = revisions
-        self.since_ms, self.until_ms = times
-        self.size = len(kv.value) if kv is not None else 0
-
-    @property
-    def kv(self) -> KeyValue | None:
-        """The pair, None where the key was not there."""
-        entry = self._entry
-        if entry is not None:
-            return KeyValue(entry.key, strip(entry.value), entry.rev, entry.create_rev)
-        return self._kv
-
-    @property
-    def entry(self) -> Entry | None:
-        """The same as it is served; it takes the place of the pair."""
-        kv = self._kv
-        if kv is not None:
-            self._entry, self._kv = Entry(kv.key, kv.value, kv.mod, kv.create), None
-        return self._entry
-
-
-class Since(NamedTuple):
-    """The changes of a key that are undone: their kinds and kept values. before, first: the ids and times of
-    the one that came before, zeros for none, and of the first of them."""
-
-    before: tuple[int, int]
-    first: tuple[int, int]
-    rows: list[tuple[int, bytes | None]]
-
-
-Changed = dict[str, Since]
 
 
 class Undoing:
@@ -104,56 +56,16 @@ class Undoing:
             self.undo(changed)
         return self.then
 
-    def read(self) -> Changed:
-        """The next keys that have been changed; empty when there are no others."""
-        found: Changed = {}
+    def read(self) -> dict[str, Since]:
+        """The changes of the next keys that have been changed; empty when there are no others."""
         if not self._first:
-            return found
+            return {}
         args = {"first": self._first, "end": self._end, "after": self._after, "upto": self._upto}
-        self._first, key, size, before = "", "", 0, (0, 0)
-        after = self._after
-        rows: list[tuple[int, bytes | None]] = []
-        for name, id, kind, time_ms, value in self._db.execute(CHANGED_SINCE, args):
-            if name != key:
-                if size > MOST_BYTES:
-                    self._first = name
-                    break
-                key, before, rows = name, (0, 0), []
-            if id <= after:
-                before = id, time_ms
-                continue
-            if not rows:
-                found[key] = Since(before, (id, time_ms), rows)
-            rows.append((kind, value))
-            if value is not None:
-                size += len(value)
+        rows = self._db.execute(CHANGED_SINCE, args)
+        found, self._first = changed_since(rows, self._after, MOST_BYTES)
         return found
 
-    def undo(self, changed: Changed, decrypt: Callable[[str, bytes], bytes] | None = None) -> None:
+    def undo(self, changed: dict[str, Since], decrypt: Callable[[str, bytes], bytes] | None = None) -> None:
         """Undo the changes of some keys, which decrypt() reads."""
         oldest = min(self._reach, revision_of(self._after))
-        for key, ((before, since_ms), (first, until_ms), rows) in changed.items():
-            if key in self._known:
-                self.then[key] = self._known[key]
-                continue
-            if decrypt is not None:
-                rows = [(kind, value and decrypt(key, value)) for kind, value in rows]
-            value, since = self._undone(key, rows), revision_of(before)
-            kv = None if value is None else KeyValue(key, value, since or oldest)
-            self.then[key] = PastState(kv, (since, revision_of(first)), (since_ms, until_ms))
-
-    def _undone(self, key: str, rows: list[tuple[int, bytes | None]]) -> bytes | None:
-        """The value before some changes, which are in the order in which they were made."""
-        kind, kept = rows[-1]
-        if kind in (ChangeKind.UNREADABLE, ChangeKind.UNREADABLE_DELETED):
-            raise HistoryError(f"the value of {key} could not be decrypted when its change was kept")
-        if kind == ChangeKind.CHANGED:
-            value = self._value_of(key)
-        else:
-            value = None if kind == ChangeKind.CREATED or kept is None else unpack(kept)
-            rows.pop()
-        if not rows:
-            return value
-        if value is None:
-            raise HistoryError(f"the history of {key} has a gap")
-        return text_before(value, [kept or b"" for _, kept in reversed(rows)])
+        undo(changed, self._known, self.then, self._value_of, decrypt, oldest)
