@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pilothouse.api import _stored
 from pilothouse.api.codec import encode
 
-LABELS = {f"f:label-{number}": {} for number in range(120)}
+LABELS: dict[str, Any] = {f"f:label-{number}": {} for number in range(120)}
 FIELDS = {"f:metadata": {"f:labels": {".": {}, **LABELS}}}
 """A set that is long enough to be remembered."""
 
@@ -31,7 +31,7 @@ def stored(*entries: Any, **members: Any) -> bytes:
     return orjson.dumps({"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, **members})
 
 
-def test_objects_with_the_same_set_share_it():
+def test_objects_with_the_same_set_share_it() -> None:
     one, other = _stored.loads(stored(entry(FIELDS))), _stored.loads(stored(entry(FIELDS, "helm")))
     assert one["metadata"]["managedFields"][0]["fieldsV1"] == FIELDS
     assert (
@@ -41,8 +41,8 @@ def test_objects_with_the_same_set_share_it():
     assert other["metadata"]["managedFields"] == [entry(FIELDS, "helm")]
 
 
-def test_a_short_set_is_read_where_it_stands():
-    short = {"f:data": {"f:a": {}}}
+def test_a_short_set_is_read_where_it_stands() -> None:
+    short: dict[str, Any] = {"f:data": {"f:a": {}}}
     one, other = _stored.loads(stored(entry(short))), _stored.loads(stored(entry(short)))
     assert one == other == orjson.loads(stored(entry(short)))
     assert (
@@ -51,7 +51,7 @@ def test_a_short_set_is_read_where_it_stands():
     )
 
 
-def test_many_sets_make_others_be_forgotten():
+def test_many_sets_make_others_be_forgotten() -> None:
     first = _stored.loads(stored(entry(FIELDS)))["metadata"]["managedFields"][0]["fieldsV1"]
     size = len(orjson.dumps(FIELDS))
     for number in range(2 * 262144 // size + 2):
@@ -77,17 +77,17 @@ def test_many_sets_make_others_be_forgotten():
         b'[{"managedFields":[{"fieldsV1":%s}]}]' % orjson.dumps(FIELDS),
     ],
 )
-def test_a_set_elsewhere_is_read_as_anything_else(value: bytes):
+def test_a_set_elsewhere_is_read_as_anything_else(value: bytes) -> None:
     assert _stored.loads(value) == orjson.loads(value)
 
 
-def test_bytes_that_are_no_json_are_an_error():
+def test_bytes_that_are_no_json_are_an_error() -> None:
     for value in (b"", b"{", stored(entry(FIELDS))[:-3], b'{"managedFields":[{"fieldsV1":{'):
         with pytest.raises(orjson.JSONDecodeError):
             _stored.loads(value)
 
 
-def test_a_set_that_somebody_changes_is_found():
+def test_a_set_that_somebody_changes_is_found() -> None:
     fields = _stored.loads(stored(entry(FIELDS)))["metadata"]["managedFields"][0]["fieldsV1"]
     assert _stored.changed() == []
     fields["f:spec"] = {}
@@ -96,12 +96,12 @@ def test_a_set_that_somebody_changes_is_found():
     assert _stored.changed() == []
 
 
-JSON = st.recursive(
+JSON: Any = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-SETS = st.recursive(
+SETS: Any = st.recursive(
     st.just({}),
     lambda inner: st.dictionaries(
         st.sampled_from([f"f:member-{number}-{'x' * 200}" for number in range(20)] + ["."]),
@@ -110,8 +110,8 @@ SETS = st.recursive(
     ),
     max_leaves=40,
 )
-ENTRIES = st.lists(st.builds(entry, SETS | JSON, st.text(max_size=8)) | JSON, max_size=18)
-MEMBERS = st.dictionaries(
+ENTRIES: Any = st.lists(st.builds(entry, SETS | JSON, st.text(max_size=8)) | JSON, max_size=18)
+MEMBERS: Any = st.dictionaries(
     st.sampled_from(["spec", "managedFields", "fieldsV1"]),
     JSON | ENTRIES | st.builds(entry, SETS),
     max_size=2,
@@ -119,7 +119,7 @@ MEMBERS = st.dictionaries(
 
 
 @given(entries=ENTRIES | JSON, members=MEMBERS)
-def test_any_object_is_read_and_written_as_orjson_does_it(entries: Any, members: dict[str, Any]):
+def test_any_object_is_read_and_written_as_orjson_does_it(entries: Any, members: dict[str, Any]) -> None:
     obj = {"kind": "K", "apiVersion": "v1", "metadata": {"managedFields": entries, "name": "a"}, **members}
     value = orjson.dumps(obj)
     for _ in range(2):  # the second time sets are remembered

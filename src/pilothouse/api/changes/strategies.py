@@ -1,5 +1,5 @@
-"""Strategies and merge keys that the types of a release declare for strategic merge patches, and the words for
-what does not fit (apimachinery util/strategicpatch)."""
+"""Strategies and merge keys that the types of a release declare for strategic merge patches,
+and the words for what does not fit (apimachinery util/strategicpatch)."""
 
 from functools import cache
 from typing import Any
