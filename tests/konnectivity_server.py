@@ -74,7 +74,16 @@ class KonnectivityServer:
         number = len(self.targets)
         host, _, port = target.rpartition(":")
         reader, writer = await asyncio.open_connection(self.names.get(host, host), int(port))
-        await context.write(packet(protocol.DIAL_RESPONSE, (2, number), (3, asked)))
+        try:
+            await context.write(packet(protocol.DIAL_RESPONSE, (2, number), (3, asked)))
+            await self._pass_on(context, number, reader, writer)
+        finally:
+            self.ended.append(number)
+            writer.transport.abort()
+
+    async def _pass_on(
+        self, context: Any, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         back = asyncio.ensure_future(self._back(context, number, reader))
         try:
             while (data := await context.read()) is not grpc.aio.EOF:
@@ -87,9 +96,7 @@ class KonnectivityServer:
                 writer.write(payload[3])
                 await writer.drain()
         finally:
-            self.ended.append(number)
             back.cancel()
-            writer.transport.abort()
 
     async def _back(self, context: Any, number: int, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):

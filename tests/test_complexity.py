@@ -23,5 +23,10 @@ def test_the_end_of_a_cache_passes_on_either_half() -> None:
 
 
 def test_steep_growth_on_both_halves_fails() -> None:
-    with pytest.raises(AssertionError, match=r"45\.0 times"):
-        complexity.assert_linear(str, int, 1000, seconds=costs(0.006, 0.04, 0.27))
+    with pytest.raises(AssertionError, match=r"80\.0 times"):
+        complexity.assert_linear(str, int, 1000, seconds=costs(0.006, 0.054, 0.48))
+
+
+def test_caches_that_end_on_both_halves_pass() -> None:
+    """Seen where other processes used the memory as well."""
+    complexity.assert_linear(str, int, 1000, seconds=costs(0.006, 0.046, 0.32))
