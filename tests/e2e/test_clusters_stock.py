@@ -114,9 +114,17 @@ class Stock(NamedTuple):
             self.client.call("DELETE", f"{path}/{pod['metadata']['name']}", {"gracePeriodSeconds": 0})
 
     def namespace(self, name: str) -> str:
-        """A new namespace; its path."""
+        """Make a namespace, and wait for its service account; the path of the namespace."""
+        path = f"{BASE}/namespaces/{name}"
         self.client.call("POST", f"{BASE}/namespaces", {"metadata": {"name": name}})
-        return f"{BASE}/namespaces/{name}"
+        self.until(lambda: self.has(f"{path}/serviceaccounts/default"), "the account")
+        return path
+
+
+def pods_of(app: str) -> Object:
+    """The selector and the template of a workload whose pods have the label app=APP."""
+    labels = {"app": app}
+    return {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": SPEC}}
 
 
 def flags(data: pathlib.Path, kubeconfig: pathlib.Path, key: pathlib.Path) -> list[str]:
@@ -194,7 +202,6 @@ def stock(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_a_namespace_gets_its_account_and_the_ca_and_goes_with_all_that_it_has(stock: Stock) -> None:
     path = stock.namespace("shop")
-    stock.until(lambda: stock.has(f"{path}/serviceaccounts/default"), "the account")
     stock.until(lambda: stock.has(f"{path}/configmaps/kube-root-ca.crt"), "the CA")
     stock.client.call("POST", f"{path}/configmaps", {"metadata": {"name": "a"}})
     stock.client.call("POST", f"{path}/pods", {"metadata": {"name": "p"}, "spec": SPEC})
@@ -204,12 +211,9 @@ def test_a_namespace_gets_its_account_and_the_ca_and_goes_with_all_that_it_has(s
 
 def test_a_deployment_rolls_out_behind_its_service_and_is_collected(stock: Stock) -> None:
     path = stock.namespace("web")
-    stock.until(lambda: stock.has(f"{path}/serviceaccounts/default"), "the account")
-    labels = {"app": "web"}
-    template = {"metadata": {"labels": labels}, "spec": SPEC}
-    spec = {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}
+    spec = {"replicas": 3, **pods_of("web")}
     deployments = f"{APPS}/namespaces/web/deployments"
-    service = {"selector": labels, "ports": [{"port": 80}]}
+    service = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
     stock.client.call("POST", f"{path}/services", {"metadata": {"name": "web"}, "spec": service})
     stock.client.call("POST", deployments, {"metadata": {"name": "web"}, "spec": spec})
     stock.run("web", "app=web", 3)
@@ -237,17 +241,16 @@ def test_a_deployment_rolls_out_behind_its_service_and_is_collected(stock: Stock
 
 
 def test_jobs_end_and_cron_jobs_make_them(stock: Stock) -> None:
-    path = stock.namespace("work")
-    stock.until(lambda: stock.has(f"{path}/serviceaccounts/default"), "the account")
+    path = stock.namespace("batch")
     template = {"spec": SPEC | {"restartPolicy": "Never"}}
-    jobs, cron = f"{BATCH}/namespaces/work/jobs", f"{BATCH}/namespaces/work/cronjobs"
+    jobs, cron = f"{BATCH}/namespaces/batch/jobs", f"{BATCH}/namespaces/batch/cronjobs"
     about = {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": template}}}
     stock.client.call("POST", cron, {"metadata": {"name": "often"}, "spec": about})
     once = {"template": template, "ttlSecondsAfterFinished": 0}
     made = stock.client.call("POST", jobs, {"metadata": {"name": "once"}, "spec": once})
     uid = made["metadata"]["uid"]
     ended = {"containerStatuses": [], "phase": "Succeeded"}
-    stock.run("work", "job-name=once", 1, ended)
+    stock.run("batch", "job-name=once", 1, ended)
     stock.gone(f"{jobs}/once")
     assert not [one for one in stock.items(f"{path}/pods") if uid in str(one["metadata"])]
     stock.until(lambda: stock.items(jobs), "a job of the cron job")
@@ -322,10 +325,6 @@ def test_custom_resources_are_collected(stock: Stock) -> None:
 
 def test_sets_volumes_and_budgets(stock: Stock) -> None:
     path = stock.namespace("sets")
-    stock.until(lambda: stock.has(f"{path}/serviceaccounts/default"), "the account")
-    labels = {"app": "db"}
-    template = {"metadata": {"labels": labels}, "spec": SPEC}
-    selector = {"matchLabels": labels}
     size = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": "1Gi"}},
@@ -334,8 +333,7 @@ def test_sets_volumes_and_budgets(stock: Stock) -> None:
     stateful = {
         "replicas": 2,
         "serviceName": "db",
-        "selector": selector,
-        "template": template,
+        **pods_of("db"),
         "volumeClaimTemplates": [{"metadata": {"name": "v"}, "spec": size}],
     }
     sets = f"{APPS}/namespaces/sets"
@@ -352,7 +350,7 @@ def test_sets_volumes_and_budgets(stock: Stock) -> None:
     stock.run("sets", "app=db", 1)
     stock.run("sets", "app=db", 2)
     budgets = "/apis/policy/v1/namespaces/sets/poddisruptionbudgets"
-    budget = {"minAvailable": 1, "selector": selector}
+    budget = {"minAvailable": 1, "selector": {"matchLabels": {"app": "db"}}}
     stock.client.call("POST", budgets, {"metadata": {"name": "db"}, "spec": budget})
 
     def allowed() -> int:
@@ -361,9 +359,7 @@ def test_sets_volumes_and_budgets(stock: Stock) -> None:
         )
 
     stock.until(lambda: allowed() == 1, "the budget")
-    of_daemon = {"metadata": {"labels": {"app": "d"}}, "spec": SPEC}
-    daemon = {"selector": {"matchLabels": {"app": "d"}}, "template": of_daemon}
-    stock.client.call("POST", f"{sets}/daemonsets", {"metadata": {"name": "d"}, "spec": daemon})
+    stock.client.call("POST", f"{sets}/daemonsets", {"metadata": {"name": "d"}, "spec": pods_of("d")})
     stock.until(lambda: stock.items(f"{path}/pods", "app=d"), "the pod of the node")
 
 
