@@ -71,7 +71,7 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "api/values/addresses.py:parse_ip",
     "api/protobuf/writer.py:_time",
     "api/values/quantity.py:parse",
-    "registry/printers/tables.py:_finder",
+    "registry/printers/tables.py:_remembered_finder",
     "api/structural/patterns.py:_large",
     "api/structural/patterns.py:_small",
     "api/validate/pod/container.py:_other_probe",

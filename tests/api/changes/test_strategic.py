@@ -1,4 +1,7 @@
+import contextlib
 import copy
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -435,3 +438,40 @@ def test_quantities_may_be_numbers(given: Any) -> None:
     )
     made, _ = strategic.apply_patch({}, patch, schema.for_kind("", "v1", "ResourceQuota"))
     assert made["spec"]["hard"]["pods"] == given
+
+
+MANY = 300_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("live", "change"),
+    [
+        ({"labels": {f"l{i}": "x" for i in range(MANY)}}, {"labels": {f"l{i}": "y" for i in range(MANY)}}),
+        (
+            {"finalizers": [f"f{i}" for i in range(MANY)]},
+            {"finalizers": [f"f{i}" for i in range(MANY, 0, -1)]},
+        ),
+        ({"containers": named(*range(MANY))}, {"containers": named(*range(MANY, 0, -1))}),
+        ({"tolerations": named(*range(MANY))}, {"tolerations": named(*range(MANY))}),
+    ],
+    ids=["map", "texts", "items", "replaced"],
+)
+def test_a_large_merge_lets_other_threads_run(live: Any, change: Any) -> None:
+    """A thread that becomes ready when the merge begins has run long before it ends."""
+    merging, ran_at = threading.Event(), []
+
+    def run() -> None:
+        merging.wait()
+        ran_at.append(time.perf_counter())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    begun = time.perf_counter()
+    merging.set()
+    merged = strategic.apply(live, change, ROOT)
+    with contextlib.suppress(ValueError):
+        strategic.check_shape(merged, ROOT, live)
+    took = time.perf_counter() - begun
+    thread.join()
+    assert ran_at[0] - begun < took / 2

@@ -6,6 +6,9 @@ import pytest
 from harness import PODS, Rig, plug, pod
 
 from pilothouse.admission.chain import AdmissionPlugin
+from pilothouse.endpoints.dispatch import STREAMED
+from pilothouse.endpoints.streams import connect
+from pilothouse.registry.resource import Action
 
 SERVICES = "/api/v1/namespaces/default/services"
 STREAMS = {"stdout": True, "stderr": True}
@@ -32,6 +35,10 @@ class Refuse(AdmissionPlugin):
         place = (a.resource.plural, a.subresource, a.namespace, a.name)
         self.seen.append((a.kind, place, a.obj, a.old, a.dry_run))
         raise a.refuse("not here")
+
+
+def test_what_connects_is_dispatched_as_a_stream() -> None:
+    assert {Action.LOG, *connect.OPTIONS} == STREAMED
 
 
 @pytest.mark.parametrize("half", ["mutate", "validate"])

@@ -3,6 +3,7 @@ import pathlib
 import pytest
 from quality.test_imports import python
 
+from pilothouse.api import validate
 from pilothouse.api.validate import node_labels
 from pilothouse.api.validate.pod import visit
 from pilothouse.registry.groups import rules
@@ -20,6 +21,16 @@ def test_what_is_no_module_of_rules_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="no module of rules is named podium"):
         getattr(rules, "podium")  # noqa: B009 -- mypy knows that it is none
     assert not hasattr(rules, "pod_")
+
+
+def test_a_module_that_a_module_of_rules_lacks_is_told(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "lacking.py").write_text("import pilothouse.gone")
+    validate.__path__.append(str(tmp_path))
+    try:
+        with pytest.raises(ModuleNotFoundError, match="gone"):
+            getattr(rules, "lacking")  # noqa: B009 -- mypy knows that it is none
+    finally:
+        validate.__path__.remove(str(tmp_path))
 
 
 def test_the_catalog_is_made_without_rules() -> None:

@@ -464,3 +464,14 @@ def test_ages_are_at_most_as_long_as_go_counts() -> None:
     for when in ("0001-01-01T00:00:01Z", "-0001-12-31T23:00:00Z", "1000-01-01T00:00:00.000000Z"):
         assert since(when, now) == "292y"
     assert since("10000-01-01T00:59:59Z", now) == "<invalid>"
+
+
+def test_long_paths_of_columns_are_not_remembered() -> None:
+    """Clients write them: a body of 3 MB holds long ones, and 512 are remembered."""
+    before = tables._remembered_finder.cache_info().currsize
+    long = ".spec." + "a" * tables.REMEMBERED_LENGTH
+    find = tables._finder(long)
+    assert find is not None and find({"spec": {"a" * tables.REMEMBERED_LENGTH: "x"}}) == ["x"]
+    assert tables._finder("{" * (tables.REMEMBERED_LENGTH + 1)) is None
+    assert tables._remembered_finder.cache_info().currsize == before
+    assert tables._finder(".spec.short") is tables._finder(".spec.short")

@@ -45,6 +45,7 @@ cpdef dict merge_map(dict live, dict patch, object type):
         retain_keys(original, patch)
         merge_ordered_lists(original, patch, type)
     for name, value in patch.items():
+        step()
         deleting = special and (<str>name).startswith(DELETE)
         if deleting:
             name = field_of(name, DELETE, BAD_DELETE)
@@ -75,6 +76,7 @@ cdef bint directed(dict patch) except -1:
     cdef PyObject *value
     cdef Py_ssize_t at = 0
     while PyDict_Next(patch, &at, &name, &value):
+        step()
         if len(<str>name) and PyUnicode_READ_CHAR(<str>name, 0) == u"$":
             return True
     return False
@@ -100,15 +102,21 @@ cdef retain_keys(dict original, dict patch):
         raise errors.BadRequest(BAD_RETAIN)
     kept = {key for key in keys if isinstance(key, str)}
     for name, value in patch.items():
+        step()
         if value is not None and not name.startswith((DELETE, ORDER)) and name not in kept:
             raise errors.BadRequest(BAD_RETAIN)
-    for name in [name for name in original if name not in kept]:
-        del original[name]
+    for name in list(original):
+        step()
+        if name not in kept:
+            del original[name]
 
 
 cdef merge_ordered_lists(dict original, dict patch, object type):
     """Merge each list that has a `$setElementOrder`, and sort it into that order."""
-    for directive in [name for name in patch if name.startswith(ORDER)]:
+    for directive in list(patch):
+        step()
+        if not directive.startswith(ORDER):
+            continue
         order = strategies.as_list(patch.pop(directive))
         name = field_of(directive, ORDER, BAD_ORDER)
         before = strategies.as_list(original[name]) if name in original else []
@@ -254,9 +262,9 @@ cdef list in_order(list merged, list order, list live, str key, object kind):
     for item in merged:
         step()
         (named if place_id(item, key) in known else rest).append(item)
-    named = in_places(named, positions(order, by_key), by_key)
+    named = in_places(named, positions(order, by_key), len(order), by_key)
     where = positions(live, by_key)
-    rest = in_places(rest, where, by_key)
+    rest = in_places(rest, where, len(live), by_key)
     for item in named:
         step()
         place = where.get(place_id(item, by_key), -1)
@@ -281,18 +289,27 @@ cdef object place_id(object item, str key):
     return identity(key_of(item, key)) if key else identity(item)
 
 
-cdef list in_places(list items, dict where, str key):
-    """Stable sort that puts items with `$patch: delete` last."""
+cdef list in_places(list items, dict where, Py_ssize_t places, str key):
+    """The items in the order of their places, those without one first and those with `$patch: delete` last;
+    those of one place keep their order."""
+    cdef list slots = [None] * (places + 1)
+    cdef list out = []
     cdef list last = []
-    cdef list first = []
-    for at, item in enumerate(items):
+    cdef Py_ssize_t at
+    for item in items:
         step()
         if isinstance(item, dict) and (<dict>item).get(PATCH) == "delete":
             last.append(item)
-        else:
-            first.append((where.get(place_id(item, key), -1), at, item))
-    first.sort()  # no two are at the same place of `items`
-    return [item for _, _, item in first] + last
+            continue
+        at = where.get(place_id(item, key), -1) + 1
+        if slots[at] is None:
+            slots[at] = []
+        (<list>slots[at]).append(item)
+    for slot in slots:
+        step()
+        if slot is not None:
+            out.extend(<list>slot)
+    return out + last
 
 
 # Values
@@ -334,6 +351,7 @@ cdef object element_kind(list one, list other):
     found = None
     for items in (one, other):
         for item in <list>items:
+            step()
             if found is None:
                 if item is None:
                     raise errors.InternalError(strategies.PANIC)
@@ -368,6 +386,7 @@ cdef bint same_key(object a, object b, str key) except -1:
 
 cdef object identity(object value):
     """A hashable key for a scalar, in which 1, 1.0 and true differ. Go panics for maps and lists."""
+    step()
     if isinstance(value, str):
         return value
     if isinstance(value, (dict, list)):
@@ -382,9 +401,9 @@ cpdef check_shape(object value, object type, object live=None):
 
     Parts that the value has in common with `live`, which fits, are passed over.
     """
+    step()
     if value is None or type is None or value is live:
         return
-    step()
     kind = type.kind
     usual = SCALARS.get(kind)
     if usual is not None:
@@ -417,6 +436,7 @@ cdef check_struct(dict value, object type, dict before):
     cdef dict places = strategies.places(type)
     cdef dict fields = type.fields
     while PyDict_Next(value, &at, &name, &item):
+        step()
         if <object>item is not None and <PyObject*>item is not PyDict_GetItemWithError(before, <object>name):
             place = places.get(<object>name)
             if place is not None:
@@ -428,7 +448,11 @@ cdef check_struct(dict value, object type, dict before):
 
 
 cdef check_list(list value, object type, list live):
-    cdef set shared = {<size_t><PyObject*>item for item in live}
+    cdef set shared = set()
+    for item in live:
+        step()
+        shared.add(<size_t><PyObject*>item)
     for item in value:
+        step()
         if <size_t><PyObject*>item not in shared:
             check_shape(item, type)

@@ -81,10 +81,12 @@ else:
     def __getattr__(name: str) -> ModuleType:
         """Import a module of rules, which is a global of this module from then on (PEP 562)."""
         package, _, rest = name.partition("_")
-        path = f"{package}.{rest}" if package in _PACKAGES and rest else name
+        path = f"pilothouse.api.validate.{f'{package}.{rest}' if package in _PACKAGES and rest else name}"
         try:
-            module = import_module(f"pilothouse.api.validate.{path}")
-        except ModuleNotFoundError:
+            module = import_module(path)
+        except ModuleNotFoundError as err:
+            if err.name != path:  # the module is there, and imports one that is not
+                raise
             raise AttributeError(f"no module of rules is named {name}") from None
         globals()[name] = module
         return module

@@ -23,6 +23,8 @@ from pilothouse.registry.printers.common import (
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 ZERO_TIME = "0001-01-01T00:00:00Z"
+REMEMBERED_LENGTH = 256
+"""Characters of a JSONPath up to which its function is remembered, for 512 paths: clients write them."""
 
 PRINTERS: dict[tuple[str, str], Printer] = {
     **core.PRINTERS,
@@ -128,10 +130,18 @@ def _creation_timestamp(obj: Object) -> Sequence[Any]:
     return () if value is None else (value,)
 
 
-@lru_cache(maxsize=512)
 def _finder(path: str) -> Callable[[Object], Sequence[Any]] | None:
     """Compile a JSONPath to a function that returns the values found in an object;
     None if the path is invalid."""
+    return _remembered_finder(path) if len(path) <= REMEMBERED_LENGTH else _compiled(path)
+
+
+@lru_cache(maxsize=512)
+def _remembered_finder(path: str) -> Callable[[Object], Sequence[Any]] | None:
+    return _compiled(path)
+
+
+def _compiled(path: str) -> Callable[[Object], Sequence[Any]] | None:
     try:
         return jsonpath.compile(path)
     except ValueError:
