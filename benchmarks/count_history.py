@@ -14,12 +14,12 @@ import pathlib
 import re
 import subprocess
 import sys
-import sysconfig
 import tempfile
 
 import bench_history
 import once
 from bench_history import EVERYTHING, bench
+from count_server import CALLGRIND, compile_probe
 
 from pilothouse.history.policy import HistoryPolicy
 from pilothouse.storage.sqlite.changes import last_of
@@ -31,7 +31,6 @@ PROBE = """
 void begin(void) { CALLGRIND_START_INSTRUMENTATION; }
 void end(void) { CALLGRIND_DUMP_STATS_AT("counted"); CALLGRIND_STOP_INSTRUMENTATION; }
 """
-CALLGRIND = ["valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no"]
 
 
 async def move(kind: str, probe: ctypes.CDLL) -> None:
@@ -72,10 +71,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="pilothouse-count-") as path:
         folder = pathlib.Path(path)
-        (folder / "probe.c").write_text(PROBE)
-        compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-        command = [compiler, "-shared", "-fPIC", str(folder / "probe.c"), "-o", str(folder / "probe.so")]
-        subprocess.run(command, check=True)
+        source = folder / "probe.c"
+        source.write_text(PROBE)
+        compile_probe(folder, source)
         for kind in asked or KINDS[: once.rounds(len(KINDS))]:
             print(f"{kind:10} {counted(kind, folder):12,}", flush=True)
 

@@ -24,13 +24,14 @@ START_SECONDS = 180.0
 ADDR_NO_RANDOMIZE = 0x0040000
 
 
-def compile_probe(folder: pathlib.Path) -> pathlib.Path:
-    """The library that stops the clock and executes commands in the server, made by the C compiler."""
+def compile_probe(folder: pathlib.Path, source: pathlib.Path = HERE / "count_probe.c") -> pathlib.Path:
+    """A library that the C compiler makes in a folder; by default the one that stops the clock and executes
+    commands in the server."""
     out = folder / "probe.so"
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     include = sysconfig.get_path("include")
     flags = ["-O1", "-g", "-fPIC", "-shared", "-fno-omit-frame-pointer", f"-I{include}"]
-    subprocess.run([compiler, *flags, str(HERE / "count_probe.c"), "-o", str(out)], check=True)
+    subprocess.run([compiler, *flags, str(source), "-o", str(out)], check=True)
     return out
 
 

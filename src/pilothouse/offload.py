@@ -167,15 +167,19 @@ class _Step(Stoppable, Generic[T]):
 
     def _deliver(self, outcome: Any, error: BaseException | None, spent: float) -> None:
         self.work.left -= spent
-        if not self.future.done():
-            if isinstance(error, Stopped):
-                self.future.set_exception(self.work.exhausted())
-            elif error is not None:
-                self.future.set_exception(error)
-            else:
-                self.future.set_result(outcome)
+        settle(self.future, outcome, self.work.exhausted() if isinstance(error, Stopped) else error)
         del self.future  # it holds the error, which leads back to the frame of run() and so to this step
         self.work.offload._ended(self)
+
+
+def settle(future: "asyncio.Future[Any]", outcome: Any, error: BaseException | None) -> None:
+    """Give a future, unless it is done, what a call on a thread has returned, or raised."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(outcome)
+    else:
+        future.set_exception(error)
 
 
 def _nothing() -> None:

@@ -226,7 +226,7 @@ class HistoryFile:
         return self._id(self._objects, "objects (key) VALUES (?)", "key", key)
 
     def _author_id(self, who: bytes) -> int:
-        """The id of an author, who is added where he is new."""
+        """The id of an author, which is added where it is new."""
         return self._id(self._authors, "authors (author, uses) VALUES (?, 0)", "author", who)
 
     def _id(self, known: "dict[Any, int]", into: str, column: str, value: str | bytes) -> int:

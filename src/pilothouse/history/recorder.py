@@ -329,10 +329,9 @@ class HistoryRecorder(BackgroundTask):
                 made = self._teller.told(change, base, 0.0 if draw() < WHOLE else HALF)
                 if made is not None:
                     kept.append(made)
-        for _, first in self._bases.values():  # the first one is the oldest
-            # After a kill, what was left out and not made up for yet is read again.
-            done = min(done, first_of(revision_of(first)) - 1)
-            break
+        if self._bases:  # after a kill, what was left out and not made up for yet is read again
+            _, oldest = next(iter(self._bases.values()))
+            done = min(done, first_of(revision_of(oldest)) - 1)
         self._file.record(kept, done)
         self.metrics.kept.inc(by=len(kept))
         if left_out:

@@ -1,12 +1,13 @@
 """A thread of the history, which leaves the interpreter to the loop in short turns."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from pilothouse.offload import Turns
+from pilothouse.offload import Turns, settle
 
 Job = tuple[Callable[..., Any], tuple[Any, ...], "asyncio.Future[Any]"]
 
@@ -62,17 +63,6 @@ def _make(call: Callable[..., Any], args: tuple[Any, ...], future: "asyncio.Futu
         outcome = call(*args)
     except BaseException as err:
         error = err
-    try:
-        future.get_loop().call_soon_threadsafe(_deliver, future, outcome, error)
-    except RuntimeError:  # the loop has gone in the meantime
-        pass
+    with contextlib.suppress(RuntimeError):  # the loop has gone in the meantime
+        future.get_loop().call_soon_threadsafe(settle, future, outcome, error)
     del error  # it leads back to this frame
-
-
-def _deliver(future: "asyncio.Future[Any]", outcome: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(outcome)
-    else:
-        future.set_exception(error)
