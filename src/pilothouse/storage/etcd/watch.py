@@ -66,6 +66,7 @@ class EtcdWatch:
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._call: grpc.aio.StreamStreamCall[bytes, bytes] | None = None
         self._ready = False
+        self._wanted = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -103,17 +104,19 @@ class EtcdWatch:
         return self.position >= revision
 
     async def _ask(self) -> None:
-        """Request progress while callers wait for it; without progress, change the member."""
+        """Request progress while callers wait for it; without progress, change the member.
+
+        Callers wait for a revision that etcd has just told, so a watch that is broken is tried at once.
+        """
         loop = asyncio.get_running_loop()
+        self._wanted.set()
         await asyncio.sleep(FIRST_ASK)
-        position, since = self.position, loop.time()
+        position, call, since = self.position, self._call, loop.time()
         while self._waiters:
-            if self.position != position:
-                position, since = self.position, loop.time()
-            call = self._call
+            if self.position != position or self._call is not call:
+                position, call, since = self.position, self._call, loop.time()
             if call is not None and loop.time() - since > STALL:
                 log.warning("The watch of etcd is stuck, another member is tried", revision=position)
-                since = loop.time()
                 call.cancel()
             elif call is not None and self._ready:
                 try:
@@ -145,7 +148,18 @@ class EtcdWatch:
                 return
             self._rpc.turn(member)
             attempt = attempt + 1 if self.position == before else 0
-            await asyncio.sleep(etcd_rpc.backoff(attempt) if attempt else 0)
+            if attempt and await self._wanted_within(etcd_rpc.backoff(attempt)):
+                attempt = 0
+
+    async def _wanted_within(self, seconds: float) -> bool:
+        """Wait until a caller has begun to wait for the watch, at most for `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
+        except TimeoutError:
+            return False
+        self._wanted.clear()
+        return True
 
     def _lost(self, error: Exception, attempt: int) -> None:
         """Log the first failure in a row, and then ever fewer of the following ones."""
