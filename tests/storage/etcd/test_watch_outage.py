@@ -91,7 +91,7 @@ def run(loop: VirtualLoop, check: Callable[[Member, EtcdWatch], Awaitable[None]]
 def test_a_caller_does_not_wait_for_the_back_off(loop: VirtualLoop) -> None:
     async def check(member: Member, watch: EtcdWatch) -> None:
         member.down = True
-        await asyncio.sleep(30)
+        await loop.advance(30)
         tries = member.streams
         assert 15 <= tries <= 40
         member.down, member.revision = False, 7
@@ -106,9 +106,9 @@ def test_a_caller_does_not_wait_for_the_back_off(loop: VirtualLoop) -> None:
 def test_an_attempt_that_was_under_way_is_followed_by_others_soon(loop: VirtualLoop) -> None:
     async def check(member: Member, watch: EtcdWatch) -> None:
         member.down = True
-        await asyncio.sleep(30)
+        await loop.advance(30)
         waiting = asyncio.ensure_future(watch.reached(7, CATCH_UP))
-        await asyncio.sleep(0.3)  # the attempts that the waiter hastened have failed as well
+        await loop.advance(0.3)  # the attempts that the waiter hastened have failed as well
         member.down, member.revision = False, 7
         assert await waiting
 
@@ -118,12 +118,12 @@ def test_an_attempt_that_was_under_way_is_followed_by_others_soon(loop: VirtualL
 def test_each_stream_has_its_time_before_it_counts_as_stuck(loop: VirtualLoop) -> None:
     async def check(member: Member, watch: EtcdWatch) -> None:
         member.hangs = True
-        await asyncio.sleep(0)
+        await loop.advance(0)
         waiting = asyncio.ensure_future(watch.reached(7, 10))
-        await asyncio.sleep(STALL + 0.5)
+        await loop.advance(STALL + 0.5)
         assert member.streams == 2
         member.hangs, member.revision = False, 7
-        await asyncio.sleep(STALL + 0.5)
+        await loop.advance(STALL + 0.5)
         assert await waiting and member.streams == 3
 
     run(loop, check)
@@ -132,9 +132,9 @@ def test_each_stream_has_its_time_before_it_counts_as_stuck(loop: VirtualLoop) -
 def test_a_broken_watch_nobody_waits_for_is_tried_ever_less_often(loop: VirtualLoop) -> None:
     async def check(member: Member, watch: EtcdWatch) -> None:
         member.down = True
-        await asyncio.sleep(30)
+        await loop.advance(30)
         tries = member.streams
-        await asyncio.sleep(100)
+        await loop.advance(100)
         longest = etcd_rpc.BACKOFF[1]
         assert 100 / longest <= member.streams - tries <= 200 / longest + 1
 
