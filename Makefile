@@ -21,7 +21,7 @@ SOURCES := pyproject.toml setup.py $(wildcard tools/build_*.py) tools/gen_descri
 COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/values/test_fields.py \
 	tests/api/values/test_selectors.py tests/api/test_json_encoded.py tests/api/test_gzip.py tests/endpoints/answers/test_listbody.py \
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/objects/test_list.py tests/endpoints/objects/test_watch.py \
-	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
+	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/registry/test_renewal.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
 
 .PHONY: aims durations ha ha-down pictures release run wheel wheel-aarch64 wheel-musllinux wheel-musllinux-aarch64 deb test test-fast test-interop test-languages test-node test-packages test-asan test-pythons test-soak test-ha test-kill test-history test-clusters test-examples soak coverage fuzz fuzz-decoders scenarios differ differ-workloads siege check stubs bench count load load-ha load-tenants transcripts stored-forms docs map mark build clean
 

@@ -4,10 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from harness import Rig
+from harness import ADMIN, Rig
 
 from pilothouse import errors
 from pilothouse.admission.chain import AdmissionPlugin, Chain
+from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics
 from pilothouse.registry.admission import Reinvocation
 
 
@@ -115,6 +116,45 @@ async def test_the_mutating_half_runs_once_more_when_a_plugin_asks_for_it(rig: R
         attributes = rig.attributes({"metadata": {"name": "x"}})
         await chain.mutate(attributes)
     assert asks.seen == [False, True] * 2 and log == ["a mutates"] * 4
+
+
+class Passing(AdmissionPlugin):
+    """Says one word of every renewal."""
+
+    def __init__(self, word: bool | None) -> None:
+        self.word = word
+        self.name = f"says {word}"
+
+    def validate(self, a: Any) -> None:
+        pass
+
+    def passes_renewal(self, *_: Any) -> bool | None:
+        return self.word
+
+
+@pytest.mark.parametrize(
+    ("words", "passes"), [((), True), ((None, True), True), ((True, False), False), ((False, None), False)]
+)
+def test_a_renewal_passes_where_nobody_has_to_see_it(
+    rig: Rig, words: tuple[bool | None, ...], passes: bool
+) -> None:
+    metrics = AdmissionMetrics()
+    chain = Chain([Passing(word) for word in words], metrics)
+    leases = rig.catalog.get("coordination.k8s.io", "v1", "leases")
+    assert leases is not None
+    assert chain.passes_renewal(leases, ADMIN, "default", "a") is passes
+    counted = {
+        name: metrics.timers(VALIDATE)[name, "UPDATE"][0].count for name in ("", "says True", "says None")
+    }
+    assert counted == {"": int(passes), "says True": int(True in words), "says None": 0}
+    chain.add(Passing(False))
+    assert not chain.passes_renewal(leases, ADMIN, "default", "a")
+
+
+def test_a_plugin_that_says_nothing_has_to_see_renewals(rig: Rig) -> None:
+    leases = rig.catalog.get("coordination.k8s.io", "v1", "leases")
+    assert leases is not None
+    assert not Chain([Mutator()]).passes_renewal(leases, ADMIN, "default", "a")
 
 
 async def test_a_plugin_is_added_while_requests_are_judged(rig: Rig) -> None:

@@ -6,6 +6,7 @@ from quality.test_imports import python
 
 from pilothouse.admission.chain import AdmissionPlugin, Chain
 from pilothouse.admission.configured import ConfiguredMutating, ConfiguredPlugin, ConfiguredValidating
+from pilothouse.api.values.identity import ANONYMOUS
 
 RESOURCES = ("policies", "bindings")
 
@@ -95,6 +96,17 @@ def test_each_stands_for_one_half() -> None:
     mutating, validating = stand_in(ConfiguredMutating)[0], stand_in(ConfiguredValidating)[0]
     chain = Chain([mutating, validating])
     assert (chain.mutators, chain.validators) == ([mutating], [validating])
+
+
+def test_renewals_pass_until_there_is_an_object() -> None:
+    plugin, made = stand_in(ConfiguredValidating)
+    lease: Any = None
+    assert plugin.passes_renewal(lease, ANONYMOUS, "", "") is False, "nobody knows yet whether there is one"
+    a: Any = Attributes(Readers())
+    plugin.wants(a)
+    assert plugin.passes_renewal(lease, ANONYMOUS, "", "") is None
+    a.readers.callbacks["policies"]("key", {"metadata": {}}, None)
+    assert plugin.passes_renewal(lease, ANONYMOUS, "", "") is made[0].passes_renewal(lease, ANONYMOUS, "", "")
 
 
 @pytest.mark.parametrize("there", [(), ("policies",)])

@@ -15,3 +15,5 @@ cdef str read_text(bytes value, Py_ssize_t head, list path)
 cdef bytes frame(const char* kind, bytes value)
 cdef bint contains(bytes value, bytes text) noexcept
 cdef Py_ssize_t skip_value(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil
+cdef Py_ssize_t skip_space(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil
+cdef Py_ssize_t skip_string(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil

@@ -59,7 +59,7 @@ cdef class Encoded:
 
 # --- a small JSON scanner on offsets; -1 means invalid JSON
 
-cdef inline Py_ssize_t skip_space(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+cdef Py_ssize_t skip_space(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
     while i < n and (s[i] == c' ' or s[i] == c'\n' or s[i] == c'\r' or s[i] == c'\t'):
         i += 1
     return i

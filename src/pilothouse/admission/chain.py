@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from pilothouse.admission.about import EVERYTHING, About
+from pilothouse.admission.about import EVERYTHING, UPDATE, About
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.metrics._instruments import Distribution
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
@@ -56,6 +57,11 @@ class AdmissionPlugin:
         """Accept the object by returning, or refuse it by raising."""
         return None
 
+    def passes_renewal(self, resource: Resource, user: User, namespace: str, name: str) -> bool | None:
+        """Whether a renewal (registry/renewal.py) passes, of which only the user and the object are told;
+        False: the plugin has to see it. None: it is not about such updates."""
+        return False
+
     def prepare(self, section: Object | None) -> Callable[[], None]:
         """Check what the admission configuration says to the plugin; what puts it in force, on the loop.
 
@@ -86,6 +92,10 @@ PERF: Python unpacks a plain tuple in a fraction of the time that a named one ta
 """
 
 
+_Judge = tuple[Callable[[Resource, User, str, str], bool | None], Distribution]
+"""The word of a plugin on a renewal, and the times of its half."""
+
+
 class _Steps(NamedTuple):
     """The steps that requests of one kind go through."""
 
@@ -106,6 +116,7 @@ class Chain:
         self.mutators: list[AdmissionPlugin] = []
         self.validators: list[AdmissionPlugin] = []
         self._steps: dict[tuple[str, str, str], _Steps] = {}
+        self._renewals: dict[str, tuple[_Judge, ...]] = {}
         self._mutating: dict[AdmissionPlugin, Callable[[AdmissionAttributes], Any]] = {}
         for plugin in plugins:
             self.add(plugin)
@@ -118,6 +129,7 @@ class Chain:
         if type(plugin).validate is not AdmissionPlugin.validate:
             self.validators.append(plugin)
         self._steps.clear()
+        self._renewals.clear()
 
     def of(self, resource: Resource, subresource: str, operation: str) -> _Steps:
         """The halves of plugins that are about such requests; they are looked for once."""
@@ -178,6 +190,38 @@ class Chain:
             rejected.observe(perf_counter() - started)
             raise
         passed.observe(perf_counter() - started)
+
+    def passes_renewal(self, resource: Resource, user: User, namespace: str, name: str) -> bool:
+        """Whether every plugin that is asked about updates lets a renewal pass."""
+        started = perf_counter()
+        try:
+            judges = self._renewals[resource.group_resource]
+        except KeyError:
+            judges = self._renewals[resource.group_resource] = self._judges(resource)
+        for passes, timer in judges:
+            verdict = passes(resource, user, namespace, name)
+            if verdict is False:
+                return False
+            if verdict:
+                timer.observe(perf_counter() - started)
+        self._admitting["", UPDATE][0].observe(perf_counter() - started)
+        self._validating["", UPDATE][0].observe(0.0)
+        return True
+
+    def _judges(self, resource: Resource) -> tuple[_Judge, ...]:
+        """The plugins that are asked about updates of a resource that has a renewal."""
+        return (
+            *(
+                (p.passes_renewal, self._admitting[p.name, UPDATE][0])
+                for p in self.mutators
+                if p.concerns(UPDATE, resource, "") and p.mutates(resource)
+            ),
+            *(
+                (p.passes_renewal, self._validating[p.name, UPDATE][0])
+                for p in self.validators
+                if p.concerns(UPDATE, resource, "") and p.validates(resource)
+            ),
+        )
 
     async def close(self) -> None:
         """Close the plugins."""

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from pilothouse.admission.about import EVERYTHING, About
 from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
 
 
 class ConfiguredPlugin(AdmissionPlugin):
@@ -40,6 +42,11 @@ class ConfiguredPlugin(AdmissionPlugin):
                 return False
             self._follow(a.readers)
         return self._made is not None and self._made.wants(a)
+
+    def passes_renewal(self, resource: Resource, user: User, namespace: str, name: str) -> bool | None:
+        if self._made is not None:
+            return self._made.passes_renewal(resource, user, namespace, name)
+        return None if self._follows else False
 
     def _follow(self, readers: Readers) -> None:
         self._follows = True

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from pilothouse.admission.about import UPDATE
 from pilothouse.admission.matching import Criteria
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.readers import Readers
@@ -82,3 +83,7 @@ class HookSource(Generic[J]):
             found = tuple(hook for hook in hooks if hook.criteria.concerns(operation, resource, subresource))
             self._concerned[key] = found
             return found
+
+    def passes_renewal(self, resource: Resource) -> bool | None:
+        """The word of a plugin on a renewal (AdmissionPlugin.passes_renewal): a hook may look at anything."""
+        return False if self.about(UPDATE, resource, "") else None

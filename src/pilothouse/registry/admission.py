@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from pilothouse import errors
 from pilothouse.api.changes.patch import copy
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.process.record import record
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import WriteContext
@@ -132,3 +133,9 @@ class Admission(Protocol):
 
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin whether the object is allowed."""
+
+    def passes_renewal(self, resource: Resource, user: User, namespace: str, name: str) -> bool:
+        """Whether all plugins let a renewal pass (registry/renewal.py), which is counted then.
+
+        Where they do not, both halves have to be asked.
+        """

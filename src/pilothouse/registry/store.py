@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
+from pilothouse.api._json import splice
 from pilothouse.api._stored import loads
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
@@ -75,6 +76,13 @@ class Store:
             raise unavailable(self.cacher.unreadable[key])
         cache = self._caches.get(resource.key_prefix)
         return (self.cache(resource) if cache is None else cache).get(key)
+
+    def served(self, resource: Resource, kv: interface.KeyValue) -> bytes:
+        """The bytes of a write as they are served; the cache most often has them already."""
+        entry = self.cache(resource).get(kv.key)
+        if entry is not None and entry.rev == kv.mod:
+            return entry.value
+        return splice(kv.value, kv.mod)
 
     def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
         """Like get(), by namespace and name."""

@@ -14,6 +14,7 @@ from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.process.record import record
+from pilothouse.registry._renewal import Renewal
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.timeline import Timeline
@@ -191,6 +192,8 @@ class Strategy:
     own kinds do (core validation); a new object's are checked when there is any. metadata_last: the metadata
     of a new object is judged only when the kind's own rules find nothing.
     apply_reset: members that server-side apply never owns here, by apply's own verb ("update", "status").
+    renewal: the time that holders of the objects renew, None where there is none. No hook and no rule says
+    anything about an update that changes it alone; `ttl`, `claim` and `settle` are None.
     """
 
     name_check: Callable[[str, bool], Sequence[str]] = names.dns_subdomain
@@ -239,6 +242,7 @@ class Strategy:
     """Whether an update that emptied the finalizers of a deleted object may remove it; None = it may."""
     ttl: Callable[[WriteContext, Object], int] | None = None
     """Seconds the stored object lives, None = for ever (events)."""
+    renewal: Renewal | None = None
     shared: tuple[str, ...] = field(init=False)
     """Members that the object of an update may have in common with the old one."""
 

@@ -415,7 +415,7 @@ class Write:
             raise exists(self.store, resource, ctx.namespace, metadata) from None
         except interface.StorageError as err:
             raise storage_error(resource, metadata.get("name", ""), err) from err
-        return Written(self._served(kv), created=True)
+        return Written(self.store.served(resource, kv), created=True)
 
     # Update
 
@@ -508,7 +508,7 @@ class Write:
         kv = await self.commit(self.store.storage.update(entry.key, value, entry.rev, ttl, self.author()))
         if rules.settle is not None:
             await rules.settle(ctx, obj, old)
-        return Written(self._served(kv))
+        return Written(self.store.served(resource, kv))
 
     async def _outdated(self, obj: Object, entry: Entry) -> bool:
         """Whether to write an unchanged object:
@@ -546,10 +546,3 @@ class Write:
         """The bytes to store; the 500 of upstream when the store takes less."""
         stored = self.resource if self.in_place else self.resource.storage or self.resource
         return encoded(obj, stored, self.store.object_limit, large=self.context.work.bytes > LARGE)
-
-    def _served(self, kv: interface.KeyValue) -> bytes:
-        """The bytes of a write as they are served; the cache most often has them already."""
-        entry = self.store.cache(self.resource).get(kv.key)
-        if entry is not None and entry.rev == kv.mod:
-            return entry.value
-        return splice(kv.value, kv.mod)

@@ -399,6 +399,23 @@ async def test_leases_and_csi_nodes_of_its_own_name(ask: Any) -> None:
     assert await ask("leases", own, namespace="kube-system") == why
 
 
+@pytest.mark.parametrize(
+    ("user", "namespace", "name", "passes"),
+    [
+        ("system:node:n1", "kube-node-lease", "n1", True),
+        ("system:node:n1", "kube-node-lease", "n2", False),
+        ("system:node:n1", "kube-system", "n1", False),
+        ("system:node:", "kube-node-lease", "", False),
+        ("jane", "kube-system", "n1", None),
+    ],
+)
+def test_renewals(rig: Rig, user: str, namespace: str, name: str, passes: bool | None) -> None:
+    leases = rig.catalog.get("coordination.k8s.io", "v1", "leases")
+    assert leases is not None
+    node = User(user, groups=("system:nodes",))
+    assert NodeRestriction(Authorizer()).passes_renewal(leases, node, namespace, name) is passes
+
+
 async def test_slices_of_its_own(ask: Any) -> None:
     own, other = ({"metadata": {"name": "s"}, "spec": {"nodeName": n}} for n in ("n1", "n2"))
     shared = {"metadata": {"name": "s"}, "spec": {"allNodes": True}}

@@ -83,3 +83,8 @@ async def test_what_a_request_may_match_is_found_by_its_kind(rig: Rig) -> None:
         resource = rig.catalog.get(group, "v1", plural)
         assert resource is not None
         assert len(source.about("CREATE", resource, "")) == wanted, plural
+    leases = rig.catalog.get("coordination.k8s.io", "v1", "leases")
+    assert leases is not None
+    assert source.passes_renewal(leases) is None, "the rule is about creations"
+    await configure(rig, "b", webhook("updates", rules=[{**every, "operations": ["UPDATE"]}]))
+    assert source.passes_renewal(leases) is False

@@ -13,9 +13,10 @@ from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.shown import go, object_meta
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.identity import NODE_PREFIX, node_name
+from pilothouse.api.values.identity import NODE_PREFIX, User, node_name
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.registry.resource import Resource
 
 MIRROR = "kubernetes.io/config.mirror"
 LEASES = "kube-node-lease"
@@ -67,6 +68,12 @@ class NodeRestriction(AdmissionPlugin):
             return self._token(node, a)
         _CHECKS[a.resource.group_resource](node, a)
         return None
+
+    def passes_renewal(self, resource: Resource, user: User, namespace: str, name: str) -> bool | None:
+        node = node_name(user)
+        if node is None:
+            return None
+        return bool(node) and resource.plural == "leases" and namespace == LEASES and name == node
 
     def _token(self, node: str, a: AdmissionAttributes) -> Awaitable[None] | None:
         """Allow tokens only for a pod that runs on the node, bound to that pod, with a permitted audience."""

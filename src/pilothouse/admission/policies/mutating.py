@@ -27,8 +27,10 @@ from pilothouse.api.expressions import admission, mutations
 from pilothouse.api.expressions.limits import PER_OBJECT
 from pilothouse.api.values import equality
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
 from pilothouse.registry.timeline import PATHS
 
 NAME = "MutatingAdmissionPolicy"
@@ -105,6 +107,9 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
         if source.none:  # PERF: nearly always
             return False
         return bool(source.about(a.operation, a.resource, a.subresource))
+
+    def passes_renewal(self, resource: Resource, user: User, namespace: str, name: str) -> bool | None:
+        return False if self._source is None else self._source.passes_renewal(resource)
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         return begun(self._change(a), a)

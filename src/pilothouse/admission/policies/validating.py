@@ -19,8 +19,10 @@ from pilothouse.api.cel import BOOL, NULL, STRING, CostBudget
 from pilothouse.api.expressions import admission
 from pilothouse.api.expressions.limits import MAX_MESSAGE_BYTES, PER_OBJECT
 from pilothouse.api.values.fields import Object, show
+from pilothouse.api.values.identity import User
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
 
 NAME = "ValidatingAdmissionPolicy"
 FAILURE = "validation.policy.admission.k8s.io/validation_failure"
@@ -260,6 +262,9 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
         if source.none:  # PERF: nearly always
             return False
         return bool(source.about(a.operation, a.resource, a.subresource))
+
+    def passes_renewal(self, resource: Resource, user: User, namespace: str, name: str) -> bool | None:
+        return False if self._source is None else self._source.passes_renewal(resource)
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         return begun(self._judge(a), a)

@@ -8,8 +8,10 @@ from pilothouse.admission.webhooks.calling import Caller
 from pilothouse.admission.webhooks.configuration import read
 from pilothouse.admission.webhooks.source import WebhookSource
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.identity import User
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
 
 
 class WebhookPlugin(AdmissionPlugin):
@@ -39,3 +41,6 @@ class WebhookPlugin(AdmissionPlugin):
         if source.none:  # PERF: nearly always
             return False
         return bool(source.about(a.operation, a.resource, a.subresource))
+
+    def passes_renewal(self, resource: Resource, user: User, namespace: str, name: str) -> bool | None:
+        return False if self._source is None else self._source.passes_renewal(resource)

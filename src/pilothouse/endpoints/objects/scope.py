@@ -107,7 +107,7 @@ class RequestScope:
         if strategy.permit_update:
             context.refusal = partial(_refusal, verbs.authorizer, ctx, resource)
         if verbs.explained:
-            context.timeline = _timeline(ctx)
+            context.timeline = timeline_of(ctx)
         if verbs.store.author is not None:
             context.origin = ctx.audit_id, _sources(ctx)
         manager = "" if info.verb.startswith("delete") else manager_name(ctx, params)
@@ -207,7 +207,7 @@ def _sources(ctx: Context) -> tuple[str, str, str]:
     return forwarded, real, ctx.request.peer[0]
 
 
-def _timeline(ctx: Context) -> Timeline:
+def timeline_of(ctx: Context) -> Timeline:
     """Where the writes of a request are noted: one for all objects of a deletecollection."""
     if ctx.timeline is None:
         ctx.timeline = Timeline()

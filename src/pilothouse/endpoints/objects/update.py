@@ -1,10 +1,13 @@
 """PUT of an object, or of a subresource that writes the object."""
 
+from pilothouse.api.codec import JSON, media_type
 from pilothouse.api.values.fields import Object
-from pilothouse.endpoints.objects.body import match_name, match_namespace, read_body
-from pilothouse.endpoints.objects.scope import RequestScope, Verbs
+from pilothouse.endpoints.objects.body import match_name, match_namespace, media_of, read_body
+from pilothouse.endpoints.objects.scope import RequestScope, Verbs, manager_name, timeline_of
 from pilothouse.endpoints.request.context import Context
-from pilothouse.endpoints.request.params import write_params
+from pilothouse.endpoints.request.params import WriteParams, write_params
+from pilothouse.registry._renewal import Renewal
+from pilothouse.registry.renewal import LONGEST, RenewalRequest, renew
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
@@ -12,6 +15,11 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Decode, then read the live object and write the new one in its place (handlers UpdateResource)."""
     params = write_params(ctx.query, "UpdateOptions")
+    renewal = resource.strategy.renewal
+    if renewal is not None:  # PERF: most writes of a cluster are renewals of leases
+        renewed = await _renewed(verbs, ctx, resource, params, renewal)
+        if renewed is not None:
+            return renewed
     info = ctx.info
     first: Object | None = await read_body(ctx, resource, params)
     assert first is not None
@@ -32,3 +40,26 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         return obj
 
     return await scope.answer(await scope.edit(change, uid=uid))
+
+
+async def _renewed(
+    verbs: Verbs, ctx: Context, resource: Resource, params: WriteParams, renewal: Renewal
+) -> Response | None:
+    """The answer to a renewal; None to another update, and where somebody has to see the whole object."""
+    info, body = ctx.info, ctx.request.body
+    if params.dry_run or ctx.audit is not None or verbs.store.author is not None or len(body) > LONGEST:
+        return None
+    if media_type(media_of(ctx)) != JSON:
+        return None
+    asked = RenewalRequest(
+        resource,
+        info.namespace,
+        info.name,
+        user=ctx.user,
+        manager=manager_name(ctx, params),
+        now=verbs.now(),
+        body=body,
+        timeline=timeline_of(ctx) if verbs.explained else None,
+    )
+    value = await renew(verbs.store, verbs.admission, renewal, asked)
+    return None if value is None else verbs.responder.value(ctx, resource, value)
