@@ -1,11 +1,12 @@
-"""How a request waits: its coroutines run without a task until their first wait, and in one from then on.
+"""How a request waits: its coroutines run without a task until their first wait, and most often in one from
+then on.
 
 The HTTP server calls the handler inside the parser's callback, where there is no current task. The pipeline
 runs a request's coroutine there with `send(None)`: one that never waits is answered at once, which most reads
-are. One that waits goes on as a task (`as_task`).
+are. One that waits goes on as a task (`as_task`), unless it waits for a commit alone (`CommitFuture`).
 
-So code that runs before the first wait has no current task, and `asyncio.timeout`, `asyncio.wait_for` and
-`asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. The admission chain does so
+So code that runs before the first wait, or after a commit, may have no current task, and `asyncio.timeout`,
+`asyncio.wait_for` and `asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. The admission chain does so
 before it awaits a plugin.
 """
 
@@ -21,6 +22,11 @@ T = TypeVar("T")
 
 SLICE = 0.002
 """Seconds for which long work holds the event loop at a time."""
+
+
+class CommitFuture(asyncio.Future[T]):
+    """The outcome of a write that the store has accepted. A request that waits for nothing else goes on after
+    it without a task (server/_continuation)."""
 
 
 class Pace:

@@ -16,6 +16,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 
 from pilothouse._clock cimport now
 from pilothouse.server._budgets cimport Bodies, Unfinished
+from pilothouse.server._continuation cimport Continuation
 from pilothouse.server._head cimport Heads
 from pilothouse.server._message cimport Request, Response
 from pilothouse.server._pump cimport Pump, Stream, Turns
@@ -241,7 +242,9 @@ cdef class Answers(Endpoint):
         try:
             response = self.service.handler(request)
             if type(response) is not Response:
-                task = asyncio.ensure_future(response, loop=self.service.loop)
+                task = response
+                if type(task) is not Continuation:
+                    task = asyncio.ensure_future(response, loop=self.service.loop)
                 self.current = task
                 self.request = request
                 task.add_done_callback(self.task_done)

@@ -18,6 +18,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from pilothouse._clock cimport now
 from pilothouse.server._answers cimport Endpoint, Service, peer_left, report, takes_gzip
 from pilothouse.server._budgets cimport SHORT, Incoming
+from pilothouse.server._continuation cimport Continuation
 from pilothouse.server._hpack cimport (
     AUTHORITY, COOKIE, EXPECT, HOST, LENGTH, MALFORMED, METHOD, PATH, PLAIN, SCHEME, AnswerHeads, Decoder,
     Field, Kind, Scratch,

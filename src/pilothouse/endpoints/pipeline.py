@@ -13,7 +13,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from pilothouse import errors, logs, spans, waiting
+from pilothouse import errors, logs, spans
 from pilothouse.api.meta import new_uid
 from pilothouse.api.values import _requestinfo as requestinfo
 from pilothouse.api.values.duration import go_duration
@@ -31,6 +31,7 @@ from pilothouse.endpoints.plan import Planner
 from pilothouse.endpoints.request import browsers
 from pilothouse.endpoints.request.attributes import attributes_of, runs_long
 from pilothouse.endpoints.request.context import Context
+from pilothouse.endpoints.request.deadlines import Carried, RequestDeadlines
 from pilothouse.endpoints.request.edges import Edges
 from pilothouse.endpoints.request.params import Query, first
 from pilothouse.endpoints.request.permitted import Finder, told
@@ -43,7 +44,9 @@ from pilothouse.gotext import quote, sanitized
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
 from pilothouse.process.record import record
+from pilothouse.server._continuation import Continuation
 from pilothouse.server.request import Request, Response
+from pilothouse.waiting import CommitFuture, as_task
 
 log = Logger(__name__)
 
@@ -82,8 +85,8 @@ class Pipeline:
         self._console = stages.console
         self.goaway_chance = goaway_chance
         """Share of requests after which the connection is closed, so that clients spread over servers."""
-        self.deadline = deadline
-        """Seconds that a request may take (--request-timeout)."""
+        self.deadlines = RequestDeadlines(deadline)
+        """Ends requests that take longer (--request-timeout)."""
         self.draining = False
         """Whether every answer says `Connection: close`,
         so that the load balancer sends clients elsewhere."""
@@ -153,17 +156,20 @@ class Pipeline:
         if ctx.audit is not None:
             ctx.audit.flush()
         context.run(self._tell_task, ctx)
-        task = waiting.as_task(coro, awaited, context)
-        metrics, timer = self.stages.observer.metrics, self._limit(task, ctx)
-        metrics.enter(ctx.info)
-
-        def left(_: asyncio.Task[Answer]) -> None:
-            metrics.leave(ctx.info)
-            if timer is not None:
-                timer.cancel()
-
-        task.add_done_callback(left)
+        task: Continuation[Answer] | asyncio.Task[Answer]
+        if type(awaited) is CommitFuture:  # PERF: nearly every write waits for nothing else
+            task = Continuation(coro, awaited, context)
+        else:
+            task = as_task(coro, awaited, context)
+        self._limit(ctx, task)
+        self.stages.observer.metrics.enter(ctx.info)
+        task.add_done_callback(partial(self._left, ctx))
         return task
+
+    def _left(self, ctx: Context, _: Carried) -> None:
+        """Note that a request no longer waits."""
+        self.stages.observer.metrics.leave(ctx.info)
+        self.deadlines.leave(ctx)
 
     def _tell_task(self, ctx: Context) -> None:
         """Note, in the context of a request's task,
@@ -335,7 +341,8 @@ class Pipeline:
         """Seconds for which a request may still wait for seats or memory:
         a quarter of its time, since it came."""
         asked = 0.0 if runs_long(ctx.info) else _timeout(ctx.query)
-        limit = min((min(asked, self.deadline) if asked > 0 else self.deadline) / 4, LONGEST_WAIT)
+        longest = self.deadlines.seconds
+        limit = min((min(asked, longest) if asked > 0 else longest) / 4, LONGEST_WAIT)
         return limit - (time.perf_counter() - ctx.started)
 
     def _memory_for(self, ctx: Context, memory: MemoryBudget | MemoryShare) -> int:
@@ -432,21 +439,16 @@ class Pipeline:
             response.on_done = partial(self.stages.observer.ended, ctx)  # PERF: made and called faster
         return response
 
-    def _limit(self, task: asyncio.Task[Any], ctx: Context) -> asyncio.TimerHandle | None:
-        """The timer that cancels what waits at the request's deadline: the server's, or an earlier one that
-        the client asks for. None where it runs long."""
+    def _limit(self, ctx: Context, task: Carried) -> None:
+        """Have a request that waits cancelled at its deadline: the server's, or an earlier one of the client.
+        A request that runs long has none."""
         if runs_long(ctx.info):
-            return None
-
-        def expire() -> None:
-            ctx.expired = True
-            task.cancel()
-
+            return
         asked = _timeout(ctx.query) if ctx.query else 0.0
-        seconds = asked if 0 < asked < self.deadline else self.deadline
-        timer = asyncio.get_running_loop().call_later(seconds, expire)
-        ctx.deadline = timer.when()
-        return timer
+        if 0 < asked < self.deadlines.seconds:
+            self.deadlines.at(ctx, task, asked)
+        else:
+            self.deadlines.enter(ctx, task)
 
     def _timed_out(self, ctx: Context, cancelled: asyncio.CancelledError) -> Response:
         """The answer to a request that the deadline has cancelled; its task goes on to give it.
@@ -455,8 +457,8 @@ class Pipeline:
             self.stages.observer.ended(ctx, 0, cancelled)
             raise cancelled
         task = asyncio.current_task()
-        assert task is not None
-        task.uncancel()
+        if task is not None:  # else it is a continuation
+            task.uncancel()
         err = errors.Timeout("Timeout: request did not complete within the allotted timeout", details={})
         err.headers = [("Retry-After", "1")]
         self.stages.observer.metrics.terminate(ctx.info, ctx.resource, err.code)

@@ -184,7 +184,7 @@ def test_requests_in_flight_and_those_that_are_given_up() -> None:
             assert shown(rig, *flying) == ["0"]
             assert shown(rig, "apiserver_request_terminations_total") == []
             storage.go.clear()
-            rig.pipeline.deadline = 0.005
+            rig.pipeline.deadlines.seconds = 0.005
             assert (await rig.call("POST", CONFIG_MAPS, {"metadata": {"name": "b"}})).status == 504
             assert shown(rig, *flying) == ["0"]
             assert shown(rig, "apiserver_request_terminations_total", 'code="504"', 'verb="POST"') == ["1"]

@@ -22,7 +22,9 @@ cdef class Exchange(Sending):
         try:
             response = service.handler(self.request)
             if type(response) is not Response:
-                task = asyncio.ensure_future(response, loop=service.loop)
+                task = response
+                if type(task) is not Continuation:
+                    task = asyncio.ensure_future(response, loop=service.loop)
                 self.task = task
                 task.add_done_callback(self.task_done)
                 return

@@ -1,11 +1,22 @@
-"""Ends many streams at their times with one timer: a timer of each would take more memory than its watch."""
+"""Ends what takes too long, with one timer for many: a timer of each would take more memory than a watch, and
+more instructions than many a wait."""
 
 import asyncio
+import weakref
+from typing import Any, TypeAlias
 
+from pilothouse.endpoints.request.context import Context
+from pilothouse.server._continuation import Continuation
 from pilothouse.server.request import Stream
+
+Carried: TypeAlias = "asyncio.Task[Any] | Continuation[Any]"
+"""What carries a request out, and can be cancelled."""
 
 STEP = 5.0
 """Seconds that an end may be late."""
+
+ROUNDED = 0.002
+"""Seconds by which the clock of a loop may be behind when a timer of it runs."""
 
 EXACT = 60.0
 """A stream that ends sooner has a timer of its own, and is not late."""
@@ -54,3 +65,63 @@ class Deadlines:
             for one in list(self._buckets.pop(step)):
                 one.stream.close()
         self._timer = loop.call_later(STEP, self._tick, loop) if self._buckets else None
+
+
+class RequestDeadlines:
+    """Cancels requests that have waited for as long as the server gives them.
+
+    All have as long, so the one that has waited longest is the first in the dict, and is due first.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._waiting: dict[Context, Carried] = {}
+        self._timed = False
+
+    def enter(self, ctx: Context, carried: Carried) -> None:
+        """Cancel a request when its time is up, unless it leaves before."""
+        loop = asyncio.get_running_loop()
+        ctx.deadline = loop.time() + self.seconds
+        self._waiting[ctx] = carried
+        if not self._timed:
+            self._timed = True
+            loop.call_at(ctx.deadline, _expire, weakref.ref(self), loop)
+
+    def at(self, ctx: Context, carried: Carried, seconds: float) -> None:
+        """Cancel a request after seconds of its own."""
+
+        def expire() -> None:
+            ctx.expired = True
+            carried.cancel()
+
+        timer = asyncio.get_running_loop().call_later(seconds, expire)
+        ctx.deadline = timer.when()
+        carried.add_done_callback(lambda _: timer.cancel())
+
+    def leave(self, ctx: Context) -> None:
+        """Let a request be: it no longer waits."""
+        self._waiting.pop(ctx, None)
+
+    def expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel the requests that are due, and wait for the next one."""
+        now = loop.time() + ROUNDED
+        due = []
+        self._timed = False
+        for ctx, carried in self._waiting.items():
+            assert ctx.deadline is not None
+            if ctx.deadline > now:
+                self._timed = True
+                loop.call_at(ctx.deadline, _expire, weakref.ref(self), loop)
+                break
+            due.append((ctx, carried))
+        for ctx, carried in due:
+            del self._waiting[ctx]
+            ctx.expired = True
+            carried.cancel()
+
+
+def _expire(waiting: weakref.ref[RequestDeadlines], loop: asyncio.AbstractEventLoop) -> None:
+    """Go on with the requests of a server, if it is there still."""
+    found = waiting()
+    if found is not None:
+        found.expire(loop)

@@ -32,6 +32,7 @@ from pilothouse.storage.sqlite import file as sqlite_file
 from pilothouse.storage.sqlite._commit import Batch, WriteJob
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
 from pilothouse.storage.sqlite.writer import CompactJob, SQLiteWriter
+from pilothouse.waiting import CommitFuture
 
 T = TypeVar("T")
 
@@ -274,7 +275,7 @@ class SqliteStorage:
     def _write(self, ops: list[Op], *, many: bool = False, need_last: bool = False) -> "asyncio.Future[Any]":
         """Add a write to the next commit. Nobody keeps the future: an error's traceback holds the frames."""
         self._check_open()
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future: CommitFuture[Any] = CommitFuture(loop=self._loop)
         self._group.add(WriteJob(ops, future, self._clock(), many=many, need_last=need_last))
         return future
 
