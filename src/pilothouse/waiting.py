@@ -6,8 +6,8 @@ runs a request's coroutine there with `send(None)`: one that never waits is answ
 are. One that waits goes on as a task (`as_task`), unless it waits for a commit alone (`CommitFuture`).
 
 So code that runs before the first wait, or after a commit, may have no current task, and `asyncio.timeout`,
-`asyncio.wait_for` and `asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. The admission chain does so
-before it awaits a plugin.
+`asyncio.wait_for` and `asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. The
+admission chain does so before it awaits a plugin.
 """
 
 import asyncio

@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse.admission.chain import AdmissionPlugin
+from pilothouse.api.codec import JSON, PROTOBUF
+from pilothouse.api.protobuf import writer
 from pilothouse.api.values.identity import User
 from pilothouse.registry import renewal
 from pilothouse.registry._renewal import Renewal
@@ -117,6 +119,25 @@ async def test_what_is_stored_may_be_sent_back(runner: asyncio.Runner) -> None:
             live["spec"]["renewTime"] = moment(number)
             live = await rig.ok("PUT", LEASE, write(live).encode(), headers=AGENT)
         assert rig.plugin.asked == 0 and live["metadata"]["ownerReferences"] == owners
+
+
+async def test_kubelets_renew_in_protobuf(runner: asyncio.Runner) -> None:
+    owners = [{"apiVersion": "v1", "kind": "Node", "name": "node", "uid": "1-2", "controller": False}]
+    content = {**AGENT, "Content-Type": PROTOBUF}
+    async with Server(Indifferent()) as rig:
+        made = writer.dump(lease(0, ownerReferences=owners, labels={"a": "b"}))
+        live = await rig.ok("POST", LEASES, made, headers=content)
+        for number in range(1, 4):
+            live["spec"]["renewTime"] = moment(number)
+            live = await rig.ok("PUT", LEASE, writer.dump(live), headers=content)
+            assert live["spec"]["renewTime"] == moment(number)
+        assert rig.plugin.asked == 0 and live["metadata"]["ownerReferences"] == owners
+        accepts = {**content, "Accept": PROTOBUF}
+        live["spec"]["renewTime"] = moment(9)
+        answer = await rig.call("PUT", LEASE, writer.dump(live), headers=accepts)
+        assert answer.status == 200 and b"2026-11-30" not in answer.body
+        live = await rig.ok("GET", LEASE)
+        assert answer.body == writer.dump(live) and rig.plugin.asked == 0
 
 
 def compact(obj: Object) -> str:
@@ -374,6 +395,24 @@ TWISTS: dict[str, Any] = {
     "no kind": lambda o: o.pop("kind"),
     "another version": lambda o: o.update(apiVersion="coordination.k8s.io/v1beta1"),
 }
+
+
+def in_protobuf(obj: Object) -> tuple[str, bytes]:
+    """The body in protobuf, or in JSON where there is no such message."""
+    try:
+        return PROTOBUF, writer.dump(obj)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return in_json(obj)
+
+
+def in_json(obj: Object) -> tuple[str, bytes]:
+    return JSON, compact(obj).encode()
+
+
+def in_lines(obj: Object) -> tuple[str, bytes]:
+    return JSON, indented(obj).encode()
+
+
 LASTING = ("labels", "annotations", "an owner", "transitions", "finalizers", "acquired", "no labels")
 """Changes that an object has afterwards."""
 AGENTS = st.sampled_from(("kubelet/1", "kubelet/1", "kubelet/2", "leader", 'q"uote/1'))
@@ -385,7 +424,7 @@ UPDATES = st.tuples(
     AGENTS,
     st.sampled_from(("echo", "echo", "part", "part", "stale")),
     CHANGES,
-    st.sampled_from((json.dumps, compact, indented)),
+    st.sampled_from((in_json, in_lines, in_protobuf)),
     st.sampled_from(("", "", "", "", "?fieldManager=kubelet", "?fieldValidation=Strict", "?dryRun=All")),
 )
 OTHERS = st.one_of(
@@ -424,14 +463,15 @@ async def played(rig: Server, step: Any, number: int, before: Object) -> Any:
         return await rig.call(
             "PATCH", f"{LEASE}?fieldManager={how[0]}&force=true", wanted, headers={**agent, **content}
         )
-    _, form, twist, write, options = how
+    _, form, twist, form_of, options = how
     version = live.body["metadata"]["resourceVersion"]
     base = before if form == "stale" else live.body
     body = lease(number, resourceVersion=version) if form == "part" else json.loads(json.dumps(base))
     body["spec"]["renewTime"] = moment(number)
     if twist is not None:
         TWISTS[twist](body)
-    return await rig.call("PUT", LEASE + options, write(body).encode(), headers=agent)
+    content, data = form_of(body)
+    return await rig.call("PUT", LEASE + options, data, headers={**agent, "Content-Type": content})
 
 
 def shown(answer: Any) -> str:

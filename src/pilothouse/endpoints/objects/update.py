@@ -1,12 +1,12 @@
 """PUT of an object, or of a subresource that writes the object."""
 
+from pilothouse.api import json
 from pilothouse.api.codec import JSON, media_type
 from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.objects.body import match_name, match_namespace, media_of, read_body
 from pilothouse.endpoints.objects.scope import RequestScope, Verbs, manager_name, timeline_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import WriteParams, write_params
-from pilothouse.registry._renewal import Renewal
 from pilothouse.registry.renewal import LONGEST, RenewalRequest, renew
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
@@ -15,14 +15,19 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Decode, then read the live object and write the new one in its place (handlers UpdateResource)."""
     params = write_params(ctx.query, "UpdateOptions")
-    renewal = resource.strategy.renewal
-    if renewal is not None:  # PERF: most writes of a cluster are renewals of leases
-        renewed = await _renewed(verbs, ctx, resource, params, renewal)
+    renews = resource.strategy.renewal is not None and _may_renew(verbs, ctx, params)
+    in_json = renews and media_type(media_of(ctx)) == JSON
+    if in_json:  # PERF: most writes of a cluster are renewals of leases
+        renewed = await _renewed(verbs, ctx, resource, params, ctx.request.body)
         if renewed is not None:
             return renewed
     info = ctx.info
     first: Object | None = await read_body(ctx, resource, params)
     assert first is not None
+    if renews and not in_json:
+        renewed = await _renewed(verbs, ctx, resource, params, json.dump(first))
+        if renewed is not None:
+            return renewed
     match_namespace(ctx, resource, first)
     match_name(first, info.name, info.namespace)
     scope = RequestScope(verbs, ctx, resource, params, info.name)
@@ -42,15 +47,18 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     return await scope.answer(await scope.edit(change, uid=uid))
 
 
+def _may_renew(verbs: Verbs, ctx: Context, params: WriteParams) -> bool:
+    """Whether an update may be a renewal: it is short, and nobody has to see the whole object."""
+    recorded = ctx.audit is not None or verbs.store.author is not None
+    return not (recorded or params.dry_run or len(ctx.request.body) > LONGEST)
+
+
 async def _renewed(
-    verbs: Verbs, ctx: Context, resource: Resource, params: WriteParams, renewal: Renewal
+    verbs: Verbs, ctx: Context, resource: Resource, params: WriteParams, body: bytes
 ) -> Response | None:
-    """The answer to a renewal; None to another update, and where somebody has to see the whole object."""
-    info, body = ctx.info, ctx.request.body
-    if params.dry_run or ctx.audit is not None or verbs.store.author is not None or len(body) > LONGEST:
-        return None
-    if media_type(media_of(ctx)) != JSON:
-        return None
+    """The answer to a renewal, whose body is JSON; None to another update."""
+    renewal, info = resource.strategy.renewal, ctx.info
+    assert renewal is not None
     asked = RenewalRequest(
         resource,
         info.namespace,
