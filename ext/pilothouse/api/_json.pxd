@@ -14,6 +14,9 @@ cdef dict read_labels(bytes value, Py_ssize_t head)
 cdef str read_text(bytes value, Py_ssize_t head, list path)
 cdef bytes frame(const char* kind, bytes value)
 cdef bint contains(bytes value, bytes text) noexcept
+cdef const char* seek(
+    const char* s, Py_ssize_t n, const char* text, Py_ssize_t size, Py_ssize_t at
+) noexcept nogil
 cdef Py_ssize_t skip_value(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil
 cdef Py_ssize_t skip_space(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil
 cdef Py_ssize_t skip_string(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil

@@ -27,6 +27,7 @@ cdef const char* METADATA = b',"metadata":{'
 cdef const char* REVISION = b'"resourceVersion":"'
 cdef Py_ssize_t METADATA_LEN = 12     # length of `"metadata":{`
 cdef Py_ssize_t REVISION_LEN = 19
+DEF RARE = 9                          # offset of the V in it
 cdef dict INTERNED = {}               # shares equal label texts between objects
 DEF MAX_INTERNED = 20000
 DEF MAX_INTERNED_LENGTH = 128
@@ -63,6 +64,20 @@ cdef Py_ssize_t skip_space(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept n
     while i < n and (s[i] == c' ' or s[i] == c'\n' or s[i] == c'\r' or s[i] == c'\t'):
         i += 1
     return i
+
+
+cdef const char* seek(
+    const char* s, Py_ssize_t n, const char* text, Py_ssize_t size, Py_ssize_t at
+) noexcept nogil:
+    """The place of a text, NULL if it is absent. `at` is the offset in it of a character that is rare."""
+    cdef const char* end = s + n - size + at + 1
+    s += at
+    while s < end:
+        s = <const char*>memchr(s, text[at], end - s)
+        if s == NULL or memcmp(s - at, text, size) == 0:
+            return NULL if s == NULL else s - at
+        s += 1
+    return NULL
 
 
 cdef Py_ssize_t skip_string(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
@@ -164,7 +179,7 @@ cdef bytes splice_at(bytes value, long long revision, Py_ssize_t* head):
     if head[0] < 0:
         return splice_foreign(value, revision, head)
     at = head[0] + METADATA_LEN
-    if memmem(s + at, n - at, REVISION, REVISION_LEN - 1) != NULL and (
+    if seek(s + at, n - at, REVISION, REVISION_LEN - 1, RARE) != NULL and (
         find_member(s, at, n, b"resourceVersion") >= 0
     ):
         return splice_foreign(value, revision, head)

@@ -13,10 +13,7 @@ from libc.string cimport memcpy
 
 import orjson
 
-from pilothouse.api._json cimport skip_value
-
-cdef extern from "string.h" nogil:
-    void* memmem(const void* haystack, size_t n, const void* needle, size_t m)
+from pilothouse.api._json cimport seek, skip_value
 
 cdef object _loads = orjson.loads
 cdef object _dumps = orjson.dumps
@@ -100,13 +97,13 @@ def loads(bytes value not None):
     cdef const char* found
     if n < SMALL:
         return _loads(value)
-    found = <const char*>memmem(s, n, MANAGED, MANAGED_LEN)
+    found = seek(s, n, MANAGED, MANAGED_LEN, MANAGED_LEN - 2)
     if found is NULL:
         return _loads(value)
     count = 0
     at = found - s + MANAGED_LEN
     while count < MOST:
-        found = <const char*>memmem(s + at, n - at, FIELDS, FIELDS_LEN)
+        found = seek(s + at, n - at, FIELDS, FIELDS_LEN, 7)
         if found is NULL:
             break
         at = found - s + FIELDS_LEN - 1
