@@ -117,6 +117,7 @@ def validate_update(obj: Object, old: Object, errs: Errors, checked: bool = Fals
     _validate_managed_fields(metadata.get("managedFields") or [], errs)
 
 
+_OPERATIONS = frozenset(("Apply", "Update"))
 _IMMUTABLE_FIELDS: tuple[tuple[str, Any], ...] = (
     ("name", ""),
     ("namespace", ""),
@@ -140,7 +141,7 @@ def validate_finalizer_names(obj: Object, errs: Errors) -> None:
 
 def validate_annotations(errs: Errors, path: str, annotations: dict[str, str] | None) -> None:
     """Validate annotations: their keys and their total size."""
-    if not annotations:
+    if not annotations or names.plain_annotations(annotations, ANNOTATIONS_MAX):  # PERF: nearly all
         return
     total = 0
     for name, value in annotations.items():
@@ -229,12 +230,27 @@ def _owner_value(owner: Object) -> Object:
 
 def _validate_managed_fields(entries: list[Object], errs: Errors) -> None:
     for i, entry in enumerate(entries):
+        if _is_plain(entry):
+            continue
         path = f"metadata.managedFields[{i}]"
         operation, fields_type = entry.get("operation", ""), entry.get("fieldsType", "")
-        if operation not in {"Apply", "Update"}:
+        if operation not in _OPERATIONS:
             errs.invalid(f"{path}.operation", operation, "must be `Apply` or `Update`")
         if fields_type and fields_type != "FieldsV1":
             errs.invalid(f"{path}.fieldsType", fields_type, "must be `FieldsV1`")
         validate_manager(errs, f"{path}.manager", entry.get("manager", ""))
         if names.size(entry.get("subresource", "")) > SUBRESOURCE_MAX:
             errs.too_long(f"{path}.subresource", SUBRESOURCE_MAX)
+
+
+def _is_plain(entry: Object) -> bool:
+    """Whether an entry of the managed fields is surely valid."""
+    manager = entry.get("manager", "")
+    return (
+        entry.get("operation") in _OPERATIONS
+        and entry.get("fieldsType") == "FieldsV1"
+        and manager.isascii()
+        and manager.isprintable()
+        and len(manager) <= MANAGER_MAX
+        and len(entry.get("subresource", "")) <= SUBRESOURCE_MAX // 4
+    )

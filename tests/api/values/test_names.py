@@ -158,3 +158,30 @@ def test_a_prefix_is_judged_by_the_rule() -> None:
         passing(text)
     passing("ab", True)
     assert asked == [("ab.ab",), ("a.ab",), (".ab",), ("ab.",), ("aaabb",), ("ä",), ("ab", True)]
+
+
+KEYS = st.one_of(
+    st.sampled_from(("a", "a/b", "example.com/a-b.c", "A/B", "a//b", "/b", "a/", "", "ä", "a" * 64, "-a")),
+    st.text("aB-_./", max_size=8),
+)
+
+
+@settings(max_examples=100 * SCALE)
+@given(st.dictionaries(KEYS, st.one_of(KEYS, st.text(max_size=5)), max_size=4))
+def test_maps_that_are_passed_as_a_whole(members: dict[str, str]) -> None:
+    if names.plain_labels(members):
+        assert not [wrong for key in members for wrong in names.qualified_name(key)]
+        assert not [wrong for value in members.values() for wrong in names.label_value(value)]
+    if names.plain_annotations(members, 40):
+        assert not [wrong for key in members for wrong in names.annotation_key(key)]
+        assert sum(names.size(text) for pair in members.items() for text in pair) <= 40
+
+
+def test_most_maps_are_passed_as_a_whole() -> None:
+    assert names.plain_labels({}) and names.plain_labels({"app": "web", "app.kubernetes.io/name": "a_B.c"})
+    assert not names.plain_labels({"app": ""}), "its rule is asked"
+    members = {"example.com/note": "any text, ~"}
+    assert names.plain_annotations(members, 27) and not names.plain_annotations(members, 26)
+    assert not names.plain_annotations({"example.com/note": "é"}, 100), "its bytes are counted elsewhere"
+    wrong: Any = {"a": 1}
+    assert not names.plain_annotations(wrong, 100) and not names.plain_labels(wrong)

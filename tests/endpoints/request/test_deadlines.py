@@ -51,7 +51,7 @@ async def test_what_is_cancelled_is_left_alone(virtual: VirtualLoop) -> None:
 
 
 class Carried:
-    """What carries a request out, and keeps when it was cancelled."""
+    """The rest of a request, which keeps when it was cancelled."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop, self.begun = loop, loop.time()

@@ -5,7 +5,7 @@ PERF: nearly all names that are checked are valid, and a create of a pod checks 
 
 from functools import update_wrapper
 
-from cpython.dict cimport PyDict_GetItemWithError
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
 from cpython.object cimport PyObject
 
 cdef extern from "Python.h":
@@ -76,6 +76,20 @@ cdef class Shape:
             if found is NULL or not self.takes(<object>found):
                 return False
         return True
+
+    def takes_map(self, dict members not None, Shape values, Py_ssize_t most):
+        """Whether each name in a map is a text of the shape, and each value one of the shape `values`, or any
+        ASCII text where that is None; names and values together have at most `most` characters."""
+        cdef PyObject *name
+        cdef PyObject *value
+        cdef Py_ssize_t at = 0
+        while PyDict_Next(members, &at, &name, &value):
+            if not self.takes(<object>name) or not isinstance(<object>value, str):
+                return False
+            if not PyUnicode_IS_ASCII(<object>value) if values is None else not values.takes(<object>value):
+                return False
+            most -= PyUnicode_GET_LENGTH(<object>name) + PyUnicode_GET_LENGTH(<object>value)
+        return most >= 0
 
     def passes(self, rule):
         """Decorates a rule (value) or (value, prefix) that has no messages for values of this shape."""

@@ -5,6 +5,7 @@ A rule returns a list of messages, which is empty for a valid value. Lengths are
 
 import re
 import string
+import sys
 from typing import TYPE_CHECKING
 
 from pilothouse.api.values import _names
@@ -277,6 +278,16 @@ def qualified_name(value: str) -> list[str]:
 def annotation_key(value: str) -> list[str]:
     """A qualified name in upper or lower case."""
     return qualified_name(value.lower())
+
+
+def plain_annotations(annotations: dict[str, str], most: int) -> bool:
+    """Whether annotations are surely valid, and have at most `most` bytes."""
+    return _MIXED_KEY_SHAPE.takes_map(annotations, None, most)
+
+
+def plain_labels(labels: dict[str, str]) -> bool:
+    """Whether labels are surely valid."""
+    return _KEY_SHAPE.takes_map(labels, _KEY_NAME_SHAPE, sys.maxsize)
 
 
 @_KEY_NAME_SHAPE.passes

@@ -10,7 +10,7 @@ from pilothouse.server._continuation import Continuation
 from pilothouse.server.request import Stream
 
 Carried: TypeAlias = "asyncio.Task[Any] | Continuation[Any]"
-"""What carries a request out, and can be cancelled."""
+"""The rest of a request, which can be cancelled."""
 
 STEP = 5.0
 """Seconds that an end may be late."""
