@@ -56,14 +56,20 @@ cdef extern from *:
     }
     #endif
 
-    /* The quotes that no backslash takes the meaning of. A row of backslashes begins at an even place or at
-       an odd one; one subtraction finds what follows all rows, as in simdjson's json_escape_scanner. */
-    ALWAYS uint64_t unescaped(Marks *walk, uint64_t quotes, uint64_t slashes) {
-        const uint64_t odd = 0xaaaaaaaaaaaaaaaa;
-        uint64_t begun = walk->escaped, free_ = slashes & ~begun, after;
-        after = (((free_ << 1) | odd) - free_) ^ odd;
-        walk->escaped = (after & slashes) >> 63;
-        return quotes & ~(after ^ (slashes | begun));
+    /* The quotes that no backslash takes the meaning of. */
+    static uint64_t unescaped(Marks *walk, uint64_t quotes, uint64_t slashes) {
+        uint64_t escaped = walk->escaped;
+        walk->escaped = 0;
+        while (slashes) {
+            uint64_t one = slashes & -slashes;
+            slashes ^= one;
+            if (escaped & one)
+                continue;
+            if (one >> 63)
+                walk->escaped = 1;
+            escaped |= one << 1;
+        }
+        return quotes & ~escaped;
     }
 
     ALWAYS void next_marks(Marks *walk, Block *found, int commas) {
@@ -128,18 +134,14 @@ cdef extern from *:
 cdef Py_ssize_t after_brackets(
     const char* text, Py_ssize_t at, Py_ssize_t end, Py_ssize_t depth
 ) noexcept nogil:
-    """The offset behind the bracket that closes `depth` ones that are open before `at`, at least one; -1 when
-    there is none."""
+    """The offset behind the bracket that closes `depth` ones that are open, -1 when there is none."""
     cdef Marks walk = Marks(text, at, end, 0, False)
     cdef Block found
-    cdef uint64_t brackets, bit, empty
+    cdef uint64_t brackets, bit
     cdef Py_ssize_t block, closes
     while walk.at < end:
         block = walk.at
         next_brackets(&walk, &found)
-        empty = found.opens & found.closes >> 1    # objects and lists with nothing in them
-        found.opens &= ~empty
-        found.closes &= ~(empty << 1)
         closes = count_bits(found.closes)
         if closes < depth:                 # none of them closes what is open
             depth += count_bits(found.opens) - closes

@@ -41,7 +41,7 @@ cdef Py_ssize_t after_value(const char* text, Py_ssize_t at, Py_ssize_t end) noe
     if text[at] == c'"':
         return after_string(text, at, end)
     if text[at] == c'{' or text[at] == c'[':
-        return after_brackets(text, at + 1, end, 1)
+        return after_brackets(text, at, end, 0)
     while at < end and not SPECIAL[<unsigned char>text[at]]:
         at += 1
     return at if at < end else -1

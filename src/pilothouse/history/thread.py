@@ -49,7 +49,8 @@ class HistoryThread:
         takes 25 us more: a thread that waits for the interpreter sets a timer, which comes before the next
         tick of the system then.
         """
-        job = _Job(call, args, short=True)
+        job = _Job(call, args)
+        job.short = True
         if self._awaited or not self._quick:
             return await self._outcome(job)
         job.claim = threading.Lock()
@@ -95,10 +96,12 @@ class HistoryThread:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
-            begun = time.perf_counter()
-            job.make()
             if job.short:
+                begun = time.perf_counter()
+                job.make()
                 self._quick = time.perf_counter() - begun <= self._patience
+            else:
+                job.make()
             if job.claim is not None and job.claim.acquire(blocking=False):
                 self._made.release()
             else:
@@ -107,17 +110,19 @@ class HistoryThread:
 
 
 class _Job:
-    """A call on the thread. future: tells the loop of its outcome. claim: of a call for which the loop waits
-    without a future, taken by the thread when the call was made, or by the loop when it waits no longer."""
+    """A call on the thread."""
 
-    __slots__ = ("args", "call", "claim", "error", "future", "outcome", "short")
+    short = False
+    future: "asyncio.Future[Any] | None" = None
+    """Tells the loop of the outcome."""
+    claim: "threading.Lock | None" = None
+    """Of a call for which the loop waits without a future: taken by the thread when the call was made, or by
+    the loop when it waits no longer."""
+    outcome: Any = None
+    error: BaseException | None = None
 
-    def __init__(self, call: Callable[..., Any], args: tuple[Any, ...], *, short: bool = False) -> None:
-        self.call, self.args, self.short = call, args, short
-        self.future: asyncio.Future[Any] | None = None
-        self.claim: threading.Lock | None = None
-        self.outcome: Any = None
-        self.error: BaseException | None = None
+    def __init__(self, call: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.call, self.args = call, args
 
     def make(self) -> None:
         """Make the call, unless nobody waits for it any more."""
