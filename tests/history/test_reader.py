@@ -210,16 +210,16 @@ async def test_a_large_object_is_set_back_beside_the_loop(runner: Any, tmp_path:
     async with kept(str(tmp_path)) as one:
         before, one.reader._thread = one.reader._thread, CountingThread("history-reader")
         before.close()
-        for name, size, calls in (("small", 300, 0), ("large", INLINE, 1)):
-            large = {**config_map(0), "binaryData": {"a": "x" * size}}
+        for name, then, now in (("small", 300, 300), ("large", INLINE, INLINE), ("shrunk", INLINE, 3)):
+            large = {**config_map(0), "binaryData": {"a": "x" * then}}
             first = await one.write(name, large)
-            last = await one.write(name, {**large, "data": {"n": "1"}})
+            last = await one.write(name, {**large, "binaryData": {"a": "x" * now}, "data": {"n": "1"}})
             await one.move()
             latest = entry_of(await one.storage.get(f"{PREFIX}{name}"))
             one.reader._thread.calls = 0
             found = await one.reader.get(f"{PREFIX}{name}", first, latest, last)
             assert found is not None and orjson.loads(found.value) == large
-            assert one.reader._thread.calls == calls
+            assert one.reader._thread.calls == (name != "small")
             one.reader.forget()
             with contextlib.closing(sqlite3.connect(tmp_path / "history.db")) as other, other:
                 other.execute("UPDATE changes SET value = x'07' WHERE value IS NOT NULL")

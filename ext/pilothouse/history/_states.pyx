@@ -1,11 +1,13 @@
 """Makes states of keys in the past of the changes since (undoing.py)."""
 
-from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t
 
 from pilothouse.api._json cimport splice_at
 from pilothouse.history._delta cimport Rewinding
+from pilothouse.history._packing cimport unpacked_size
 from pilothouse.storage._entry cimport Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, pair
 
@@ -136,6 +138,17 @@ def changed_between(objects, rows, Py_ssize_t most):
             if size > most:
                 return None
     return {key: since for key, since in keys.items() if (<Since>since).values is not None}
+
+
+def unpacked_bytes(rows):
+    """The bytes of what rows of CHANGED_SINCE keep, once it is unpacked."""
+    cdef Py_ssize_t size = 0
+    cdef bytes value
+    for row in rows:
+        value = (<tuple>row)[4]
+        if value is not None:
+            size += max(unpacked_size(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)), 0)
+    return size
 
 
 def weight(str key not None, PastState state not None):

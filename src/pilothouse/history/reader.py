@@ -7,7 +7,7 @@ from typing import Any
 
 from pilothouse.caches import Cache, CacheBudget
 from pilothouse.history._packing import unpack
-from pilothouse.history._states import PastState, state_before, weight
+from pilothouse.history._states import PastState, state_before, unpacked_bytes, weight
 from pilothouse.history.author import UNKNOWN
 from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
@@ -170,9 +170,8 @@ class HistoryReader:
             return None
         rows, after = found
         undoing = latest, rows, after, min(self.reach, revision_of(after))
-        size = len(latest.value) + sum([len(row[4]) for row in rows if row[4] is not None])
         state: PastState | None
-        if size > INLINE:
+        if len(latest.value) + unpacked_bytes(rows) > INLINE:
             state = await self._read(state_before, *undoing)
         else:
             try:
