@@ -79,18 +79,21 @@ async def test_the_loop_waits_for_a_short_call(runner: asyncio.Runner) -> None:
 async def test_the_loop_waits_no_longer_than_its_patience(runner: asyncio.Runner) -> None:
     """Nor at all after a call that took longer."""
     thread = HistoryThread("history-test", patience=0.001)
+    entered, gate = threading.Event(), threading.Event()
+
+    def held() -> bool:
+        entered.set()
+        return gate.wait()
+
     try:
-        for _ in range(3):
-            gate = threading.Event()
-            long = asyncio.ensure_future(thread.run_short(gate.wait))
-            await asyncio.sleep(0.01)
-            assert not long.done()
-            gate.set()
-            assert await long is True
-            made, thread._made = thread._made, None  # type: ignore[assignment]
-            assert await thread.run_short(int) == 0
-            thread._made = made
-            thread._quick = True
+        long = asyncio.ensure_future(thread.run_short(held))
+        await asyncio.to_thread(entered.wait)
+        await asyncio.sleep(0.01)  # the call takes longer than the patience
+        assert not long.done()
+        gate.set()
+        assert await long is True
+        thread._made = None  # type: ignore[assignment]  # to wait for it fails
+        assert await thread.run_short(int) == 0
     finally:
         thread.close()
 

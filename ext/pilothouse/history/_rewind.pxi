@@ -406,8 +406,9 @@ cdef class Rewinding:
             raise MemoryError
 
     def __dealloc__(self):
-        free(self.way.made[0].start)
-        free(self.way.made[1].start)
+        if self.way != NULL:
+            free(self.way.made[0].start)
+            free(self.way.made[1].start)
         free(self.way)
         free(self.pieces)
         free(self.unpacked)
