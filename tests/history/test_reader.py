@@ -260,3 +260,7 @@ async def test_the_revision_of_each_time(runner: Any, tmp_path: Path) -> None:
         for time_ms in range(begun, made[-1][0] + 3):
             expected = max([revision for at, revision in made if at <= time_ms], default=before)
             assert await one.reader.revision_at(time_ms) == expected
+            if time_ms < made[-1][0]:
+                file, one.reader._db = one.reader._db, None  # type: ignore[assignment]
+                assert await one.reader.revision_at(time_ms) == expected  # as it was found
+                one.reader._db = file

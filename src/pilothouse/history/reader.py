@@ -95,6 +95,8 @@ class HistoryReader:
             weigh=weight,
         )
         """Of keys that are not encrypted, the state that was asked for last."""
+        self._searched = -1, 0
+        """The last time for which a change was searched, and its id: later changes come behind it."""
         self._foreign_writes = 0
         self._thread = HistoryThread("history-reader", turns)
         self._db: sqlite3.Connection
@@ -463,6 +465,14 @@ class HistoryReader:
         return revision_of(after) - 1 if after else self._storage.revision
 
     def _first_after(self, time_ms: int) -> int:
-        """The id of the first kept change after a time, 0 for none."""
+        """The id of the first kept change after a time, 0 for none.
+
+        PERF: who looks around in the past reads many objects as of one time, and the search takes 40 us.
+        """
+        if self._searched[0] == time_ms:
+            return self._searched[1]
         row = self._db.execute(FIRST_AFTER, (time_ms,)).fetchone()
-        return row[0] if row else 0
+        if row is None:
+            return 0
+        self._searched = time_ms, row[0]
+        return int(row[0])
