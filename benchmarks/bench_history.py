@@ -34,7 +34,8 @@ from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy, HistoryRule, Keep
 from pilothouse.history.reader import HistoryReader
 from pilothouse.history.recorder import HistoryRecorder
-from pilothouse.history.undoing import CHANGED_SINCE, Undoing
+from pilothouse.history.undoing import CHANGED_BETWEEN, CHANGED_SINCE, Undoing
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import Op
 from pilothouse.storage.sqlite.backend import SqliteStorage
 from pilothouse.storage.sqlite.changes import ChangeReader, last_of
@@ -247,7 +248,8 @@ async def parts(one: Bench, past: int, name: str) -> dict[str, float]:
     key, times = PREFIX + name, 50
     get = {"first": key, "end": key + "\0", **ids}
     whole = {"first": PREFIX, "end": PREFIX + LAST, **ids}
-    now = {f"{PREFIX}{name}": orjson.dumps(obj) for name, obj in one.now.items()}
+    texts = {f"{PREFIX}{name}": orjson.dumps(obj) for name, obj in one.now.items()}
+    now = {key: Entry(key, text, one.storage.revision) for key, text in texts.items()}
     kept = [row[4] for row in db.execute(CHANGED_SINCE, get).fetchall()]
     deltas = [delta for delta in reversed(kept) if delta is not None]
 
@@ -255,24 +257,31 @@ async def parts(one: Bench, past: int, name: str) -> dict[str, float]:
         for _ in range(times):
             await run(int)
 
+    async def short_calls() -> None:
+        for _ in range(times):
+            await one.reader._thread.run_short(int)
+
     def statements() -> None:
         for _ in range(times):
             db.execute(CHANGED_SINCE, get).fetchall()
 
     def undone() -> None:
         for _ in range(times):
-            text_before(now[key], deltas)
+            text_before(texts[key], deltas)
+
+    def states() -> object:
+        span = ids["after"], ids["upto"]
+        return Undoing(db, now.get, (PREFIX, PREFIX + LAST), span, 0, changed=len(now)).all()
 
     return {
         "us of a call on the thread": await least(calls) * 1000 / times,
+        "us of a call for which the loop waits": await least(short_calls) * 1000 / times,
         "us of the statement of a get": await least(lambda: run(statements)) * 1000 / times,
         f"us of undoing {len(deltas)} changes": await least(lambda: run(undone)) * 1000 / times,
         "ms of the statement of a list": await least(
-            lambda: run(lambda: db.execute(CHANGED_SINCE, whole).fetchall())
+            lambda: run(lambda: db.execute(CHANGED_BETWEEN, whole).fetchall())
         ),
-        "ms of a list's states": await least(
-            lambda: run(Undoing(db, now.get, (PREFIX, PREFIX + LAST), (ids["after"], ids["upto"]), 0).all)
-        ),
+        "ms of a list's states": await least(lambda: run(states)),
     }
 
 

@@ -88,6 +88,26 @@ def test_sizes_are_exact_when_entries_are_replaced_and_dropped() -> None:
     assert (cache.young, cache.old, cache.entries()) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("count", [1, 5, 40])
+def test_values_put_together_are_kept_like_values_put_alone(count: int) -> None:
+    """They keep to the share of the cache, and replace older ones."""
+    values = {f"{number}": "x" * (10 * number if number % 9 else 2000) for number in range(count)}
+    both: list[Cache[str, str]] = [
+        Cache("texts", CacheBudget(20_000), share=1 / 4, largest=1000) for _ in range(2)
+    ]
+    for cache in both:
+        cache.put("3", "older")
+        cache.age()
+        cache.put("1", "older")
+    both[0].put_all(values)
+    for key, value in values.items():
+        both[1].put(key, value)
+    assert dict(both[0]) == dict(both[1])
+    assert [(one.young, one.old, one.entries()) for one in both] == [
+        (both[1].young, both[1].old, both[1].entries())
+    ] * 2
+
+
 def test_a_large_entry_is_not_kept_and_takes_the_place_of_none() -> None:
     cache: Cache[str, str] = Cache("texts", CacheBudget(), largest=1000)
     cache.put("a", "small")

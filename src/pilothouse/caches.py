@@ -7,7 +7,7 @@ text times the number of entries, and follows from its declaration.
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from hashlib import blake2b
 from sys import getsizeof
 from typing import Any, TypeVar
@@ -205,6 +205,18 @@ class Cache(dict[K, V | None]):
         if size <= ENTRY + self._largest:
             self._add(key, value, size)
             self._budget.take(size)
+
+    def put_all(self, values: Mapping[K, V]) -> None:
+        """Keep several values, without those that are too large."""
+        taken, most = 0, ENTRY + self._largest
+        for key, value in values.items():
+            if key in self or key in self._older:
+                self.drop(key)
+            size = self._size(key, value)
+            if size <= most:
+                self._add(key, value, size)
+                taken += size
+        self._budget.take(taken)
 
     def _size(self, key: K, value: V) -> int:
         return ENTRY + (self._each or self._weigh(key, value))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import copy
 import random
+import sqlite3
 import tempfile
 import time
 from pathlib import Path
@@ -17,10 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept_history import END, PREFIX, ROOT, Kept, kept
 
-from pilothouse.history.file import HistoryFile
+from pilothouse.history.file import HistoryError, HistoryFile
 from pilothouse.history.kept import KeptChange
 from pilothouse.history.reader import MOST_BYTES
-from pilothouse.storage.interface import RevisionConflict
+from pilothouse.history.thread import HistoryThread
+from pilothouse.offload import INLINE
+from pilothouse.storage._entry import Entry
+from pilothouse.storage.interface import KeyValue, RevisionConflict
 
 VALUES = st.dictionaries(
     st.sampled_from("abc"), st.integers(0, 3) | st.lists(st.integers(0, 2), max_size=3), max_size=3
@@ -126,14 +130,25 @@ def test_one_step_has_few_bytes_in_memory() -> None:
         asyncio.run(main(directory))
 
 
+def config_map(number: int) -> Any:
+    data = {"n": str(number), "x": "x" * 300}
+    return {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a"}, "data": data}
+
+
+def entry_of(kv: KeyValue | None) -> Entry:
+    """A pair as the watch cache has it."""
+    assert kv is not None
+    return Entry(kv.key, kv.value, kv.mod, kv.create)
+
+
 async def test_the_latest_state_that_is_at_hand_is_not_read_again(runner: Any, tmp_path: Path) -> None:
     """Unless the file knows later changes."""
     async with kept(str(tmp_path)) as one:
-        states = [{"kind": "ConfigMap", "data": {"n": str(number), "x": "x" * 300}} for number in range(3)]
+        states = [config_map(number) for number in range(3)]
         first, _, last = [await one.write("a", state) for state in states]
         await one.move()
         key = f"{PREFIX}a"
-        latest = await one.storage.get(key)
+        latest = entry_of(await one.storage.get(key))
 
         async def none(*args: object) -> None:
             raise AssertionError("the store is read")
@@ -153,7 +168,7 @@ async def test_a_state_that_was_asked_for_is_remembered(runner: Any, tmp_path: P
     """By revision and by time, from its change up to the next one."""
     now = [time.time()]
     async with kept(str(tmp_path), clock=lambda: now[0]) as one:
-        states = [{"kind": "ConfigMap", "data": {"n": str(number), "x": "x" * 300}} for number in range(4)]
+        states = [config_map(number) for number in range(4)]
         revisions, times = [], []
         for state in states:
             now[0] += 1
@@ -163,7 +178,7 @@ async def test_a_state_that_was_asked_for_is_remembered(runner: Any, tmp_path: P
         await one.move()
         await one.storage.compact(one.storage.revision)
         key = f"{PREFIX}a"
-        latest = await one.storage.get(key)
+        latest = entry_of(await one.storage.get(key))
         file, one.reader._db = one.reader._db, None  # type: ignore[assignment]
         with pytest.raises(AttributeError):
             await one.reader.get(key, revisions[1], latest, one.storage.revision)
@@ -178,6 +193,38 @@ async def test_a_state_that_was_asked_for_is_remembered(runner: Any, tmp_path: P
             with pytest.raises(AttributeError):
                 await one.reader.get(key, revision, latest, one.storage.revision, at_ms=at_ms)
         one.reader._db = file
+
+
+class CountingThread(HistoryThread):
+    """Counts the calls that the loop does not wait for."""
+
+    calls = 0
+
+    async def run(self, call: Any, *args: Any) -> Any:
+        self.calls += 1
+        return await super().run(call, *args)
+
+
+async def test_a_large_object_is_set_back_beside_the_loop(runner: Any, tmp_path: Path) -> None:
+    """A small one on the loop; and a change that is damaged is told as such."""
+    async with kept(str(tmp_path)) as one:
+        before, one.reader._thread = one.reader._thread, CountingThread("history-reader")
+        before.close()
+        for name, then, now in (("small", 300, 300), ("large", INLINE, INLINE), ("shrunk", INLINE, 3)):
+            large = {**config_map(0), "binaryData": {"a": "x" * then}}
+            first = await one.write(name, large)
+            last = await one.write(name, {**large, "binaryData": {"a": "x" * now}, "data": {"n": "1"}})
+            await one.move()
+            latest = entry_of(await one.storage.get(f"{PREFIX}{name}"))
+            one.reader._thread.calls = 0
+            found = await one.reader.get(f"{PREFIX}{name}", first, latest, last)
+            assert found is not None and orjson.loads(found.value) == large
+            assert one.reader._thread.calls == (name != "small")
+            one.reader.forget()
+            with contextlib.closing(sqlite3.connect(tmp_path / "history.db")) as other, other:
+                other.execute("UPDATE changes SET value = x'07' WHERE value IS NOT NULL")
+            with pytest.raises(HistoryError, match="can not be read"):
+                await one.reader.get(f"{PREFIX}{name}", first, latest, last)
 
 
 async def test_what_is_purged_is_not_remembered(runner: Any, tmp_path: Path) -> None:
@@ -213,3 +260,7 @@ async def test_the_revision_of_each_time(runner: Any, tmp_path: Path) -> None:
         for time_ms in range(begun, made[-1][0] + 3):
             expected = max([revision for at, revision in made if at <= time_ms], default=before)
             assert await one.reader.revision_at(time_ms) == expected
+            if time_ms < made[-1][0]:
+                file, one.reader._db = one.reader._db, None  # type: ignore[assignment]
+                assert await one.reader.revision_at(time_ms) == expected  # as it was found
+                one.reader._db = file

@@ -10,6 +10,7 @@ cdef class Encoded:
 cdef uint64_t newest() noexcept
 cdef bytes splice_at(bytes value, long long revision, Py_ssize_t* head)
 cdef bytes revised(bytes served, Py_ssize_t head, long long revision)
+cdef bytes revised_text(const char* s, Py_ssize_t n, long long revision, Py_ssize_t* head)
 cdef dict read_labels(bytes value, Py_ssize_t head)
 cdef str read_text(bytes value, Py_ssize_t head, list path)
 cdef bytes frame(const char* kind, bytes value)

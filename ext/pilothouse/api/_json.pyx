@@ -222,8 +222,23 @@ cdef bytes splice_foreign(bytes value, long long revision, Py_ssize_t* head):
 
 cdef bytes revised(bytes served, Py_ssize_t head, long long revision):
     """Replace the resourceVersion in served bytes."""
-    cdef const char* s = PyBytes_AS_STRING(served)
-    cdef Py_ssize_t n = PyBytes_GET_SIZE(served)
+    return revised_at(PyBytes_AS_STRING(served), PyBytes_GET_SIZE(served), head, revision)
+
+
+cdef bytes revised_text(const char* s, Py_ssize_t n, long long revision, Py_ssize_t* head):
+    """Like revised(), of a text whose `head` is not known: it is set. None where the text is no served value.
+    """
+    head[0] = find_head(s, n)
+    if head[0] < 0 or not has_revision(s, n, head[0] + METADATA_LEN):
+        return None
+    return revised_at(s, n, head[0], revision)
+
+
+cdef inline bint has_revision(const char* s, Py_ssize_t n, Py_ssize_t at) noexcept nogil:
+    return n - at >= REVISION_LEN and memcmp(s + at, REVISION, REVISION_LEN) == 0
+
+
+cdef bytes revised_at(const char* s, Py_ssize_t n, Py_ssize_t head, long long revision):
     cdef Py_ssize_t at = head + METADATA_LEN + REVISION_LEN
     cdef Py_ssize_t end = at
     cdef Py_ssize_t room
@@ -317,7 +332,7 @@ def strip(bytes served not None):
     cdef Py_ssize_t at = head + METADATA_LEN
     cdef Py_ssize_t end
     cdef bytes made
-    if head < 0 or n - at < REVISION_LEN or memcmp(s + at, REVISION, REVISION_LEN) != 0:
+    if head < 0 or not has_revision(s, n, at):
         raise ValueError("not a served value")
     end = skip_string(s, at + REVISION_LEN - 1, n)
     if end < 0:

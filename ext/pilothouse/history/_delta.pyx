@@ -19,9 +19,10 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
+from pilothouse.api._json cimport revised_text
 from pilothouse.history._packing cimport alike, expand, unpacked_size
 
 cdef enum:

@@ -397,31 +397,84 @@ cdef void follow_all(Rewind* way, Piece* deltas, Py_ssize_t count) noexcept nogi
     set_back(way)
 
 
-cdef char* unpack_all(list packed, Piece* pieces, Py_ssize_t* size) except NULL:
-    """The values of some packed deltas, in one piece of memory. ValueError: one of them is damaged."""
-    cdef Py_ssize_t number, at = 0, length, room = 1
-    cdef const uint8_t* text
-    cdef char* found
-    cdef bytes one
-    for number in range(len(packed)):
-        one = packed[number]
-        length = unpacked_size(<const uint8_t*>PyBytes_AS_STRING(one), len(one))
-        if length < 0:
-            raise ValueError("a change in the history is damaged")
-        room += length
-    found = <char*>malloc(room)
-    if found == NULL:
-        raise MemoryError
-    for number in range(len(packed)):
-        one = packed[number]
-        text, length = <const uint8_t*>PyBytes_AS_STRING(one), len(one)
-        pieces[number] = Piece(found + at, 0, unpacked_size(text, length))
-        if not expand(text, length, <uint8_t*>found + at, pieces[number].end):
-            free(found)
-            raise ValueError("a change in the history is damaged")
-        at += pieces[number].end
-    size[0] = at
-    return found
+cdef class Rewinding:
+    """Makes texts as they were before some changes, one after the other, in memory that it keeps."""
+
+    def __cinit__(self):
+        self.way = <Rewind*>calloc(1, sizeof(Rewind))
+        if self.way == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        if self.way != NULL:
+            free(self.way.made[0].start)
+            free(self.way.made[1].start)
+        free(self.way)
+        free(self.pieces)
+        free(self.unpacked)
+
+    cdef bint make(self, bytes new, list deltas) except -1:
+        """Make the text before some changes, which is at `way.text` until the next call.
+
+        deltas: theirs as they are kept, the newest first. False where that is left to undo(); ValueError for
+        a delta that is damaged.
+        """
+        cdef Rewind* way = self.way
+        cdef Py_ssize_t size = self.unpack(deltas), count = len(deltas)
+        way.text = Piece(PyBytes_AS_STRING(new), 0, PyBytes_GET_SIZE(new))
+        way.count, way.turn, way.failed = 0, 0, False
+        if size + PyBytes_GET_SIZE(new) < LONG:
+            follow_all(way, self.pieces, count)
+        else:
+            with nogil:
+                follow_all(way, self.pieces, count)
+        return not way.failed
+
+    cdef Py_ssize_t unpack(self, list packed) except -1:
+        """Unpack deltas, and note where each is; how many bytes they have."""
+        cdef Py_ssize_t number, at = 0, length, room = 0
+        cdef const uint8_t* text
+        cdef bytes one
+        for one in packed:
+            length = -1 if one is None else unpacked_size(
+                <const uint8_t*>PyBytes_AS_STRING(one), PyBytes_GET_SIZE(one)
+            )
+            if length < 0:
+                raise ValueError("a change in the history is damaged")
+            room += length
+        self.make_room(len(packed), room)
+        for number in range(len(packed)):
+            one = <bytes>packed[number]
+            text, length = <const uint8_t*>PyBytes_AS_STRING(one), PyBytes_GET_SIZE(one)
+            self.pieces[number] = Piece(self.unpacked + at, 0, unpacked_size(text, length))
+            if not expand(text, length, <uint8_t*>self.unpacked + at, self.pieces[number].end):
+                raise ValueError("a change in the history is damaged")
+            at += self.pieces[number].end
+        return at
+
+    cdef int make_room(self, Py_ssize_t count, Py_ssize_t size) except -1:
+        """Have room for so many deltas of so many bytes in all."""
+        if count > self.most or self.pieces == NULL:
+            free(self.pieces)
+            self.most = count + 16
+            self.pieces = <Piece*>malloc(self.most * sizeof(Piece))
+        if size > self.room or self.unpacked == NULL:
+            free(self.unpacked)
+            self.room = 2 * size + 256
+            self.unpacked = <char*>malloc(self.room)
+        if self.pieces == NULL or self.unpacked == NULL:
+            self.most = self.room = 0
+            raise MemoryError
+        return 0
+
+    cdef bytes served(self, bytes new, list deltas, long long revision, Py_ssize_t* head):
+        """The text before some changes of one that is served, with its own resourceVersion; sets `head`.
+
+        None where that is left to others. deltas: as make() takes them.
+        """
+        if not self.make(new, deltas):
+            return None
+        return revised_text(self.way.text.text, self.way.text.end, revision, head)
 
 
 def rewound(bytes new not None, list deltas not None):
@@ -429,29 +482,7 @@ def rewound(bytes new not None, list deltas not None):
 
     None where that is left to undo(). ValueError for a delta that is damaged.
     """
-    cdef Rewind* way = <Rewind*>malloc(sizeof(Rewind))
-    cdef Piece* pieces = <Piece*>malloc(max(len(deltas), 1) * sizeof(Piece))
-    cdef char* unpacked = NULL
-    cdef Py_ssize_t size = 0, count = len(deltas)
-    try:
-        if way == NULL or pieces == NULL:
-            raise MemoryError
-        way.made[0] = way.made[1] = Text(NULL, 0, 0)
-        way.text = Piece(PyBytes_AS_STRING(new), 0, len(new))
-        way.count, way.turn, way.failed = 0, 0, False
-        unpacked = unpack_all(deltas, pieces, &size)
-        if size + len(new) < LONG:
-            follow_all(way, pieces, count)
-        else:
-            with nogil:
-                follow_all(way, pieces, count)
-        if way.failed:
-            return None
-        return PyBytes_FromStringAndSize(way.text.text, way.text.end)
-    finally:
-        if way != NULL:
-            free(way.made[0].start)
-            free(way.made[1].start)
-        free(unpacked)
-        free(way)
-        free(pieces)
+    cdef Rewinding one = Rewinding.__new__(Rewinding)
+    if not one.make(new, deltas):
+        return None
+    return PyBytes_FromStringAndSize(one.way.text.text, one.way.text.end)

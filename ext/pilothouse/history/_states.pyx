@@ -1,7 +1,13 @@
 """Makes states of keys in the past of the changes since (undoing.py)."""
 
-from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t
 
+from pilothouse.api._json cimport splice_at
+from pilothouse.history._delta cimport Rewinding
+from pilothouse.history._packing cimport unpacked_size
 from pilothouse.storage._entry cimport Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, pair
 
@@ -11,28 +17,37 @@ from pilothouse.history.delta import text_before
 from pilothouse.history.file import ChangeKind, HistoryError
 from pilothouse.storage.sqlite.file import BITS as ROW_BITS
 
+cdef enum:
+    BESIDE = 512                      # bytes of a state beside its key and value
+
 cdef int CREATED = ChangeKind.CREATED
 cdef int CHANGED = ChangeKind.CHANGED
 cdef int UNREADABLE = ChangeKind.UNREADABLE
 cdef int UNREADABLE_DELETED = ChangeKind.UNREADABLE_DELETED
+cdef Py_ssize_t MOST = 1 << 62        # bytes, where all changes of a key are read at once
 cdef int BITS = ROW_BITS              # an id is a revision, and so many bits behind it
 
 
 cdef class PastState:
     """A key as it was from one change to the next: the revisions and times of these, in milliseconds.
 
-    since: 0 where that change is not kept. size: bytes of the value.
+    since: 0 where that change is not kept.
     """
 
     cdef readonly long long since, until, since_ms, until_ms
-    cdef readonly Py_ssize_t size
     cdef KeyValue _kv
     cdef Entry _entry
 
-    def __init__(self, KeyValue kv=None):
-        """A state of which no change is known; kv: as JSON, None where the key was not there."""
+    def __init__(self, Entry entry=None, KeyValue kv=None):
+        """A state of which no change is known, as it is served, or as JSON; None where the key was not there.
+        """
+        self._entry = entry
         self._kv = kv
-        self.size = 0 if kv is None else PyBytes_GET_SIZE(kv.value)
+
+    cdef Py_ssize_t size(self) noexcept:
+        if self._entry is not None:
+            return PyBytes_GET_SIZE(self._entry.value)
+        return 0 if self._kv is None else PyBytes_GET_SIZE(self._kv.value)
 
     @property
     def kv(self):
@@ -54,12 +69,18 @@ cdef class Since:
     """The changes of a key that are undone, in the order in which they were made.
 
     before, first: the ids of the one that came before, 0 for none, and of the first of them; and their times.
-    kind: of the last one. values: what is kept of each.
+    kind: of the last one. values: what is kept of each, None while there are none.
     """
 
     cdef long long before, before_ms, first, first_ms
     cdef int kind
     cdef readonly list values
+
+    cdef void add(self, long long id, int kind, long long time_ms, value):
+        if self.values is None:
+            self.first, self.first_ms, self.values = id, time_ms, []
+        self.kind = kind
+        self.values.append(value)
 
 
 def changed_since(rows, long long after, Py_ssize_t most):
@@ -83,27 +104,67 @@ def changed_since(rows, long long after, Py_ssize_t most):
             continue
         if since is None:
             since = Since.__new__(Since)
-            since.before, since.before_ms, since.first, since.first_ms = before, before_ms, id, time_ms
-            since.values = []
+            since.before, since.before_ms = before, before_ms
             found[key] = since
-        since.kind = kind
-        since.values.append(value)
+        since.add(id, kind, time_ms, value)
         if value is not None:
             size += PyBytes_GET_SIZE(<bytes>value)
     return found, ""
 
 
-def undo(dict changed not None, known not None, dict then not None, value_of, decrypt, long long oldest):
+def changed_between(objects, rows, Py_ssize_t most):
+    """Like changed_since(), of rows of OBJECTS and of CHANGED_BETWEEN; None when there are more than `most`
+    bytes."""
+    cdef dict by_id = {}, keys = {}
+    cdef Since since
+    cdef PyObject* known
+    cdef Py_ssize_t size = 0
+    for object_id, key, before, before_ms in objects:
+        since = Since.__new__(Since)
+        if before is not None:
+            since.before, since.before_ms = before, before_ms
+        by_id[object_id] = keys[key] = since
+    for row in rows:
+        object_id, id, kind, time_ms, value = <tuple>row
+        known = PyDict_GetItemWithError(by_id, object_id)
+        if known == NULL:
+            continue
+        since = <Since>known
+        if since.values is not None and since.kind != CHANGED:
+            continue  # that one keeps the whole object
+        since.add(id, kind, time_ms, value)
+        if value is not None:
+            size += PyBytes_GET_SIZE(<bytes>value)
+            if size > most:
+                return None
+    return {key: since for key, since in keys.items() if (<Since>since).values is not None}
+
+
+def unpacked_bytes(rows):
+    """The bytes of what rows of CHANGED_SINCE keep, once it is unpacked."""
+    cdef Py_ssize_t size = 0
+    cdef bytes value
+    for row in rows:
+        value = (<tuple>row)[4]
+        if value is not None:
+            size += max(unpacked_size(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)), 0)
+    return size
+
+
+def weight(str key not None, PastState state not None):
+    """The bytes in memory of a key and its state."""
+    return len(key) + state.size() + BESIDE
+
+
+def undo(dict changed not None, known not None, dict then not None, now_of, decrypt, long long oldest):
     """Add the states before the changes of some keys to `then`.
 
-    known: states that are at hand. value_of: the JSON of a key after them. decrypt: what is kept under a key,
-    None where nothing is encrypted. oldest: the revision of a state whose change is not kept.
-    HistoryError, ValueError: a value cannot be read.
+    known: states that are at hand. now_of: the Entry or KeyValue of a key after them, None without one.
+    decrypt: what is kept under a key, None where nothing is encrypted. oldest: the revision of a state whose
+    change is not kept. HistoryError, ValueError: a value cannot be read.
     """
     cdef Since since
-    cdef PastState state
-    cdef bytes value
-    cdef long long revision
+    cdef Rewinding way = Rewinding.__new__(Rewinding)
     for key, one in changed.items():
         if known and key in known:
             then[key] = known[key]
@@ -111,28 +172,63 @@ def undo(dict changed not None, known not None, dict then not None, value_of, de
         since = <Since>one
         if decrypt is not None:
             since.values = [kept and decrypt(key, kept) for kept in since.values]
-        value, revision = undone(key, since, value_of), since.before >> BITS
-        state = PastState.__new__(PastState)
-        if value is not None:
-            state._kv, state.size = pair(key, value, revision or oldest, 0, 0), PyBytes_GET_SIZE(value)
-        state.since, state.until = revision, since.first >> BITS
-        state.since_ms, state.until_ms = since.before_ms, since.first_ms
-        then[key] = state
+        then[key] = before(key, since, now_of(key) if since.kind == CHANGED else None, way, oldest)
 
 
-cdef bytes undone(str key, Since since, value_of):
-    """The value before some changes."""
+def state_before(Entry latest not None, rows, long long after, long long oldest):
+    """The state of an object before the changes after an id that rows of CHANGED_SINCE have, None where there
+    are none. oldest: as undo() takes it. HistoryError, ValueError: a value cannot be read."""
+    found, _ = changed_since(rows, after, MOST)
+    for key, since in (<dict>found).items():
+        return before(key, <Since>since, latest, Rewinding.__new__(Rewinding), oldest)
+    return None
+
+
+cdef PastState before(str key, Since since, now, Rewinding way, long long oldest):
+    """The state of a key before some changes; now: the Entry or KeyValue after them."""
+    cdef PastState state = PastState.__new__(PastState)
+    cdef long long revision = since.before >> BITS
+    set_back(state, key, since, now, way, revision or oldest)
+    state.since, state.until = revision, since.first >> BITS
+    state.since_ms, state.until_ms = since.before_ms, since.first_ms
+    return state
+
+
+cdef int set_back(PastState state, str key, Since since, now, Rewinding way, long long revision) except -1:
+    """Give a state the value before some changes."""
     cdef list deltas = since.values
     cdef bytes value
     if since.kind == UNREADABLE or since.kind == UNREADABLE_DELETED:
         raise HistoryError(f"the value of {key} could not be decrypted when its change was kept")
     if since.kind == CHANGED:
-        value = value_of(key)
+        deltas.reverse()
+        if type(now) is Entry:
+            state._entry = entry_before(<Entry>now, deltas, way, revision)
+            return 0
+        value = None if now is None else (<KeyValue?>now).value
     else:
-        kept = deltas.pop()
-        value = None if since.kind == CREATED or kept is None else unpack(kept)
-    if not deltas:
-        return value
-    if value is None:
-        raise HistoryError(f"the history of {key} has a gap")
-    return text_before(value, [kept or b"" for kept in reversed(deltas)])
+        value = deltas.pop()
+        if value is not None:
+            value = None if since.kind == CREATED else unpack(value)
+        deltas.reverse()
+    if deltas:
+        if value is None:
+            raise HistoryError(f"the history of {key} has a gap")
+        value = text_before(value, deltas)
+    if value is not None:
+        state._kv = pair(key, value, revision, 0, 0)
+    return 0
+
+
+cdef Entry entry_before(Entry now, list deltas, Rewinding way, long long revision):
+    """An object before some changes.
+
+    PERF: the text that is served is set back, so that the resourceVersion needs not be taken out and put in.
+    """
+    cdef Entry entry = Entry.__new__(Entry)
+    entry.key = now.key
+    entry.rev = revision
+    entry.value = way.served(now.value, deltas, revision, &entry.head)
+    if entry.value is None:
+        entry.value = splice_at(text_before(strip(now.value), deltas), revision, &entry.head)
+    return entry

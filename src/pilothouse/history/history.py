@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pilothouse.api._json import strip
 from pilothouse.caches import CacheBudget
 from pilothouse.history.author import Authors, Sources
 from pilothouse.history.file import HistoryFile
@@ -140,13 +139,12 @@ class History:
         """An object as it was at a revision, or at a time in milliseconds since 1970. Compacted when that is
         too long ago.
         latest: the object as it was at the later revision `latest_at`, where that is at hand."""
-        now = None
-        if latest is not None and latest_at >= revision:
-            if self.reader.reach <= revision and latest.rev <= revision:
-                return latest
-            now = KeyValue(key, strip(latest.value), latest.rev, latest.create_rev)
-        state = await self.reader.state(key, revision, now, latest_at, at_ms=at_ms)
-        return latest if now is not None and state.kv is now else state.entry
+        if latest is not None and latest_at < revision:
+            latest = None
+        if latest is not None and self.reader.reach <= revision and latest.rev <= revision:
+            return latest
+        state = await self.reader.state(key, revision, latest, latest_at, at_ms=at_ms)
+        return state.entry
 
     async def entries(
         self, prefix: str, start: str, limit: int, revision: int
@@ -165,12 +163,8 @@ class History:
     ) -> list[Entry]:
         """Objects as they were at a revision; `latest` are those at the later one `recorded` (undoable())."""
         now = {entry.key: entry for entry in latest}
-
-        def value_of(key: str) -> bytes | None:
-            entry = now.get(key)
-            return None if entry is None else strip(entry.value)
-
-        then = await self.reader.states(value_of, keys, (revision, recorded))
+        newer = sum([entry.rev > revision for entry in latest])
+        then = await self.reader.states(now.get, keys, (revision, recorded), newer)
         same = [entry for entry in latest if entry.key not in then]
         changed = [entry for state in then.values() if (entry := state.entry) is not None]
         return sorted(same + changed, key=key_of)

@@ -7,15 +7,16 @@ from typing import Any
 
 from pilothouse.caches import Cache, CacheBudget
 from pilothouse.history._packing import unpack
-from pilothouse.history._states import PastState
+from pilothouse.history._states import PastState, state_before, unpacked_bytes, weight
 from pilothouse.history.author import UNKNOWN
 from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
 from pilothouse.history.recorder import Ciphers, HistoryRecorder
 from pilothouse.history.thread import HistoryThread
-from pilothouse.history.undoing import SPANS, Undoing
+from pilothouse.history.undoing import CHANGED_SINCE, SPANS, Undoing
 from pilothouse.history.written import MOST, WrittenChange, of_rows
-from pilothouse.offload import Turns
+from pilothouse.offload import INLINE, Turns
+from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import Compacted, KeyValue, Page, Storage
 from pilothouse.storage.keys import ROOT
 from pilothouse.storage.sqlite.changes import last_of, revision_of
@@ -26,8 +27,8 @@ NEVER = 1 << 62
 
 CHUNK = 500
 """Changes that one step looks at."""
-LARGEST, STATE = 1 << 18, 512
-"""Bytes of the largest state that is remembered, and of a state beside its value."""
+LARGEST = 1 << 18
+"""Bytes of the largest state that is remembered."""
 MOST_BYTES = 4 << 20
 """Bytes of values that are in memory for one step, and one value more."""
 
@@ -55,6 +56,10 @@ ORDER BY id LIMIT 1
 """
 """Halves the revisions between two, of which all changes up to the one are not after a time, and those from
 the other on are."""
+
+
+def _unread(error: Exception) -> HistoryError:
+    return HistoryError(f"the history can not be read: {error}")
 
 
 def _any(change: KeptChange) -> bool:
@@ -87,9 +92,11 @@ class HistoryReader:
             "past states",
             caches or CacheBudget(),
             largest=LARGEST,
-            weigh=lambda key, state: len(key) + STATE + state.size,
+            weigh=weight,
         )
         """Of keys that are not encrypted, the state that was asked for last."""
+        self._searched = -1, 0
+        """The last time for which a change was searched, and its id: later changes come behind it."""
         self._foreign_writes = 0
         self._thread = HistoryThread("history-reader", turns)
         self._db: sqlite3.Connection
@@ -112,23 +119,30 @@ class HistoryReader:
         try:
             return await self._thread.run(call, *args)
         except (sqlite3.Error, ValueError) as error:
-            raise HistoryError(f"the history can not be read: {error}") from error
+            raise _unread(error) from error
+
+    async def _read_short(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Like _read(), of a call that reads a few pages of the file."""
+        try:
+            return await self._thread.run_short(call, *args)
+        except (sqlite3.Error, ValueError) as error:
+            raise _unread(error) from error
 
     # --- objects
 
     async def get(
-        self, key: str, revision: int, latest: KeyValue | None = None, latest_at: int = 0, *, at_ms: int = 0
+        self, key: str, revision: int, latest: Entry | None = None, latest_at: int = 0, *, at_ms: int = 0
     ) -> KeyValue | None:
         """The value of a key at a revision or a time, as JSON. Compacted when that is too long ago.
 
-        latest: the key as it was at a later revision, as JSON, where that is at hand.
+        latest: the object as it was at a later revision, where that is at hand.
         """
         return (await self.state(key, revision, latest, latest_at, at_ms=at_ms)).kv
 
     async def state(
-        self, key: str, revision: int, latest: KeyValue | None = None, latest_at: int = 0, *, at_ms: int = 0
+        self, key: str, revision: int, latest: Entry | None = None, latest_at: int = 0, *, at_ms: int = 0
     ) -> PastState:
-        """Like get(); its pair is `latest` itself where the key has not changed since."""
+        """Like get(); its entry is `latest` itself where the key has not changed since."""
         state = self._remembered(key, revision, at_ms)
         if state is None and latest is not None and self._ciphers is None:
             state = await self._at_once(latest, latest_at, revision, at_ms)
@@ -139,41 +153,54 @@ class HistoryReader:
             state = await self._from_latest(latest, latest_at, revision)
         return await self._from_store(key, revision) if state is None else state
 
-    def _settled(self, latest: KeyValue, latest_at: int) -> int:
+    def _settled(self, latest: Entry, latest_at: int) -> int:
         """The revision from which kept changes lead back from the latest state of a key; 0 where they do not
         begin there."""
         recorded = self._recorder.recorded
-        if latest.mod <= recorded <= latest_at and self._storage.compacted <= recorded:
+        if latest.rev <= recorded <= latest_at and self._storage.compacted <= recorded:
             return recorded
         return 0
 
-    async def _at_once(self, latest: KeyValue, latest_at: int, revision: int, at_ms: int) -> PastState | None:
-        """The state, where nothing is encrypted, by one call on the thread; None where kept changes do not
-        lead there from the latest one."""
+    async def _at_once(self, latest: Entry, latest_at: int, revision: int, at_ms: int) -> PastState | None:
+        """The state, where nothing is encrypted, by one look at the file; None where kept changes do not lead
+        there from the latest one."""
         recorded = self._settled(latest, latest_at)
         if not recorded:
             return None
-        state: PastState | None = await self._read(self._undone, latest, recorded, revision, at_ms)
-        if state is not None:
-            self._remember(latest.key, state)
+        found = await self._read_short(self._since, latest.key, recorded, revision, at_ms)
+        if found is None:
+            return None
+        rows, after = found
+        undoing = latest, rows, after, min(self.reach, revision_of(after))
+        state: PastState | None
+        if len(latest.value) + unpacked_bytes(rows) > INLINE:
+            state = await self._read(state_before, *undoing)
+        else:
+            try:
+                state = state_before(*undoing)
+            except ValueError as error:
+                raise _unread(error) from error
+        if state is None:
+            return PastState(latest)
+        self._remember({latest.key: state})
         return state
 
-    async def _from_latest(self, latest: KeyValue, latest_at: int, revision: int) -> PastState | None:
+    async def _from_latest(self, latest: Entry, latest_at: int, revision: int) -> PastState | None:
         """The state, encrypted or not, as the latest one or by the changes before it; None where they do not
         lead there."""
-        if latest.mod <= revision <= latest_at:
+        if latest.rev <= revision <= latest_at:
             return PastState(latest)
         recorded = self._settled(latest, latest_at)
         if revision >= recorded:
             return None
         key = latest.key
-        then = await self.states(lambda _: latest.value, (key, key + "\0"), (revision, recorded))
+        then = await self.states({key: latest}.get, (key, key + "\0"), (revision, recorded), 0)
         return then[key] if key in then else PastState(latest)
 
     async def _from_store(self, key: str, revision: int) -> PastState:
         """The state, by what the store had when the newest kept change had been made."""
         page = await self._page(key, key + "\0", revision, 0)
-        return PastState(page.items[0] if page.items else None)
+        return PastState(kv=page.items[0] if page.items else None)
 
     def _remembered(self, key: str, revision: int, at_ms: int) -> PastState | None:
         """The state of a key at a revision or a time, where that was asked for before."""
@@ -197,20 +224,22 @@ class HistoryReader:
         """Forget the states that are remembered."""
         self._states.clear()
 
-    def _remember(self, key: str, state: PastState) -> None:
-        if state.since and self._ciphers is None:
-            self._states.put(key, state)
+    def _remember(self, states: dict[str, PastState]) -> None:
+        if self._ciphers is None:
+            self._states.put_all({key: state for key, state in states.items() if state.since})
 
-    def _undone(self, latest: KeyValue, recorded: int, revision: int, at_ms: int) -> PastState | None:
-        """The state of a key at a revision or a time before the last change that is kept; None where that is
-        not known here."""
+    def _since(
+        self, key: str, recorded: int, revision: int, at_ms: int
+    ) -> tuple[list[tuple[Any, ...]], int] | None:
+        """The rows of the changes of a key after a revision or a time, as CHANGED_SINCE has them, and the id
+        of the last row of that revision; None where that is not known here."""
         if at_ms >= self._recorder.since_ms and not revision:
             revision = revision_of(self._first_after(at_ms)) - 1
         if not self.reach <= revision < recorded:
             return None
-        key, ids = latest.key, (last_of(revision), last_of(recorded))
-        then = Undoing(self._db, lambda _: latest.value, (key, key + "\0"), ids, self.reach).all()
-        return then[key] if key in then else PastState(latest)
+        after = last_of(revision)
+        args = {"first": key, "end": key + "\0", "after": after, "upto": last_of(recorded)}
+        return self._db.execute(CHANGED_SINCE, args).fetchall(), after
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int) -> Page:
         """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
@@ -260,7 +289,10 @@ class HistoryReader:
             await self._ciphers.prepare([KeyValue(key, value, 1) for key, value in values if value])
 
     def _as_json(self, pairs: list[KeyValue]) -> list[KeyValue]:
-        return [KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create) for kv in pairs]
+        return [self._json_of(kv) for kv in pairs]
+
+    def _json_of(self, kv: KeyValue) -> KeyValue:
+        return KeyValue(kv.key, self._to_json(kv.key, kv.value), kv.mod, kv.create)
 
     async def _before(
         self, base: list[KeyValue], keys: tuple[str, str], revision: int, recorded: int
@@ -268,20 +300,26 @@ class HistoryReader:
         """The pairs of keys between two at a revision, as JSON; `base` are those at a later one."""
         now = {kv.key: kv for kv in base}
 
-        def value_of(key: str) -> bytes | None:
+        def now_of(key: str) -> KeyValue | None:
             kv = now.get(key)
-            return None if kv is None else self._to_json(key, kv.value)
+            return None if kv is None else self._json_of(kv)
 
-        then = await self.states(value_of, keys, (revision, recorded))
+        newer = sum([kv.mod > revision for kv in base])
+        then = await self.states(now_of, keys, (revision, recorded), newer)
         same = await self._read(self._as_json, [kv for kv in base if kv.key not in then])
         changed = [kv for state in then.values() if (kv := state.kv) is not None]
         return sorted(same + changed, key=attrgetter("key"))
 
     async def states(
-        self, value_of: Callable[[str], bytes | None], keys: tuple[str, str], revisions: tuple[int, int]
+        self,
+        now_of: Callable[[str], Entry | KeyValue | None],
+        keys: tuple[str, str],
+        revisions: tuple[int, int],
+        changed: int,
     ) -> dict[str, PastState]:
         """The states at the first of two revisions, of the keys between two that have been changed until the
-        other one. value_of: the JSON of a key at that one."""
+        other one. now_of: a key at that one, as it is served or as JSON. changed: how many have been changed,
+        at least."""
         ids = last_of(revisions[0]), last_of(revisions[1])
         known: dict[str, PastState] = {}
         self._forget_purged()
@@ -296,15 +334,13 @@ class HistoryReader:
                     known[key] = state
             if len(known) == len(spans):
                 return known
-        undoing = Undoing(self._db, value_of, keys, ids, self.reach, known)
+        undoing = Undoing(self._db, now_of, keys, ids, self.reach, known=known, changed=changed)
         if self._ciphers is not None:
             while changed := await self._read(undoing.read):
                 await self._prepare((key, value) for key, one in changed.items() for value in one.values)
                 await self._read(undoing.undo, changed, self._ciphers.decrypt)
         found: dict[str, PastState] = await self._read(undoing.all)
-        for key, state in found.items():
-            if key not in known:
-                self._remember(key, state)
+        self._remember({key: state for key, state in found.items() if key not in known} if known else found)
         return found
 
     def _spans(self, keys: tuple[str, str], ids: tuple[int, int]) -> list[tuple[str, int, int]]:
@@ -429,6 +465,14 @@ class HistoryReader:
         return revision_of(after) - 1 if after else self._storage.revision
 
     def _first_after(self, time_ms: int) -> int:
-        """The id of the first kept change after a time, 0 for none."""
+        """The id of the first kept change after a time, 0 for none.
+
+        PERF: who looks around in the past reads many objects as of one time, and the search takes 40 us.
+        """
+        if self._searched[0] == time_ms:
+            return self._searched[1]
         row = self._db.execute(FIRST_AFTER, (time_ms,)).fetchone()
-        return row[0] if row else 0
+        if row is None:
+            return 0
+        self._searched = time_ms, row[0]
+        return int(row[0])
