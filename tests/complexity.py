@@ -10,7 +10,7 @@ MOST = 30.0
 """Times as long that ten times as much may take: linear, or n log n, with room for caches that no longer fit
 and for other work on the same processor. Quadratic work takes 100 times as long. `make fuzz` is stricter."""
 
-WORTH = 0.002
+WORTH = 0.004
 """Seconds below which a clock says little."""
 
 LARGE = 500_000
