@@ -18,12 +18,7 @@ VIEWS = ("overview", "requests", "watches", "queues", "store", "objects", "event
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 WAIT = 20_000
 """Milliseconds for what a page is to show, or to do: other tests run beside it."""
-QUIET = (
-    "--disable-component-update",
-    "--disable-sync",
-    "--animation-duration-scale=0",
-    "--disable-threaded-animation",
-)
+QUIET = ("--disable-component-update", "--disable-sync")
 MARKS = (
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
