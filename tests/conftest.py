@@ -61,8 +61,8 @@ def pytest_collection() -> None:
 def pytest_collection_finish() -> None:
     """Leave the tests out of garbage collections: with all of them a full one takes half a second.
 
-    Collect more seldom than Python does: tests of one thing after the other made a tenth of the work garbage
-    collections. A test of memory collects by itself.
+    From then on collect more seldom than Python does: collections were a tenth of the work of fast tests.
+    A test of memory collects by itself.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
