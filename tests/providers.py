@@ -10,7 +10,7 @@ from pilothouse.authn import keys
 
 URL = "https://issuer.example"
 NOW = 1_767_225_600
-PEM, OTHER_PEM = rsa_pem(), rsa_pem()
+PEM, OTHER_PEM = rsa_pem(), rsa_pem("other")
 SIGNING, OTHER = keys.load_private(PEM), keys.load_private(OTHER_PEM)
 
 

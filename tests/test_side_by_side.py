@@ -9,6 +9,8 @@ import pytest
 from side_by_side import alone, apart, by_folder, inside, order
 
 TESTS = pathlib.Path(__file__).parent
+ALONE = "alone"
+"""The mark, which would mark this file if it stood in it."""
 NOTED = """
 import os, time
 import pytest
@@ -54,6 +56,7 @@ def test_the_longest_come_first_and_those_alone_last() -> None:
 def test_a_file_is_known_by_the_mark() -> None:
     assert alone("quality/test_aims.py") and apart("docs/test_pages.py")
     assert not alone("test_wire.py") and not apart("test_wire.py")
+    assert not alone(pathlib.Path(__file__).name)
     assert not alone("no/such/file.py")
 
 
@@ -65,7 +68,7 @@ def test_seconds_are_summed_by_folder() -> None:
 @pytest.mark.slow
 def test_a_file_that_bears_no_neighbours_begins_when_the_others_have_ended(tmp_path: pathlib.Path) -> None:
     for name in ("a", "b", "c", "d", "e"):
-        mark = "pytestmark = pytest.mark.alone" if name in "de" else ""
+        mark = f"pytestmark = pytest.mark.{ALONE}" if name in "de" else ""
         (tmp_path / f"test_{name}.py").write_text(NOTED % (mark, name, name))
     *early, first, second, third, last = noted(tmp_path, 5)
     assert {name for _, name, _ in early} == {"a", "b", "c"}

@@ -63,7 +63,7 @@ async def test_tokens_are_signed_and_verified(runner: asyncio.Runner, process: S
 async def test_unknown_keys_are_fetched_but_not_at_once(runner: asyncio.Runner, process: Signer) -> None:
     async with Case(process) as case:
         old = await case.signer.sign({"a": 1})
-        process.pems["two"] = rsa_pem()
+        process.pems["two"] = rsa_pem("other")
         assert await case.signer.find("two") == []
         case.clock.now += PAUSE
         token = await case.signer.sign({"a": 1})
@@ -76,7 +76,7 @@ async def test_keys_are_fetched_as_often_as_the_signer_says(runner: asyncio.Runn
     process.refresh = 1
     async with Case(process) as case:
         case.signer.start()
-        process.pems["two"] = rsa_pem()
+        process.pems["two"] = rsa_pem("other")
         await aeventually(lambda: len(case.signer.published()) == 2, "the new key")
 
 

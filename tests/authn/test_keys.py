@@ -57,7 +57,7 @@ def test_a_token_of_another_key_or_algorithm_is_refused() -> None:
     signing = keys.load_private(RSA)
     token = signing.sign({})
     header, _ = keys.read(token)
-    other = keys.load_public(rsa_pem())
+    other = keys.load_public(rsa_pem("other"))
     with pytest.raises(keys.BadSignature, match="no keys found"):
         keys.verify(token, header, other)
     with pytest.raises(keys.BadSignature, match="primitive"):

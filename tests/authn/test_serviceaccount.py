@@ -394,7 +394,7 @@ def test_tokens_of_others_are_left_to_others(tokens: ServiceAccountTokens) -> No
     key = keys.load_private(PEM)
     for token in ("", "a.b.c", key.sign({"iss": "https://else"}), key.sign({"iss": 7})):
         assert at_once(tokens.authenticate_token(token, ())) is None
-    stranger = keys.load_private(rsa_pem()).sign({"iss": ISSUER})
+    stranger = keys.load_private(rsa_pem("other")).sign({"iss": ISSUER})
     with pytest.raises(errors.Unauthorized, match="no keys found"):
         at_once(tokens.authenticate_token(stranger, ()))
 

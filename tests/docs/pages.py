@@ -44,7 +44,7 @@ PORTS = ("6443", "6444", "6445", "6446", "2379", "2380", "8001", "8443")
 FOLDERS = ("/var/lib/pilothouse", "/etc/kubernetes", "/etc/pilothouse", "/etc/containerd", "/etc/cni")
 HOSTS = ("192.0.2.10",)
 """The addresses that are replaced in commands and files."""
-PYTEST = "-p no:hypothesispytest -p no:anyio"
+PYTEST = "-p no:hypothesispytest -p no:anyio -p no:asyncio -p no:benchmark"
 """Options of pytest: plugins of our environment that a reader need not have, and that take long to import."""
 SERVER = re.compile(r"^<!-- server:(.*?)-->$", re.M)
 MARK = re.compile(r"^<!-- (file|refused|needs|not run): ([^\n]+?) -->$", re.M)

@@ -38,7 +38,7 @@ from pilothouse.testing.server import InProcess
 
 ISSUER = "https://own.example"
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-THIRD = rsa_pem()
+THIRD = rsa_pem("third")
 NOBODY = ""
 
 

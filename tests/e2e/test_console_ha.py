@@ -52,11 +52,10 @@ def loaded(tmp_path: pathlib.Path) -> Iterator[Ha]:
 
 def test_every_view_shows_what_servers_do_under_load(browser: Any, loaded: Ha) -> None:
     with Consoles(browser, loaded.url) as console:
-        for width in (1280, 390):
-            for scheme in ("light", "dark"):
-                page: Any = console("for-root", viewport={"width": width, "height": 800}, color_scheme=scheme)
-                for view in VIEWS:
-                    page.goto(page.url.partition("#")[0] + f"#/{view}")
-                    where, text = SHOWN[view]
-                    expect(page.locator(where).first).to_contain_text(re.compile(text))
-                    assert page.evaluate("document.scrollingElement.scrollWidth") <= width, view
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            page: Any = console("for-root", viewport={"width": width, "height": 800}, color_scheme=scheme)
+            for view in VIEWS:
+                page.goto(page.url.partition("#")[0] + f"#/{view}")
+                where, text = SHOWN[view]
+                expect(page.locator(where).first).to_contain_text(re.compile(text))
+                assert page.evaluate("document.scrollingElement.scrollWidth") <= width, view

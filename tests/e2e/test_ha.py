@@ -1,7 +1,7 @@
 """Clients of three servers on three etcd members behind HAProxy,
 while processes are killed and paused at random.
 
-PILOTHOUSE_HA_SECONDS sets how long (default 12), PILOTHOUSE_HA_SEED repeats a run. PILOTHOUSE_HA_PAUSE is the
+PILOTHOUSE_HA_SECONDS sets how long (default 8), PILOTHOUSE_HA_SEED repeats a run. PILOTHOUSE_HA_PAUSE is the
 longest time between two steps of a client (default 0.1 seconds; 0 is as fast as the servers can).
 """
 
@@ -22,7 +22,7 @@ from eventually import aeventually
 
 from pilothouse.testing.ha import MEMBERS, Ha, missing
 
-SECONDS = float(os.environ.get("PILOTHOUSE_HA_SECONDS", "12"))
+SECONDS = float(os.environ.get("PILOTHOUSE_HA_SECONDS", "8"))
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600 + SECONDS),

@@ -115,17 +115,17 @@ def test_a_wheel_holds_every_file_of_the_package(tmp_path: pathlib.Path) -> None
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A source distribution of the tree."""
+    """A source distribution of the tree, which is not compressed."""
     folder = tmp_path_factory.mktemp("sdist")
-    setup("egg_info", f"--egg-base={folder}", "sdist", f"--dist-dir={folder}")
-    [archive] = folder.glob("*.tar.gz")
+    setup("egg_info", f"--egg-base={folder}", "sdist", f"--dist-dir={folder}", "--formats=tar")
+    [archive] = folder.glob("*.tar")
     return archive
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not on this host: the tree is no checkout")
 def test_an_sdist_knows_its_version_without_git(archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """By its metadata, whatever repository it is unpacked in."""
-    version = archive.name.removeprefix("pilothouse-").removesuffix(".tar.gz")
+    version = archive.name.removeprefix("pilothouse-").removesuffix(".tar")
     assert version == setup("--version").strip() != "0.0"
     with tarfile.open(archive) as tar:
         tar.extractall(tmp_path, filter="data")
@@ -139,7 +139,7 @@ def test_an_sdist_knows_its_version_without_git(archive: pathlib.Path, tmp_path:
 def test_the_metadata_is_complete(archive: pathlib.Path) -> None:
     """Of a distribution, but for addresses: RELEASING.md names them as a step of the first release."""
     with tarfile.open(archive) as tar:
-        folder = archive.name.removesuffix(".tar.gz")
+        folder = archive.name.removesuffix(".tar")
         told = tar.extractfile(f"{folder}/PKG-INFO")
         assert told is not None
         found = Metadata.from_email(told.read(), validate=True)

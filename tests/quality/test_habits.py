@@ -108,10 +108,16 @@ def constants(tree: ast.Module) -> dict[str, float]:
     }
 
 
+@functools.lru_cache(maxsize=1)
+def walked(tree: ast.Module) -> list[ast.AST]:
+    """All nodes of the latest tree: walking takes longer than looking."""
+    return list(ast.walk(tree))
+
+
 def sleeps(tree: ast.Module) -> Iterator[int]:
     """The lines that sleep longer than LONGEST, or nobody knows how long."""
     named = constants(tree)
-    for node in ast.walk(tree):
+    for node in walked(tree):
         if not isinstance(node, ast.Call) or not node.args or not dotted(node.func).endswith("sleep"):
             continue
         seconds = node.args[0]
@@ -124,7 +130,7 @@ def patches(tree: ast.Module) -> Iterator[int]:
     """The lines that replace something: by pytest's monkeypatch,
     by mock, or by an assignment in a module of ours."""
     ours: set[str] = set()
-    nodes = list(ast.walk(tree))
+    nodes = walked(tree)
     for node in nodes:
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
@@ -152,7 +158,7 @@ def bare_exceptions(text: str) -> list[int]:
 
 def long_functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """The functions that have more than LINES lines, and how many."""
-    for node in ast.walk(tree):
+    for node in walked(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
             lines = node.end_lineno - node.lineno + 1
             if lines > LINES:
@@ -161,7 +167,7 @@ def long_functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 def nameless_arguments(tree: ast.Module) -> Iterator[tuple[int, int]]:
     """The lines of calls with more than POSITIONAL arguments without a name, and how many they have."""
-    for node in ast.walk(tree):
+    for node in walked(tree):
         match node:
             case ast.Call(function, arguments) if len(arguments) > POSITIONAL:
                 if dotted(function) not in NAMELESS:

@@ -1,5 +1,7 @@
 """The import time of the package."""
 
+import math
+
 import pytest
 from quality.test_imports import python
 
@@ -18,7 +20,9 @@ SERVE = f"import gc; gc.set_threshold({STARTING}); "
     [("pilothouse", ""), ("pilothouse.assembly.process", SERVE), ("pilothouse.testing.plugin", "")],
 )
 def test_import_time(module: str, before: str) -> None:
-    """Processor time, the best of five; twice the aim, for slow machines."""
+    """Processor time, the best of up to five; twice the aim, for slow machines."""
     timed = f"begun = time.process_time(); import {module}; print(time.process_time() - begun)"
-    times = [1000 * float(python("-c", f"{before}import time; {timed}").stdout) for _ in range(5)]
-    assert min(times) < 2 * IMPORT_MS
+    times: list[float] = []
+    while len(times) < 5 and min(times, default=math.inf) >= 2 * IMPORT_MS:
+        times.append(1000 * float(python("-c", f"{before}import time; {timed}").stdout))
+    assert min(times) < 2 * IMPORT_MS, times

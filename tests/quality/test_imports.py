@@ -16,21 +16,24 @@ ALONE = """
 import gc, json, os, sys
 gc.disable()  # a collection would write to what each process shares with the one before
 import aiohttp, cryptography.x509, httptools, joserfc.jwt, orjson, re2, uvloop, yaml  # they take longest
-def grow(modules):
-    for module in modules:
-        child = os.fork()
-        if not child:
-            try:
-                __import__(module)
-            except BaseException as err:
-                print(f"{module}: {err!r}", file=sys.stderr)
-                sys.stderr.flush()
-                os._exit(1)
-            grow(above.get(module, ()))
-            os._exit(0)
-        os.waitpid(child, 0)
+def grow(module):
+    # A fork costs more than an import: the last module is imported in the process of the one below it.
+    while module is not None:
+        try:
+            module and __import__(module)
+        except BaseException as err:
+            print(f"{module}: {err!r}", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+        *some, module = above.get(module) or [None]
+        for one in some:
+            child = os.fork()
+            if not child:
+                grow(one)
+                os._exit(0)
+            os.waitpid(child, 0)
 above = json.load(sys.stdin)
-grow(above[""])
+grow("")
 """
 
 

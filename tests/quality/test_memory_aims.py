@@ -31,8 +31,8 @@ def test_rules_of_many_definitions() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_informers_that_begin_at_once() -> None:
-    """A twentieth of the objects; what does not grow with them may take 120 MB besides:
-    caches, buffers, slices."""
-    worst, complete = informers.measure(50, only="^(watch|list rv=0 json$|list rv=0 protobuf$)")
+    """A fiftieth of the objects; what does not grow with them may take 120 MB besides: caches, buffers,
+    slices. What each of the informers has a copy of would take 320 MB."""
+    worst, complete = informers.measure(20, only="^(watch|list rv=0 json$|list rv=0 protobuf$)")
     assert complete
-    assert worst < informers.MOST + 2.4
+    assert worst < informers.MOST + 6.0

@@ -35,7 +35,7 @@ from pilothouse.storage.watchcache import Cacher
 
 pytestmark = pytest.mark.slow
 
-ENOUGH = 0.006
+ENOUGH = 0.004
 """Seconds that the large input may take without a look at the small one."""
 
 METADATA: Object = {"name": "p", "namespace": "default", "uid": "u", "labels": {"a": "b"}, "generation": 1}
@@ -232,12 +232,12 @@ def run(plural: str, source: Callable[..., Any], n: int, stride: int = 1) -> Non
 
 @pytest.mark.parametrize("plural", kinds())
 def test_many_items(plural: str) -> None:
-    run(plural, filled.collections, 60, stride=7)
+    run(plural, filled.collections, 40, stride=7)
 
 
 @pytest.mark.parametrize("plural", kinds())
 def test_many_items_of_all_lists(plural: str) -> None:
-    run(plural, filled.together, 60)
+    run(plural, filled.together, 40)
 
 
 @pytest.mark.parametrize("plural", kinds())

@@ -441,24 +441,25 @@ def test_quantities_may_be_numbers(given: Any) -> None:
 
 
 MANY = 300_000
+LARGE: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "map": lambda: (
+        {"labels": {f"l{i}": "x" for i in range(MANY)}},
+        {"labels": {f"l{i}": "y" for i in range(MANY)}},
+    ),
+    "texts": lambda: (
+        {"finalizers": [f"f{i}" for i in range(MANY)]},
+        {"finalizers": [f"f{i}" for i in range(MANY, 0, -1)]},
+    ),
+    "items": lambda: ({"containers": named(*range(MANY))}, {"containers": named(*range(MANY, 0, -1))}),
+    "replaced": lambda: ({"tolerations": named(*range(MANY))}, {"tolerations": named(*range(MANY))}),
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("live", "change"),
-    [
-        ({"labels": {f"l{i}": "x" for i in range(MANY)}}, {"labels": {f"l{i}": "y" for i in range(MANY)}}),
-        (
-            {"finalizers": [f"f{i}" for i in range(MANY)]},
-            {"finalizers": [f"f{i}" for i in range(MANY, 0, -1)]},
-        ),
-        ({"containers": named(*range(MANY))}, {"containers": named(*range(MANY, 0, -1))}),
-        ({"tolerations": named(*range(MANY))}, {"tolerations": named(*range(MANY))}),
-    ],
-    ids=["map", "texts", "items", "replaced"],
-)
-def test_a_large_merge_lets_other_threads_run(live: Any, change: Any) -> None:
+@pytest.mark.parametrize("made", LARGE)
+def test_a_large_merge_lets_other_threads_run(made: str) -> None:
     """A thread that becomes ready when the merge begins has run long before it ends."""
+    live, change = LARGE[made]()
     merging, ran_at = threading.Event(), []
 
     def run() -> None:
