@@ -403,10 +403,10 @@ class StoreContract:
     async def test_ttl(self, store: Storage) -> None:
         recorder = Recorder()
         store.watch(P, store.revision + 1, recorder.on_events, recorder.on_error)
-        short = await store.create(P + "short", b"1", ttl=0.05)  # type: ignore[arg-type]
-        kept = await store.create(P + "kept", b"1", ttl=0.05)  # type: ignore[arg-type]
+        kept = await store.create(P + "kept", b"1", ttl=0.5)  # type: ignore[arg-type]
         kept = await store.update(P + "kept", b"2", kept.mod)
         long = await store.create(P + "long", b"1", ttl=1000)
+        short = await store.create(P + "short", b"1", ttl=0.5)  # type: ignore[arg-type]
         assert short.lease and long.lease and not kept.lease
         await recorder.wait(5)
         assert recorder.seen[-1] == (store.revision, P + "short", True)
