@@ -36,7 +36,7 @@ class NamespaceContents(Background):
         await self.queue.close()
 
     def _namespace(self, key: str, new: Object | None, old: Object | None) -> None:
-        if new is not None and (old is None or not self._complete(new["metadata"]["name"])):
+        if new is not None and not self._complete(new["metadata"]["name"]):
             self.queue.add(new["metadata"]["name"])
 
     def _content(self, key: str, new: Object | None, old: Object | None) -> None:

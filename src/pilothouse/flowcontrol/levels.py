@@ -126,9 +126,9 @@ class Levels:
         """The multiple of its need that a level gets."""
         self._later, self._clock = later, clock
         self._states: dict[str, State] = {}
-        self._objects: dict[str, Object] = {}
         self._changed = True
-        readers.subscribe(LEVELS, self._level_changed)
+        levels = readers.follow(LEVELS, self._level_changed)
+        self._objects = {obj["metadata"]["name"]: obj for obj in levels}
 
     @property
     def states(self) -> dict[str, State]:
