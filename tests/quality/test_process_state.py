@@ -69,6 +69,7 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "api/values/names.py:_port_names",
     "api/values/addresses.py:_strict_address",
     "api/values/addresses.py:networks",
+    "flowcontrol/borrowing.py:allocate",
     "api/values/addresses.py:parse_ip",
     "api/protobuf/writer.py:_time",
     "api/values/quantity.py:parse",

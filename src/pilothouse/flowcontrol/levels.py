@@ -209,8 +209,8 @@ class Levels:
             part = (left - sum(lowest)) / (sum(floors) - sum(lowest))
             return [low + _rounded((high - low) * part) for low, high in zip(lowest, floors, strict=True)]
         try:
-            needs = [Need(high, s.upper, s.target) for s, high in zip(limited, floors, strict=True)]
-            shares, self.fair = allocate(total, needs)
+            needs = (Need(high, s.upper, s.target) for s, high in zip(limited, floors, strict=True))
+            shares, self.fair = allocate(total, tuple(needs))
         except ValueError as err:
             log.error("The seats of the priority levels cannot be divided", err=err)
             return [state.seats.limit for state in limited]
