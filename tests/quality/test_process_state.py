@@ -62,6 +62,7 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "admission/quota/evaluators.py:evaluator",
     "api/expressions/admission.py:_plain",
     "metrics/instruments.py:_spread",
+    "api/structural/formats.py:_re2",
     "registry/catalog.py:_enabled",
     "api/expressions/devices.py:environment",
     "api/defaults/core.py:pull_policy",
