@@ -101,7 +101,7 @@ def test_instances_are_those_of_a_dataclass(values: tuple[Any, ...], named: dict
         for one in fields(Reference):
             assert getattr(made, one.name) == getattr(reference, one.name)
     assert repr(made) == repr(reference).replace("Reference", fresh.__qualname__)
-    assert [made == Item(*v, **n) for v, n in CASES] == [reference == Reference(*v, **n) for v, n in CASES]
+    assert [made == fresh(*v, **n) for v, n in CASES] == [reference == Reference(*v, **n) for v, n in CASES]
 
 
 def test_each_instance_has_its_own_default() -> None:
