@@ -157,9 +157,11 @@ def _cluster(request: pytest.FixtureRequest, host: "Host") -> "LogicalServer":
     from pilothouse.testing.prepared import LentServer
     from pilothouse.testing.server import InProcess
 
-    if request.config.getoption("--kube-apiserver") == "copy":
-        return LogicalServer(host, copy_of=request.getfixturevalue("kube_prepared").name)
-    return LentServer(host) if isinstance(host, InProcess) else LogicalServer(host)
+    copied = request.config.getoption("--kube-apiserver") == "copy"
+    source = request.getfixturevalue("kube_prepared").name if copied else ""
+    if isinstance(host, InProcess):
+        return LentServer(host, copy_of=source)
+    return LogicalServer(host, copy_of=source)
 
 
 @pytest.fixture

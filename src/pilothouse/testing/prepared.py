@@ -24,13 +24,13 @@ class LentServer(LogicalServer):
     """A logical cluster of a server in this process, which makes it without an object that tells of it.
     Its members are those of a server."""
 
-    def __init__(self, host: InProcess, name: str = "") -> None:
-        super().__init__(host, name)
+    def __init__(self, host: InProcess, name: str = "", copy_of: str = "") -> None:
+        super().__init__(host, name, copy_of)
         self._process = host
 
     def start(self) -> Self:
         """Make the cluster, and have it in memory."""
-        self.unit = scope_unit(self._process.run(self._process.clusters.lend(self.name)))
+        self.unit = scope_unit(self._process.run(self._process.clusters.lend(self.name, self._copy_of)))
         return self
 
     def stop(self) -> None:
