@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -21,6 +21,7 @@ COUNT = 5000
 class Owner:
     revision = COUNT
     delays = Distribution(DELAYS)
+    ties: ClassVar[list[object]] = []
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -1,7 +1,7 @@
 """Processor time of the fixture `kube` of the pytest plugin, where each test has a logical cluster.
 
 Prints the median and the 95th percentile of 200 tests, in milliseconds of all threads of the process, which
-the server shares. The test sends one request over a connection of its own; it wakes a copy.
+the server shares. The test sends one request over a connection of its own, as a new client.
 
 usage: python benchmarks/fixtures.py [cluster | copy]...
 """

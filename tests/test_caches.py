@@ -262,8 +262,8 @@ def test_memo_registers_once() -> None:
 class Readers:
     """Readers of no objects at all."""
 
-    def subscribe(self, resource: str, callback: Any) -> None:
-        pass
+    def follow(self, resource: str, callback: Any) -> tuple[Any, ...]:
+        return ()
 
     def indexed(self, name: str, resources: Any, make: Any) -> Any:
         return make()

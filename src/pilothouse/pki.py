@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
-import inspect
 import ipaddress
 import os
 import pathlib
@@ -146,6 +145,19 @@ class CertificateAuthority:
         return pem(_signed(builder, self.key)), key_pem(key)
 
 
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
 def _new_key() -> "ec.EllipticCurvePrivateKey":
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -201,10 +213,10 @@ def _builder(
 
 
 def _usage(**true: bool) -> "x509.KeyUsage":
+    """The purposes of a key: those that are named, of all that RFC 5280 has."""
     from cryptography import x509
 
-    names = inspect.signature(x509.KeyUsage).parameters
-    return x509.KeyUsage(**{name: true.get(name, False) for name in names})
+    return x509.KeyUsage(**{**dict.fromkeys(_USAGES, False), **true})
 
 
 def _signed(builder: "x509.CertificateBuilder", key: Any) -> "x509.Certificate":

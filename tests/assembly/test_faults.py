@@ -8,11 +8,10 @@ from pilothouse.configuration import options
 
 def test_each_logical_cluster_has_its_own() -> None:
     """Without faults, its requests are in the journal of all clusters, as many as the server keeps."""
-    where = "/clusters/a", "https://a/clusters/a"
-    guest = guest_config(options.parse(["--faults", "--data-dir=d"]), *where).diagnostics
+    guest = guest_config(options.parse(["--faults", "--data-dir=d"])).diagnostics
     assert guest.faults_ and guest.explained_requests == EXPLAINED
     given = options.parse(["--data-dir=d"])
-    guest = guest_config(given, *where).diagnostics
+    guest = guest_config(given).diagnostics
     assert not guest.faults_ and guest.explained_requests == given.diagnostics.explained_requests > EXPLAINED
 
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from coroutines import at_once
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from example_scale import SCALE
@@ -39,6 +40,24 @@ def test_what_a_key_signs_its_public_half_verifies(private: Any, alg: str, membe
     (jwk,) = keys.jwks([*public, *public])["keys"]
     assert set(jwk) == {"kty", "use", "alg", "kid"} | members
     assert keys.algorithms(public) == [alg]
+
+
+def test_a_key_that_the_server_has_made_signs_and_verifies() -> None:
+    pem = keys.new_private()
+    public, sign = keys.OwnKeys(pem), keys.signing_by(pem)
+    [key] = at_once(public.find(""))
+    assert [key.kid] == [one.kid for one in keys.load_public(pem)]
+    assert at_once(public.find(key.kid)) == [key] and at_once(public.find("other")) == []
+    assert public.published() == (key,)
+
+    async def signed(number: int) -> str:
+        return await sign({"number": number})
+
+    for number in range(2):
+        token = at_once(signed(number))
+        header, claims = keys.read(token)
+        assert header["kid"] == key.kid and claims == {"number": number}
+        keys.verify(token, header, [key])
 
 
 def test_a_file_may_hold_several_keys_and_certificates(authority: Any) -> None:

@@ -369,6 +369,19 @@ async def test_a_cluster_that_is_lent_is_served_and_leaves_no_rows(rig: ClusterR
     await rig.directory.give_back("lent")
 
 
+async def test_a_copy_is_lent(rig: ClusterRig) -> None:
+    await rig.make("lender")
+    await rig.keep("lender", "kept", n="1")
+    await rig.directory.lend("lent-copy", "lender")
+    await rig.keep("lender", "later", n="2")
+    maps = {one["metadata"]["name"] for one in (await rig.ok("GET", MAPS, cluster="lent-copy"))["items"]}
+    assert "kept" in maps and "later" not in maps
+    await rig.directory.give_back("lent-copy")
+    with pytest.raises(SourceMissing):
+        await rig.directory.lend("lent-copy", "nobody")
+    assert "lent-copy" not in rig.directory.places
+
+
 async def test_a_cluster_that_cannot_be_lent_leaves_its_name(rig: ClusterRig) -> None:
     lending = asyncio.create_task(rig.directory.lend("unlent"))
     await asyncio.sleep(0)

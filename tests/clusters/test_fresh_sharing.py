@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ from clusters.rig import MAPS, ClusterRig
 from eventually import aeventually
 from harness import Stream
 
+from pilothouse.api import meta
+from pilothouse.clusters.directory import ClusterPlace
 from pilothouse.storage.base_state import BaseState
+from pilothouse.storage.interface import KeyValue
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -354,3 +358,51 @@ async def test_equal_definitions_are_told_apart_when_one_is_changed(rig: Cluster
     await aeventually(changed, "the changed definition", seconds=3)
     assert await told(names[1]) == (201, {"color": "red"})
     await asyncio.sleep(0)
+
+
+async def behind(rig: ClusterRig, name: str, base: str) -> None:
+    """Have a cluster that begins with a base state."""
+    place = rig.directory.places[name] = ClusterPlace(meta.new_uid())
+    record = await rig.directory.records.read(rig.directory.places["ahead"].uid)
+    assert record is not None
+    await rig.directory.records.write(place.uid, replace(record, base=base))
+
+
+async def test_what_controllers_had_left_to_do_is_done_in_each_copy(rig: ClusterRig) -> None:
+    """Findings about a state are good for all that begin with it, also that something is missing."""
+    await rig.make("ahead")
+    await rig.call("GET", MAPS, cluster="ahead")
+    known = rig.open("ahead").storage.base
+    roles, flows = f"{RBAC}/clusterroles/view", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/probes"
+    services = "/apis/apiregistration.k8s.io/v1/apiservices/v1.apps"
+    wanted = {path: await rig.ok("GET", path, cluster="ahead") for path in (roles, flows, services)}
+    undone: dict[str, Any] = {
+        "/registry/clusterroles/view": {"rules": []},
+        "/registry/flowschemas/probes": {"status": {}},
+        "/registry/apiregistration.k8s.io/apiservices/v1.apps": {"status": {}},
+    }
+    pairs = [
+        KeyValue(
+            kv.key, json.dumps(json.loads(kv.value) | undone.pop(kv.key, {})).encode(), kv.mod, kv.create
+        )
+        for kv in known.current.values()
+        if kv.key != "/registry/configmaps/default/kube-root-ca.crt"
+    ]
+    assert not undone
+    name, base = await rig.directory.records.add_base(pairs, known.revision)
+    for cluster in ("behind-a", "behind-b"):
+        await behind(rig, cluster, name)
+
+        async def repaired(cluster: str = cluster) -> bool:
+            now = {path: await rig.ok("GET", path, cluster=cluster) for path in wanted}
+            there = (await rig.call("GET", f"{MAPS}/kube-root-ca.crt", cluster=cluster)).status == 200
+            return there and all(essence(now[path]) == essence(wanted[path]) for path in wanted)
+
+        await aeventually(repaired, cluster)
+    assert base.judged and rig.open("behind-b").storage.base is base
+
+
+def essence(obj: Any) -> Any:
+    """The members that controllers have written, without times."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return obj.get("rules"), [{**one, "lastTransitionTime": ""} for one in conditions]

@@ -11,7 +11,7 @@ from clusters.rig import MAPS, ClusterRig, identity_of, running
 from pilothouse import pki
 from pilothouse.api.values.clock import SYSTEM
 from pilothouse.authn.x509 import scope_unit
-from pilothouse.clusters.guest import guest, guest_config
+from pilothouse.clusters.guest import guest, guest_config, named
 from pilothouse.configuration import options
 from pilothouse.configuration.sections.authorization import AuthorizationOptions
 from pilothouse.storage.memory import MemoryStorage
@@ -51,7 +51,7 @@ def changed(part: Any, path: str, value: Any) -> Any:
 def test_what_a_guest_does_not_have(path: str) -> None:
     default = options.parse([])
     given = changed(default, path, "/a/file")
-    made = guest_config(given, "/clusters/a", "https://server/clusters/a")
+    made = guest_config(given)
     assert attrgetter(path)(given) == "/a/file"
     assert attrgetter(path)(made) == attrgetter(path)(default)
 
@@ -64,7 +64,7 @@ def test_what_a_guest_has_from_the_server() -> None:
         "--enable-admission-plugins=AlwaysPullImages",
     ]
     given = options.parse(flags)
-    made = guest_config(given, "/clusters/a", "https://server/clusters/a")
+    made = named(guest_config(given), "/clusters/a", "https://server/clusters/a")
     for flag in flags:
         name = flag.removeprefix("--").partition("=")[0]
         assert made.value(name) == given.value(name) != options.parse([]).value(name), name
@@ -73,7 +73,7 @@ def test_what_a_guest_has_from_the_server() -> None:
 
 def test_the_issuers_of_a_guest_follow_those_of_the_server() -> None:
     flags = ["--service-account-issuer=https://new/", "--service-account-issuer=https://server:6443"]
-    made = guest_config(options.parse(flags), "/clusters/a", "https://server:6443/clusters/a")
+    made = named(guest_config(options.parse(flags)), "/clusters/a", "https://server:6443/clusters/a")
     assert made.authentication.service_accounts.issuers == (
         "https://new/clusters/a",
         "https://server:6443/clusters/a",
@@ -82,10 +82,10 @@ def test_the_issuers_of_a_guest_follow_those_of_the_server() -> None:
 
 
 def test_a_guest_has_a_quarter_of_the_seats() -> None:
-    made = guest_config(options.parse(["--max-requests-inflight=7"]), "/a", "https://server/a")
+    made = guest_config(options.parse(["--max-requests-inflight=7"]))
     assert made.value("max-requests-inflight") == 2
     assert made.value("max-mutating-requests-inflight") == 50
-    none = guest_config(options.parse(["--max-requests-inflight=0"]), "/a", "https://server/a")
+    none = guest_config(options.parse(["--max-requests-inflight=0"]))
     assert none.value("max-requests-inflight") == 0
 
 
@@ -100,7 +100,7 @@ def test_a_guest_has_a_quarter_of_the_seats() -> None:
 )
 def test_authorizers_with_files_are_the_servers_own(modes: str, expected: tuple[str, ...] | None) -> None:
     given = changed(options.parse([]), "authorization.authorization_mode", tuple(modes.split(",")))
-    made = guest_config(given, "/a", "https://server/a")
+    made = guest_config(given)
     default = AuthorizationOptions().modes
     assert made.authorization.modes == (expected if expected is not None else default)
     assert "AlwaysAllow" not in made.authorization.modes or modes == "AlwaysAllow"
@@ -108,7 +108,7 @@ def test_authorizers_with_files_are_the_servers_own(modes: str, expected: tuple[
 
 async def test_parts_of_a_guest(rig: ClusterRig) -> None:
     host, storage = rig.server.host, MemoryStorage()
-    config = guest_config(host.config, "/clusters/a", "https://server/clusters/a")
+    config = named(guest_config(host.config), "/clusters/a", "https://server/clusters/a")
     made = guest(host, config, name="a", uid="uid-a", storage=storage, token_key=b"key", clock=SYSTEM)
     assert made.authorities.scope == "uid-a"
     assert made.offload.payer == "cluster uid-a"

@@ -23,6 +23,13 @@ class Live:
     def subscribe(self, resource: str, callback: Callable[..., None]) -> None:
         self.callbacks.setdefault(resource, []).append(callback)
 
+    def follow(self, resource: str, callback: Callable[..., None]) -> Rows:
+        self.subscribe(resource, callback)
+        return self.list(resource)
+
+    def judged(self, name: Any, resources: Any, judge: Any) -> None:
+        return None
+
     def indexed(self, name: str, resources: Any, make: Any) -> Any:
         index = make()
         for resource in resources:

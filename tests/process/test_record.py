@@ -3,7 +3,27 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pilothouse.process.record import record
+from pilothouse.process.record import FEW, record
+
+
+def new_class() -> Any:
+    """A record that has no instance yet."""
+
+    @record
+    class Item:
+        name: str
+        count: int = 1
+        tags: list[str] = field(default_factory=list)
+        note: str = field(default="", compare=False, repr=False)
+        total: int = field(init=False)
+        seen: list[str] = field(init=False, default_factory=list)
+        state: str = field(init=False, default="new")
+        kinds: ClassVar[int] = 3
+
+        def __post_init__(self) -> None:
+            self.total = self.count * 2
+
+    return Item
 
 
 @record
@@ -75,11 +95,13 @@ CASES: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("values", "named"), CASES)
 def test_instances_are_those_of_a_dataclass(values: tuple[Any, ...], named: dict[str, Any]) -> None:
-    made, reference = Item(*values, **named), Reference(*values, **named)
-    for one in fields(Reference):
-        assert getattr(made, one.name) == getattr(reference, one.name)
-    assert repr(made) == repr(reference).replace("Reference", "Item")
-    assert [made == Item(*v, **n) for v, n in CASES] == [reference == Reference(*v, **n) for v, n in CASES]
+    reference, fresh = Reference(*values, **named), new_class()
+    for _ in range(FEW + 2):
+        made = fresh(*values, **named)
+        for one in fields(Reference):
+            assert getattr(made, one.name) == getattr(reference, one.name)
+    assert repr(made) == repr(reference).replace("Reference", fresh.__qualname__)
+    assert [made == fresh(*v, **n) for v, n in CASES] == [reference == Reference(*v, **n) for v, n in CASES]
 
 
 def test_each_instance_has_its_own_default() -> None:
@@ -96,24 +118,25 @@ def test_wrong_arguments_are_refused_as_by_a_dataclass(
 ) -> None:
     with pytest.raises(TypeError) as expected:
         Reference(*values, **named)
-    for _ in range(2):  # the first instance and those after it
+    fresh = new_class()
+    for _ in range(FEW + 2):
         with pytest.raises(TypeError) as raised:
-            Item(*values, **named)
-        assert str(raised.value) == str(expected.value).replace("Reference", "Item")
+            fresh(*values, **named)
+        assert str(raised.value) == str(expected.value).replace("Reference", fresh.__qualname__)
 
 
-def test_the_first_instance_has_the_init_of_its_class_compiled() -> None:
-    @record
-    class Fresh:
-        x: int = 1
-
-    before = Fresh.__init__
-    assert Fresh(2).x == 2
-    after = Fresh.__init__
+def test_a_class_with_more_than_few_instances_has_its_init_compiled() -> None:
+    fresh = new_class()
+    before = fresh.__init__
+    for number in range(FEW):
+        assert fresh("a", number).total == 2 * number
+        assert fresh.__init__ is before
+    assert fresh("a", 9).total == 18
+    after = fresh.__init__
     assert after is not before
-    assert after.__qualname__.endswith("Fresh.__init__")
-    assert Fresh().x == 1
-    assert Fresh.__init__ is after
+    assert after.__qualname__.endswith("Item.__init__")
+    assert fresh("a").total == 2
+    assert fresh.__init__ is after
 
 
 def test_a_record_extends_another() -> None:

@@ -157,3 +157,13 @@ async def test_indexes_of_a_base_state_are_copied_and_follow_what_has_changed(ri
     assert one.texts == two.texts == {"a": "changed", "c": "c", "own": "own", "d": "d"}
     assert base.indexes["texts"][0].texts == {"a": "a", "b": "b", "c": "c"}
     assert CachedReaders(rig.store, rig.catalog).indexed("texts", ("configmaps", "nothings"), Texts).puts == 4
+
+
+async def test_followers_are_told_of_changes_alone(rig: Rig) -> None:
+    await rig.config_map("a", data={"k": "v"})
+    readers, told = CachedReaders(rig.store, rig.catalog), []
+    [there] = readers.follow("configmaps", lambda key, new, old: told.append((key, new, old)))
+    assert there["metadata"]["name"] == "a" and told == []
+    await rig.ok("DELETE", CONFIG_MAPS + "/a")
+    assert told == [("/registry/configmaps/default/a", None, there)]
+    assert list(readers.follow("nothings.example.com", lambda key, new, old: None)) == []

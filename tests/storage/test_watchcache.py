@@ -15,7 +15,7 @@ from storage.cached_pods import JSON, P, Sink, fields, pod
 
 from pilothouse.api._json import JsonEncoder
 from pilothouse.api.values._selectors import Requirement, Selector
-from pilothouse.storage.base_state import BaseState
+from pilothouse.storage.base_state import EMPTY, BaseState
 from pilothouse.storage.interface import Compacted, FutureRevision, KeyValue, Op, Unavailable
 from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
 from pilothouse.storage.memory import MemoryStorage
@@ -379,9 +379,10 @@ def test_listeners_to_what_is_tied_to_others() -> None:
         owned: dict[str, Any] = {"ownerReferences": []}
         leaving = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
         seen: list[tuple[int, int]] = []
-        end = pods.subscribe(
-            lambda new, old: seen.append((new.rev if new else 0, old.rev if old else 0)), tied=True
-        )
+        before = await store.create(P + "n/a", metadata("a", owned))
+        await store.create(P + "n/z", pod("z"))
+        elsewhere = await store.create("/registry/others/a", metadata("a", owned))
+        cacher.subscribe_tied(lambda new, old: seen.append((new.rev if new else 0, old.rev if old else 0)))
         plain = await store.create(P + "n/b", metadata("b", {"annotations": {"x": '"ownerReferences"'}}))
         tied = await store.update(P + "n/b", metadata("b", owned), plain.mod)
         free = await store.update(P + "n/b", pod("b"), tied.mod)
@@ -390,16 +391,21 @@ def test_listeners_to_what_is_tied_to_others() -> None:
         await store.delete(P + "n/b", last.mod)
         other = await store.create(P + "n/c", pod("c"))
         await store.delete(P + "n/c", other.mod)
-        end()
-        await store.create(P + "n/d", metadata("d", owned))
+        later = await store.create("/registry/later/a", metadata("a", owned))
+        cacher.resource("/registry/later/", fields)  # has its cache from now on
+        leaves = await store.update("/registry/later/a", metadata("a", leaving), later.mod)
         assert seen == [
+            (elsewhere.mod, 0),
+            (before.mod, 0),
             (tied.mod, plain.mod),
             (free.mod, tied.mod),
             (last.mod, freer.mod),
             (0, last.mod),
             (0, other.mod),
+            (later.mod, 0),
+            (leaves.mod, later.mod),
         ]
-        entry = pods.get(P + "n/d")
+        entry = pods.get(P + "n/a")
         assert entry is not None and entry.owned and not entry.deleting
 
     run(body)
@@ -687,6 +693,56 @@ def test_from_a_number_of_objects_on_fields_are_indexed_unasked() -> None:
         await again.close()
 
     run(body)
+
+
+def test_a_cache_begins_as_others_of_the_same_state_until_something_has_changed() -> None:
+    others = "/registry/others/"
+    pairs = [KeyValue(f"{P}a/{name}", pod(name), at, at) for at, name in enumerate("zyx", 4)]
+
+    async def main() -> None:
+        base = BaseState([*pairs, KeyValue(others + "o", b"{}", 7, 7)], 7)
+        journals = {name: MemoryStorage() for name in ("one", "two")}
+
+        async def opened(name: str) -> tuple[KeyspaceStorage, Cacher]:
+            store = KeyspaceStorage(journals[name], name, base)
+            await store.start()
+            cacher = Cacher(store, base=base)
+            await cacher.start()
+            cacher.resource(others, fields)
+            return store, cacher
+
+        for journal in journals.values():
+            await journal.start()
+        for name in journals:
+            store, cacher = await opened(name)
+            pods = cacher.resource(P, fields)
+            assert names(pods.list(P).entries) == ["a/x", "a/y", "a/z"]
+            assert [entry.key for entry in base.ordered] == base.keys
+            assert all(pods.get(key) is base.entries[key] for key in (P + "a/x", P + "a/z"))
+            assert (
+                cacher.is_in_common(P) and cacher.is_in_common(others) and not cacher.is_in_common("/none/")
+            )
+            await store.delete(P + "a/y", 5)
+            assert not cacher.is_in_common(P) and cacher.is_in_common(others)
+            assert names(pods.list(P).entries) == ["a/x", "a/z"]
+            await cacher.close()
+            await store.close()
+        store, cacher = await opened("two")
+        assert names(cacher.resource(P, fields).list(P).entries) == ["a/x", "a/z"]
+        assert not cacher.is_in_common(P), "nobody knows what a deletion left"
+        assert len(base.ordered) == 4
+        await cacher.close()
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_stores_without_a_common_state_have_nothing_in_common() -> None:
+    async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
+        assert not cacher.is_in_common(P)
+
+    run(body)
+    assert not EMPTY.ordered
 
 
 def test_caches_of_several_stores_have_common_entries_of_a_base_state() -> None:

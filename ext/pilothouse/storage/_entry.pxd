@@ -60,3 +60,7 @@ cdef inline Py_ssize_t weight(Change change) noexcept:
     """Bytes of memory that a change occupies."""
     cdef Encoded entry = change.prev if change.prev is not None else change.cur
     return PyBytes_GET_SIZE(entry.value) + 400
+
+cdef inline bint tied(Entry entry):
+    """Whether an object has owners or a time of deletion."""
+    return entry.is_deleting() or entry.is_owned()

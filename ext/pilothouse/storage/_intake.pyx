@@ -2,7 +2,8 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from pilothouse.storage._entry cimport Entry, stored
+from pilothouse.storage._entry cimport Entry, stored, tied
+from pilothouse.storage._objects cimport Objects
 from pilothouse.storage._pairs cimport KeyValue, StorageEvent
 
 from pilothouse.metrics._instruments import Distribution
@@ -28,6 +29,7 @@ cdef class Intake:
     cdef public object unclaimed      # the cache of objects that belong to none of these
     cdef public dict unreadable       # key -> UnreadableError
     cdef readonly object delays
+    cdef readonly list ties           # listeners to what is tied to other objects, which all caches tell
     cdef object transform
     cdef bint plain
     cdef dict shared
@@ -41,10 +43,22 @@ cdef class Intake:
         self.shared_to = shared_to
         self.by_prefix = {}
         self.unreadable = {}
+        self.ties = []
 
     def find(self, str key not None):
         """The cache of the resource with the longest prefix of a key (`/registry/example.com/widgets/`)."""
         return longest(self.by_prefix, key, self.unclaimed)
+
+    def subscribe_tied(self, listener):
+        """Call back with (new, old) Entry, None for none: at once for each object that has owners or a time
+        of deletion, then at every delete and at changes of objects that have these, or have had."""
+        cdef Objects cache
+        cdef Entry entry
+        for cache in (self.unclaimed, *self.by_prefix.values()):
+            for entry in tuple(cache.entries):
+                if tied(entry):
+                    listener(entry, None)
+        self.ties.append(listener)
 
     cpdef Entry entry(self, KeyValue kv):
         """The cache entry of a stored pair. Raises UnreadableError when it cannot be read."""

@@ -31,6 +31,7 @@ cdef class Objects:
     cdef dict label_indexes, field_indexes
     cdef str used                     # the index that the last list with a selector used
 
+    cdef join(self, list entries)
     cdef reset_indexes(self)
     cdef index_fields(self)
     cdef bint changed_since(self, long long at) except -1

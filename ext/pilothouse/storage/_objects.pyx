@@ -78,9 +78,15 @@ cdef class Objects:
 
     def load(self, list entries not None):
         """Load objects without events, because they are not new."""
+        self.join(sorted(entries, key=key_of))
+
+    cdef join(self, list entries):
+        """Load objects in the order of their keys, beside those that are there."""
+        cdef Entry entry
+        cdef bint alone = not self.by_key
         for entry in entries:
             self.by_key[entry.key] = entry
-        self.entries = sorted(self.by_key.values(), key=key_of)
+        self.entries = list(entries) if alone else sorted(self.by_key.values(), key=key_of)
         self.stored_bytes = bytes_of(self.entries)
         self.reset_indexes()
 

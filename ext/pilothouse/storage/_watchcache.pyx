@@ -10,7 +10,7 @@ from cpython.list cimport PyList_GET_SIZE
 
 from pilothouse.api.values._selectors cimport Selector
 from pilothouse.metrics._instruments cimport Distribution
-from pilothouse.storage._entry cimport Change, Entry, weight
+from pilothouse.storage._entry cimport Change, Entry, tied, weight
 from pilothouse.storage._objects cimport MANY, Index, Listing, Objects
 from pilothouse.storage._watchers cimport PermittedWatcher, Watcher, Watchers
 
@@ -38,7 +38,7 @@ cdef class ResourceCache(Objects):
     cdef Py_ssize_t ring_size               # bytes
     cdef Watchers watching                   # None before the first watcher
     cdef list listeners
-    cdef list ties                           # listeners to changes of objects that are tied to others
+    cdef list ties                           # the owner's listeners to what is tied to others
     cdef readonly long long received         # changes that were taken in and offered to the watchers
     cdef public long long undecoded          # stored values that could not be read
     cdef dict lists                          # index -> [lists, objects that were looked at, those returned]
@@ -47,7 +47,7 @@ cdef class ResourceCache(Objects):
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
         Objects.__init__(self, owner, prefix, extract, indexed_fields, oldest)
         self.listeners = []
-        self.ties = []
+        self.ties = owner.ties
         self.from_store = (0, 0, 0, 0)
 
     # --- what is counted
@@ -94,7 +94,7 @@ cdef class ResourceCache(Objects):
         cdef Entry entry
         other.oldest = max(other.oldest, self.oldest)
         if moved:  # PERF: at a start this is called for every resource, with all objects in one cache
-            other.load(moved)
+            other.join(moved)
             del self.entries[low:high]
             if len(moved) > PyList_GET_SIZE(self.entries):
                 self.by_key = {entry.key: entry for entry in self.entries}
@@ -210,13 +210,9 @@ cdef class ResourceCache(Objects):
             self.ring_size -= weight(old)
             self.oldest = old.rev
 
-    def subscribe(self, listener, *, bint tied=False):
-        """Call back with (new, old) Entry, None for none, at every change; call the result to unsubscribe.
-
-        With `tied` only at every delete, and at changes of objects that have owners or a time of deletion,
-        or have had.
-        """
-        cdef list listeners = self.ties if tied else self.listeners
+    def subscribe(self, listener):
+        """Call back with (new, old) Entry, None for none, at every change; call the result to unsubscribe."""
+        cdef list listeners = self.listeners
         listeners.append(listener)
         return lambda: listeners.remove(listener)
 
@@ -304,8 +300,3 @@ cdef class ResourceCache(Objects):
         """End every watch cleanly, because the resource is no longer served."""
         if self.watching is not None:
             self.watching.end()
-
-
-cdef inline bint tied(Entry entry):
-    """Whether an object has owners or a time of deletion."""
-    return entry.is_deleting() or entry.is_owned()

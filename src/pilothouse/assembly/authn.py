@@ -54,7 +54,7 @@ def public_keys(
     if signer is not None:
         return signer
     if own:
-        return keys.StaticKeys(keys.load_public(own))
+        return keys.OwnKeys(own)
     paths = options.service_account_key_file or (files.signing_key,)
     return keys.StaticKeys([key for path in paths for key in _read(path, keys.load_public)])
 
@@ -96,8 +96,8 @@ def token_issuer(
     """Signs the tokens of service accounts, with the private key `own` in PEM where there is one."""
     longest, extended = int(options.service_accounts.service_account_max_token_expiration), EXTENDED_LIFETIME
     if signer is None:
-        key = keys.load_private(own) if own else _read(files.signing_key, keys.load_private)
-        sign = keys.signing_with(key)
+        own_key = keys.signing_by(own) if own else None
+        sign = own_key or keys.signing_with(_read(files.signing_key, keys.load_private))
     else:
         sign, extended = signer.sign, min(extended, signer.max_lifetime)
         longest = longest or signer.max_lifetime

@@ -38,6 +38,7 @@ from pilothouse.authn.metrics import (
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
+from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.controllers.metrics import AggregationMetrics, RepairMetrics
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.lifecycle import Opened
@@ -47,10 +48,9 @@ from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import ConversionMetrics
 from pilothouse.registry.service_resolver import ServiceResolver
-from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
-from pilothouse.storage.encryption.metrics import EncryptionMetrics
 
 if TYPE_CHECKING:
+    from pilothouse.assembly.encryption import CipherMetrics
     from pilothouse.assembly.simulation import SimulatedCluster
     from pilothouse.history.history import History
     from pilothouse.registry.checkpoints import Checkpoints
@@ -59,16 +59,16 @@ if TYPE_CHECKING:
 @frozen
 class Named:
     """The metrics that carry the name of the server, which is known when the objects of a fresh cluster
-    are planned."""
+    are planned. ciphers: None where nothing is encrypted."""
 
-    envelope: EnvelopeMetrics
-    encryption: EncryptionMetrics
+    ciphers: "CipherMetrics | None"
     authorization: AuthorizationMetrics
     authentication: JWTMetrics
 
     def name(self, server: str) -> None:
         """Give the metrics the name of this server's lease."""
-        self.envelope.server_id = self.encryption.server_id = server
+        if self.ciphers is not None:
+            self.ciphers.name(server)
         self.authorization.server_id = self.authentication.server_id = server
 
 
@@ -110,7 +110,7 @@ class Cluster:
     @classmethod
     async def open(cls, host: Host, opened: Opened) -> "Cluster":
         """Open the registry, then make what requests go through."""
-        named = Named(EnvelopeMetrics(), EncryptionMetrics(), AuthorizationMetrics(), JWTMetrics())
+        named = Named(_cipher_metrics(host.config.store), AuthorizationMetrics(), JWTMetrics())
         registry, signer = await _registry(host, named, opened)
         history: History | None = None
         if host.config.store.keeps_history:
@@ -179,6 +179,14 @@ class Cluster:
                 self.checkpoints.restored.append(self.simulated.resume)
 
 
+def _cipher_metrics(options: StoreOptions) -> "CipherMetrics | None":
+    if not options.encryption_provider_config:
+        return None
+    from pilothouse.assembly.encryption import CipherMetrics
+
+    return CipherMetrics.of_server()
+
+
 async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry, ExternalSigner | None]:
     """Open the storage, fill the watch cache, and start what looks after the storage;
     the signer of tokens, if any."""
@@ -187,8 +195,7 @@ async def _registry(host: Host, named: Named, opened: Opened) -> tuple[Registry,
         storage,
         default_catalog(config.api.runtime_config),
         config.store,
-        envelope=named.envelope,
-        encryption=named.encryption,
+        counted=named.ciphers,
         health=host.health,
         metrics=host.metrics,
         reloads=host.reloads,
@@ -245,7 +252,7 @@ def _wired(
             history=history,
             memory=host.memory,
             journal=host.journal,
-            told=host.told,
+            told=lambda: host.told,
         )
     )
     host.memory = host.memory or handlers.memory

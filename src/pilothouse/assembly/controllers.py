@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pilothouse.admission.authorization import AccessAuthorizer
 from pilothouse.admission.quota.ledger import Ledger
@@ -15,17 +15,12 @@ from pilothouse.assembly.services import ServerServices, client_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.configuration.addresses import advertised
 from pilothouse.configuration.config import Config
+from pilothouse.configuration.sections.controllers import ON_REQUEST
 from pilothouse.controllers import bootstrap, clusterroles, flowschemas, policies
 from pilothouse.controllers.apiservices import Announcements, APIServices
 from pilothouse.controllers.authentication_trust import AuthenticationTrust
 from pilothouse.controllers.bootstrap import BootstrapObject
-from pilothouse.controllers.bootstrap_tokens import BootstrapSigner, TokenCleaner
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
-from pilothouse.controllers.certificates import (
-    CertificateApproving,
-    CertificateCleaning,
-    CertificateSigner,
-)
 from pilothouse.controllers.clusterroles import ClusterRoleAggregation
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.flowschemas import FlowSchemaStatus
@@ -40,7 +35,6 @@ from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.controllers.remote_openapi import OpenAPIFetch, RemoteOpenAPI
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import ServiceRepair
-from pilothouse.controllers.signing import Signer
 from pilothouse.endpoints.documents.openapi_remote import RemoteDocuments
 from pilothouse.endpoints.streams.aggregator import via_header
 from pilothouse.lifecycle import Background
@@ -52,6 +46,9 @@ from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.crd_strategy import CompiledSchemas
 from pilothouse.registry.service_resolver import ServiceResolver
+
+if TYPE_CHECKING:
+    from pilothouse.controllers.signing import Signer
 
 SERVER, MANAGER = "kube-apiserver", "kube-controller-manager"
 """Field managers: of what upstream's API server does itself, and of what its controller manager does."""
@@ -195,13 +192,23 @@ class Writers:
             policies.MANAGER: lambda: PolicyStatus(self.client(policies.MANAGER)),
             "garbagecollector": lambda: GarbageCollector(self.client(MANAGER)),
             "resourcequota": lambda: ResourceQuotas(self.client(MANAGER), self.quotas),
-            "csrapproving": lambda: CertificateApproving(self.client(MANAGER), self.authorizer),
-            "csrsigning": lambda: CertificateSigner(self.client(MANAGER), self._signer()),
-            "csrcleaner": lambda: CertificateCleaning(self.client(MANAGER)),
-            "tokencleaner": lambda: TokenCleaner(self.client(MANAGER)),
-            "bootstrapsigner": lambda: BootstrapSigner(self.client(MANAGER)),
         }
-        return out + [make() for name, make in named.items() if self.config.runs(name)]
+        out += [make() for name, make in named.items() if self.config.runs(name)]
+        return out + [self._on_request(name) for name in sorted(ON_REQUEST) if self.config.runs(name)]
+
+    def _on_request(self, name: str) -> Background:
+        """One of the controllers that run when they are named, which are imported then."""
+        from pilothouse.controllers import bootstrap_tokens, certificates
+
+        client = self.client(MANAGER)
+        makers: dict[str, Callable[[], Background]] = {
+            "csrapproving": lambda: certificates.CertificateApproving(client, self.authorizer),
+            "csrsigning": lambda: certificates.CertificateSigner(client, self._signer()),
+            "csrcleaner": lambda: certificates.CertificateCleaning(client),
+            "tokencleaner": lambda: bootstrap_tokens.TokenCleaner(client),
+            "bootstrapsigner": lambda: bootstrap_tokens.BootstrapSigner(client),
+        }
+        return makers[name]()
 
     def _trust(self) -> AuthenticationTrust:
         trust = AuthenticationTrust(self.client(SERVER), lambda: bootstrap.trust(self._settings()))
@@ -214,7 +221,9 @@ class Writers:
         lease = next((one.obj for one in planned if one.plural == "leases"), None)
         return ReloadEvents(self.client(SERVER), lease)
 
-    def _signer(self) -> Signer:
+    def _signer(self) -> "Signer":
+        from pilothouse.controllers.signing import Signer
+
         options, files = self.config.controllers, self.files
         ca = options.cluster_signing_cert_file or files.issuer_cert
         key = options.cluster_signing_key_file or files.issuer_key

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from pilothouse.configuration.sections.store import StoreOptions
 from pilothouse.registry import encoding
@@ -17,20 +18,36 @@ from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import Storage, Unavailable
 
 
+class CipherMetrics(NamedTuple):
+    """The metrics of encryption: of envelopes by KMS, and of the configuration."""
+
+    envelope: EnvelopeMetrics
+    encryption: EncryptionMetrics
+
+    @classmethod
+    def of_server(cls) -> "CipherMetrics":
+        """The metrics of one server, which count nothing yet."""
+        return cls(EnvelopeMetrics(), EncryptionMetrics())
+
+    def name(self, server: str) -> None:
+        """Give them the name of this server's lease."""
+        self.envelope.server_id = self.encryption.server_id = server
+
+
 def encryption_of(
     options: StoreOptions,
     resource_of: Callable[[str], str],
-    envelope: EnvelopeMetrics,
-    metrics: EncryptionMetrics,
+    counted: CipherMetrics,
     reloads: Reloads,
     *,
     intervals: KMSIntervals,
 ) -> Encryption:
     """The encryption that --encryption-provider-config declares;
     the file is followed where the flags ask for it."""
-    make = functools.partial(KMS, metrics=envelope, intervals=intervals)
+    make = functools.partial(KMS, metrics=counted.envelope, intervals=intervals)
     path = options.encryption_provider_config
     prefix = "/" + options.etcd_prefix.strip("/")
+    metrics = counted.encryption
     made = Encryption(encryption_config.load(path, make), resource_of, prefix, metrics=metrics)
     if options.encryption_provider_config_automatic_reload:
         reload = encryption_config.EncryptionReload(path, made, make)

@@ -1,5 +1,6 @@
 """Creates the request pipeline and the handlers, which connect the listener to the registry."""
 
+from collections.abc import Callable
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ class Inputs:
     """The memory of the process, of which these handlers have a share; None: they have it all."""
     journal: Journal | None = None
     """The journal of requests, None: one of their own."""
-    told: Config | None = None
+    told: Callable[[], Config] | None = None
     """The configuration that /flagz shows, None: `config`."""
 
 
@@ -321,7 +322,7 @@ class Handlers:
             metrics=given.metrics,
             slis=given.slis,
             issuer=given.documents,
-            flags=lambda: flag_values(given.told or given.config),
+            flags=lambda: flag_values(given.told() if given.told is not None else given.config),
         )
         OpenAPIHandlers(given.registry.catalog, remote=self.remote_documents).install(nonresource)
         if self.flowcontrol is not None:

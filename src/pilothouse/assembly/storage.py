@@ -20,14 +20,13 @@ from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.store import Store
 from pilothouse.reload import Reloads
 from pilothouse.storage.base_state import EMPTY, BaseState
-from pilothouse.storage.encryption.kms.metrics import EnvelopeMetrics
-from pilothouse.storage.encryption.metrics import EncryptionMetrics
 from pilothouse.storage.interface import KeyValue, Storage
 from pilothouse.storage.metered import MeteredStorage
 from pilothouse.storage.metrics import StorageMetrics, WatchCacheMetrics
 from pilothouse.storage.watchcache import RETRY, Cacher
 
 if TYPE_CHECKING:
+    from pilothouse.assembly.encryption import CipherMetrics
     from pilothouse.storage.encryption.backend import Encryption
 
 ETCD_PORT = 2379
@@ -100,15 +99,14 @@ def registry_over(
     catalog: Catalog,
     options: StoreOptions,
     *,
-    envelope: EnvelopeMetrics,
-    encryption: EncryptionMetrics,
+    counted: "CipherMetrics | None",
     health: Health,
     metrics: MetricsRegistry,
     reloads: Reloads,
     intervals: Intervals = DEFAULT_INTERVALS,
     clock: ServerClock = SYSTEM,
 ) -> Registry:
-    """The registry. The storage is put behind encryption where that is configured."""
+    """The registry. The storage is put behind encryption where that is configured, which `counted` is for."""
     base = getattr(storage, "base", EMPTY)
     resource_of = encoding.resources_by_key(catalog)
     own = getattr(storage, "metrics", None)
@@ -119,15 +117,14 @@ def registry_over(
         not storage.others_write
     ):  # else all servers would leave the load balancer at once, and nobody could delete
         health.add_check("storage-space", _space(storage), endpoints=("readyz",))
-    if options.encryption_provider_config:
+    if counted is not None:
         from pilothouse.assembly.encryption import encrypted, encryption_of
 
-        ciphers = encryption_of(
-            options, resource_of, envelope, metrics.add(encryption), reloads, intervals=intervals.kms
-        )
+        ciphers = encryption_of(options, resource_of, counted, reloads, intervals=intervals.kms)
+        metrics.add(counted.encryption)
         if options.encryption_provider_config_automatic_reload or ciphers.remotes:
             health.add_check("kms-providers", ciphers.check, endpoints=("healthz", "readyz"))
-            metrics.add(envelope)
+            metrics.add(counted.envelope)
         stored, to_json = encrypted(storage, catalog, ciphers)
         registry = Registry(
             stored,
@@ -151,7 +148,7 @@ def registry_over(
             plain=True,
             clock=clock,
         )
-    metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
+    metrics.add_later(lambda: WatchCacheMetrics(registry.cacher, resource_of))
     metrics.add(registry.client_metrics)
     metrics.add(registry.store.metrics)
     return registry

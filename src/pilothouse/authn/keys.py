@@ -87,9 +87,22 @@ class StaticKeys:
         self._known = tuple(known)
 
     async def find(self, kid: str) -> Sequence[VerifyKey]:
-        return [key for key in self._known if key.kid == kid] if kid else self._known
+        known = self.published()
+        return [key for key in known if key.kid == kid] if kid else known
 
     def published(self) -> Sequence[VerifyKey]:
+        return self._known
+
+
+class OwnKeys(StaticKeys):
+    """The public key of a private key in PEM that this server has made, read on first use."""
+
+    def __init__(self, pem: bytes) -> None:
+        super().__init__(())
+        self._pem = pem
+
+    def published(self) -> Sequence[VerifyKey]:
+        self._known = self._known or tuple(load_public(self._pem))
         return self._known
 
 
@@ -101,6 +114,18 @@ def signing_with(key: SigningKey) -> Sign:
     """Signs with a key of our own."""
 
     async def sign(claims: dict[str, Any]) -> str:
+        return key.sign(claims)
+
+    return sign
+
+
+def signing_by(pem: bytes) -> Sign:
+    """Signs with a private key in PEM that this server has made, which is read on first use."""
+    key: SigningKey | None = None
+
+    async def sign(claims: dict[str, Any]) -> str:
+        nonlocal key
+        key = key or load_private(pem)
         return key.sign(claims)
 
     return sign

@@ -113,12 +113,13 @@ class Directory:
 
     # Clusters without an object
 
-    async def lend(self, name: str) -> str:
+    async def lend(self, name: str, copy_of: str = "") -> str:
         """Serve a cluster that no object tells of, until it is given back or the server ends; its UID.
-        ValueError when there is one of this name."""
+        It begins as a fresh one, or as the cluster `copy_of` is now. ValueError when there is one of this
+        name, SourceMissing when there is none to copy."""
         if name in self.places:
             raise ValueError(f"there is a cluster {name!r} already")
-        place = self.places[name] = ClusterPlace(meta.new_uid())
+        place = self.places[name] = ClusterPlace(meta.new_uid(), copy_of)
         try:
             await self.wake(name)
         except BaseException:

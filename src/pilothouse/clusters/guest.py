@@ -17,6 +17,7 @@ from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.configuration import ALGORITHMS, AuthenticationConfiguration
 from pilothouse.caches import CacheBudget
 from pilothouse.clusters.definition import NAME
+from pilothouse.configuration.addresses import advertised
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.audit import AuditOptions
 from pilothouse.configuration.sections.authentication import AuthenticationOptions
@@ -198,19 +199,14 @@ def _authorities(whole: Authorities, uid: str) -> Authorities:
     return own
 
 
-def guest_config(config: Config, path: str, url: str) -> Config:
-    """The configuration of a cluster: the server's, without what names files, other servers or users.
-
-    path: that of the cluster below the server's URL. It follows the server's issuers in those of the cluster,
-    so that tokens stay good when the server is reached elsewhere. url: where clients reach the cluster.
-    """
+def guest_config(config: Config) -> Config:
+    """The part that the configurations of all clusters have in common: the server's configuration, without
+    what names files, other servers or users."""
     given, authorization = config.authentication, config.authorization
     tokens = given.service_accounts
-    issuers = [one.removesuffix("/") + path for one in tokens.issuers]
     accounts = replace(
         ServiceAccountOptions(),
-        service_account_issuer=tuple(issuers),
-        service_account_jwks_uri=f"{url}/openid/v1/jwks",
+        service_account_issuer=tokens.issuers,
         service_account_extend_token_expiration=tokens.service_account_extend_token_expiration,
         service_account_lookup=tokens.service_account_lookup,
         service_account_max_token_expiration=tokens.service_account_max_token_expiration,
@@ -223,6 +219,7 @@ def guest_config(config: Config, path: str, url: str) -> Config:
     return replace(
         config,
         process=ProcessOptions(max_memory="0"),
+        serving=replace(config.serving, advertise_address=advertised(config.serving)),
         store=_store_of(config.store),
         audit=AuditOptions(),
         authentication=AuthenticationOptions(
@@ -238,6 +235,21 @@ def guest_config(config: Config, path: str, url: str) -> Config:
         simulation=SimulationOptions(test_api=config.simulation.movable),
         diagnostics=_diagnostics_of(config.diagnostics),
     )
+
+
+def named(shared: Config, path: str, url: str) -> Config:
+    """The configuration of one cluster.
+
+    path: that of the cluster below the server's URL. It follows the server's issuers in those of the cluster,
+    so that tokens stay good when the server is reached elsewhere. url: where clients reach the cluster.
+    """
+    given = shared.authentication
+    accounts = replace(
+        given.service_accounts,
+        service_account_issuer=tuple(one.removesuffix("/") + path for one in given.service_accounts.issuers),
+        service_account_jwks_uri=f"{url}/openid/v1/jwks",
+    )
+    return replace(shared, authentication=replace(given, service_accounts=accounts))
 
 
 def _store_of(options: StoreOptions) -> StoreOptions:

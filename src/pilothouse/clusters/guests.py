@@ -6,7 +6,7 @@ from pilothouse.api.values.clock import ServerClock
 from pilothouse.api.values.fields import Object
 from pilothouse.assembly.host import Host
 from pilothouse.clusters.authentication import usable
-from pilothouse.clusters.guest import GuestHost, guest, guest_config
+from pilothouse.clusters.guest import GuestHost, guest, guest_config, named
 from pilothouse.configuration.config import Config
 from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.storage.keyspaces.keyspace import KeyspaceStorage
@@ -24,6 +24,7 @@ class Guests:
         explained = 0 if options.faults_ else options.explained_requests
         self.journal = Journal(explained) if explained else None
         """The latest requests of all clusters, None where each keeps its own, or none."""
+        self._shared = guest_config(host.config)
 
     def make(
         self,
@@ -54,4 +55,4 @@ class Guests:
         return self._config(name).authentication.service_accounts.issuers
 
     def _config(self, name: str) -> Config:
-        return guest_config(self._host.config, f"{PATH}{name}", self._url_of(name))
+        return named(self._shared, f"{PATH}{name}", self._url_of(name))

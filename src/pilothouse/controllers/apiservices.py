@@ -67,14 +67,35 @@ class APIServices(Background):
 
     def start(self) -> None:
         catalog = self.client.catalog
-        for version in dict.fromkeys((one.group, one.version) for one in catalog.all()):
+        for version in catalog.group_versions():
             self._want(*version)
-        self.client.readers.subscribe(APISERVICES, self._changed)
-        self.client.readers.subscribe("services", self._service)
-        self.client.readers.subscribe("endpointslices.discovery.k8s.io", self._slice)
+        readers = self.client.readers
+        local = readers.judged((APISERVICES, frozenset(self._wanted)), (APISERVICES,), self._all_local)
+        if local:
+            self._versions.update(local)
+            for name, version in local.items():
+                self.discovery.announce(*version)
+                self.metrics.mark(name, available=True)
+            readers.follow(APISERVICES, self._changed)
+        else:
+            readers.subscribe(APISERVICES, self._changed)
+        readers.subscribe("services", self._service)
+        readers.subscribe("endpointslices.discovery.k8s.io", self._slice)
         catalog.changed.append(self._catalog_changed)
         for name in self._wanted - self._versions.keys():
             self.queue.add(name)
+
+    def _all_local(self) -> dict[str, tuple[str, str]]:
+        """The group versions of all APIServices by name, where nothing is left to do about any of them: they
+        are local, as they should be, and have the priorities by which they are served. {} otherwise."""
+        out: dict[str, tuple[str, str]] = {}
+        for obj in self.client.readers.list(APISERVICES):
+            name, spec = obj["metadata"]["name"], obj["spec"]
+            version = out[name] = spec.get("group", ""), spec.get("version", "")
+            priorities = spec["groupPriorityMinimum"], spec["versionPriority"]
+            if self.client.catalog.priority(*version) != priorities or not self._settled(name, obj):
+                return {}
+        return out
 
     async def close(self) -> None:
         await self.queue.close()
@@ -114,8 +135,8 @@ class APIServices(Background):
         """Note whether a group version is to have an APIService; its name, "" if it is not made here."""
         if group == GROUP:
             return ""
-        name, resources = f"{version}.{group}", self.client.catalog.resources(group, version)
-        if resources and resources[0].conventions.api_service:
+        name, resource = f"{version}.{group}", self.client.catalog.first(group, version)
+        if resource is not None and resource.conventions.api_service:
             self._wanted.add(name)
         elif name in self._wanted:
             self._wanted.discard(name)

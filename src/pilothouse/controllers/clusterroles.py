@@ -5,6 +5,7 @@ kube-controller-manager's clusterroleaggregation). What somebody else writes int
 """
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.api.values import selectors
@@ -19,6 +20,13 @@ ROLES = f"clusterroles.{GROUP}"
 MANAGER = "clusterrole-aggregation-controller"
 
 
+class _Judged(NamedTuple):
+    """The names of aggregated roles, and of those whose rules are not what they gather."""
+
+    aggregated: tuple[str, ...]
+    unsettled: tuple[str, ...]
+
+
 class ClusterRoleAggregation(Background):
     """Follows cluster roles; `client` acts as MANAGER."""
 
@@ -31,9 +39,17 @@ class ClusterRoleAggregation(Background):
 
     def start(self) -> None:
         """Look at each aggregated role once, when all roles are known."""
-        self.client.readers.subscribe(ROLES, self._changed)
+        readers = self.client.readers
+        judged = readers.judged(MANAGER, (ROLES,), self._judged)
+        if judged is not None:
+            self._aggregated.update(judged.aggregated)
+            readers.follow(ROLES, self._changed)
+            self._started = True
+            self._look(judged.unsettled)
+            return
+        readers.subscribe(ROLES, self._changed)
         self._started = True
-        self._look()
+        self._look(self._aggregated)
 
     async def close(self) -> None:
         await self.queue.close()
@@ -45,11 +61,16 @@ class ClusterRoleAggregation(Background):
         else:
             self._aggregated.discard(name)
         if self._started:
-            self._look()
+            self._look(self._aggregated)
 
-    def _look(self) -> None:
-        for each in self._aggregated:
+    def _look(self, roles: Iterable[str]) -> None:
+        for each in roles:
             self.queue.add(each)
+
+    def _judged(self) -> "_Judged":
+        roles = [role for role in self.client.readers.list(ROLES) if role.get("aggregationRule")]
+        unsettled = [role for role in roles if distinct(self._matched(role)) != (role.get("rules") or [])]
+        return _Judged(*(tuple(role["metadata"]["name"] for role in found) for found in (roles, unsettled)))
 
     async def _sync(self, name: str) -> None:
         role = self.client.readers.get(ROLES, "", name)

@@ -5,7 +5,10 @@ one group at a time from an index of accepted names, without reading the store.
 """
 
 import asyncio
+import contextlib
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from functools import partial
 
 import orjson
 
@@ -19,7 +22,7 @@ from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
-from pilothouse.registry.crd import Definitions
+from pilothouse.registry.crd import Definitions, Digests
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
 from pilothouse.registry.resource import Resource
 from pilothouse.storage._entry import Entry
@@ -73,6 +76,15 @@ class _Accepted:
                     del counts[text]
 
 
+def _digests(entries: Iterable[Entry]) -> dict[str, Digests]:
+    """The digests of the definitions that can be read, by their keys."""
+    out = {}
+    for entry in entries:
+        with contextlib.suppress(Exception):  # it is told where each is processed
+            out[entry.key] = Digests(entry.value, orjson.loads(entry.value))
+    return out
+
+
 class CustomResourceDefinitions(Background):
     """Follows the definitions. Always enabled, because custom resources are served only through it."""
 
@@ -92,9 +104,11 @@ class CustomResourceDefinitions(Background):
 
     def start(self) -> None:
         """Serve the existing definitions and follow their changes."""
-        cache = self.client.store.cache(self.resource)
-        for entry in cache.list(self.resource.key_prefix, None).entries:
-            self._process(entry.value)
+        cache, readers = self.client.store.cache(self.resource), self.client.readers
+        entries = cache.list(self.resource.key_prefix, None).entries
+        known = readers.judged("digests", (self.resource.group_resource,), partial(_digests, entries)) or {}
+        for entry in entries:
+            self._process(entry.value, known.get(entry.key))
         cache.subscribe(self._changed)
 
     async def close(self) -> None:
@@ -108,18 +122,19 @@ class CustomResourceDefinitions(Background):
         elif old is not None:
             self._unregister(orjson.loads(old.value))
 
-    def _process(self, raw: bytes) -> None:
-        """Process a stored definition; one that cannot be processed does not stop the others."""
+    def _process(self, raw: bytes, digests: Digests | None = None) -> None:
+        """Process a stored definition, with its `digests` where they are known; one that cannot be processed
+        does not stop the others."""
         try:
-            self._register(raw, orjson.loads(raw))
+            self._register(raw, orjson.loads(raw), digests)
         except Exception:
             log.exception("A definition cannot be read", begins=repr(raw[:200]))
 
-    def _register(self, raw: bytes, obj: Object) -> None:
+    def _register(self, raw: bytes, obj: Object, digests: Digests | None) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
         accepted = (obj.get("status") or {}).get("acceptedNames") or {}
         before = self._accepted[group].put(name, accepted)
-        self.definitions.apply(raw, obj)
+        self.definitions.apply(raw, obj, digests)
         self.client.store.metrics.served(name, _trouble(obj))
         if len(raw) > LARGE:
             self._compiling.add(name)

@@ -1,5 +1,8 @@
 """Sets the condition Dangling of flow schemas: whether their priority level exists."""
 
+from collections.abc import Iterable
+from functools import partial
+
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
@@ -18,13 +21,23 @@ class FlowSchemaStatus(Background):
         self.client = client
         self.schemas = client.resource(GROUP, "v1", "flowschemas")
         self.queue = WorkQueue("flow-schemas", self._sync, metrics=client.metrics)
-        self._started = False
 
     def start(self) -> None:
         """Look at each schema once, when all levels are known."""
-        self.client.readers.subscribe(LEVELS, self._level_changed)
-        self._started = True
-        self.client.readers.subscribe(SCHEMAS, self._schema_changed)
+        readers = self.client.readers
+        readers.follow(LEVELS, self._level_changed)
+        judge = partial(self._unsettled, readers.follow(SCHEMAS, self._schema_changed))
+        names = readers.judged(MANAGER, (LEVELS, SCHEMAS), judge)
+        for name in judge() if names is None else names:
+            self.queue.add(name)
+
+    def _unsettled(self, schemas: Iterable[Object]) -> tuple[str, ...]:
+        """The names of schemas whose condition is to be set."""
+        return tuple(
+            schema["metadata"]["name"]
+            for schema in schemas
+            if not _has(schema, self._condition(_level(schema)))
+        )
 
     async def close(self) -> None:
         await self.queue.close()
@@ -34,7 +47,7 @@ class FlowSchemaStatus(Background):
             self.queue.add(new["metadata"]["name"])
 
     def _level_changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        if not self._started or (new is not None and old is not None):
+        if new is not None and old is not None:
             return
         name = key.rpartition("/")[2]
         for schema in self.client.readers.list(SCHEMAS):

@@ -16,7 +16,6 @@ from pilothouse.registry.deletion import FOREGROUND, ORPHAN
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 from pilothouse.storage._entry import Entry
-from pilothouse.storage._watchcache import ResourceCache
 
 WAITS = [f'"{finalizer}"'.encode() for finalizer in (FOREGROUND, ORPHAN)]
 
@@ -28,47 +27,55 @@ class GarbageCollector(Background):
         self.client = client
         self.dependents: dict[str, set[str]] = {}
         self.owners: dict[str, tuple[str, ...]] = {}
-        self.prefixes: dict[str, Resource] = {}
-        self.caches: dict[str, ResourceCache] = {}
+        self._served: set[str] = set()
+        """The prefixes of resources that have come to be served since the start."""
+        self._prefixes: dict[str, Resource] = {}
+        """The resources that are stored under them, once one is looked for."""
         self.objects = WorkQueue("garbage-objects", self._collect, metrics=client.metrics)
         self.deleting = WorkQueue("garbage-owners", self._finish, metrics=client.metrics)
 
     def start(self) -> None:
         """Follow every stored resource, including those that are added later."""
-        self.client.catalog.changed.append(lambda group, version: self._follow())
-        self._follow()
+        self.client.catalog.changed.append(self._catalog_changed)
+        self.client.store.cacher.subscribe_tied(self._changed)
 
     async def close(self) -> None:
         await self.objects.close()
         await self.deleting.close()
 
-    def _follow(self) -> None:
-        changed = self._changed  # one for all resources: there are as many in each logical cluster
-        for resource in self.client.catalog.all():
+    def _catalog_changed(self, group: str, version: str) -> None:
+        """Look at the objects of resources that were not served before, of which nobody was told."""
+        for resource in self.client.catalog.resources(group, version):
             prefix = resource.key_prefix
-            if not prefix or "delete" not in resource.verbs:
+            if not _is_collected(resource):
                 continue
-            stored = resource.storage or resource
-            self.prefixes[prefix] = stored
-            cache = self.client.store.cache(stored)
-            if self.caches.get(prefix) is not cache and stored.strategy.garbage_collection != "unsupported":
-                self.caches[prefix] = cache
-                for entry in cache.list(prefix, None).entries:
-                    if entry.owned or entry.deleting:
-                        changed(entry, None)
-                cache.subscribe(changed, tied=True)
+            if self._prefixes:
+                self._prefixes[prefix] = resource.storage or resource
+            if prefix in self._served:
+                continue
+            self._served.add(prefix)
+            for entry in self.client.store.cache(resource).list(prefix, None).entries:
+                if entry.owned or entry.deleting:
+                    self._changed(entry, None)
 
     def _resource_of(self, key: str) -> Resource | None:
         """The resource of a key, found by the longest matching prefix."""
+        if not self._prefixes:
+            served = filter(_is_collected, self.client.catalog.all())
+            self._prefixes = {one.key_prefix: one.storage or one for one in served}
         at = key.rfind("/")
         while at > 0:
-            found = self.prefixes.get(key[: at + 1])
+            found = self._prefixes.get(key[: at + 1])
             if found is not None:
                 return found
             at = key.rfind("/", 0, at)
         return None
 
     def _changed(self, new: Entry | None, old: Entry | None) -> None:
+        entry = new or old
+        resource = self._resource_of(entry.key) if entry is not None else None
+        if resource is None or resource.strategy.garbage_collection == "unsupported":
+            return
         if new is None:
             assert old is not None
             self._index(old.key, ())
@@ -237,6 +244,11 @@ class GarbageCollector(Background):
             )
         except (errors.NotFound, errors.Conflict):
             return
+
+
+def _is_collected(resource: Resource) -> bool:
+    """Whether objects of a resource are stored and can be deleted."""
+    return bool(resource.key_prefix) and "delete" in resource.verbs
 
 
 _UNKNOWN: Object = {}

@@ -13,7 +13,7 @@ import orjson
 from pilothouse.api.openapi import aggregate
 from pilothouse.api.openapi.convert_v2 import to_v3
 from pilothouse.api.values.fields import Object
-from pilothouse.controllers.apiservices import backend_of
+from pilothouse.controllers.apiservices import APISERVICES, backend_of
 from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.endpoints.documents.openapi_remote import (
@@ -89,7 +89,15 @@ class RemoteOpenAPI(Background):
         self._failures: dict[str, int] = {}
 
     def start(self) -> None:
-        self._client.readers.subscribe("apiservices.apiregistration.k8s.io", self._changed)
+        readers = self._client.readers
+        if readers.judged("openapi", (APISERVICES,), self._all_local):
+            readers.follow(APISERVICES, self._changed)
+        else:
+            readers.subscribe(APISERVICES, self._changed)
+
+    def _all_local(self) -> bool:
+        """Whether no server is aggregated."""
+        return not any(one["spec"].get("service") for one in self._client.readers.list(APISERVICES))
 
     async def close(self) -> None:
         await self._queue.close()

@@ -1,5 +1,8 @@
 """Keeps the service account `default` and the config map `kube-root-ca.crt` in every namespace."""
 
+from collections.abc import Iterable
+from functools import partial
+
 from pilothouse.api.values.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -29,14 +32,26 @@ class NamespaceContents(Background):
         """Follow namespaces, and the service accounts and config maps in them."""
         readers = self.client.readers
         readers.subscribe("namespaces", self._namespace)
-        readers.subscribe("serviceaccounts", self._content)
-        readers.subscribe("configmaps", self._content)
+        readers.follow("serviceaccounts", self._content)
+        judge = partial(self._outdated, readers.follow("configmaps", self._content))
+        outdated = readers.judged(("root CA", self.ca_pem), ("configmaps",), judge)
+        for namespace in judge() if outdated is None else outdated:
+            self.queue.add(namespace)
+
+    def _outdated(self, config_maps: Iterable[Object]) -> tuple[str, ...]:
+        """The namespaces whose config map has another CA."""
+        places = ((one["metadata"], one.get("data")) for one in config_maps)
+        return tuple(
+            metadata["namespace"]
+            for metadata, data in places
+            if metadata["name"] == CONFIG_MAP and data != {"ca.crt": self.ca_pem}
+        )
 
     async def close(self) -> None:
         await self.queue.close()
 
     def _namespace(self, key: str, new: Object | None, old: Object | None) -> None:
-        if new is not None and (old is None or not self._complete(new["metadata"]["name"])):
+        if new is not None and not self._complete(new["metadata"]["name"]):
             self.queue.add(new["metadata"]["name"])
 
     def _content(self, key: str, new: Object | None, old: Object | None) -> None:

@@ -5,7 +5,7 @@ is its own, more than its upper bound what it may not borrow.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from functools import lru_cache
 
 from pilothouse.process.frozen import frozen
 from pilothouse.process.record import record
@@ -47,10 +47,12 @@ class Demand:
         self.smoothed = max(wanted, DECAY * self.smoothed + (1 - DECAY) * wanted)
 
 
-def allocate(total: int, needs: Sequence[Need]) -> tuple[list[float], float]:
+@lru_cache(maxsize=64)
+def allocate(total: int, needs: tuple[Need, ...]) -> tuple[tuple[float, ...], float]:
     """The seats of each level, which add up to `total`, and the multiple of its need that a level gets.
 
-    ValueError when the bounds do not allow it.
+    ValueError when the bounds do not allow it. Levels that nobody uses have the same needs in each logical
+    cluster, again and again.
     """
     if total < 0:
         raise ValueError("a negative number of seats cannot be divided")
@@ -61,7 +63,7 @@ def allocate(total: int, needs: Sequence[Need]) -> tuple[list[float], float]:
     if not sum(need.lower for need in needs) - TOLERANCE <= total <= sum(n.upper for n in needs) + TOLERANCE:
         raise ValueError(f"the bounds of the levels do not allow {total} seats together")
     if not total:
-        return [0.0] * len(needs), 0.0
+        return (0.0,) * len(needs), 0.0
 
     def shares(multiple: float) -> list[float]:
         pairs = zip(needs, targets, strict=True)
@@ -77,4 +79,4 @@ def allocate(total: int, needs: Sequence[Need]) -> tuple[list[float], float]:
         low, high = corners[at - 1], corners[at]
         less, more = sum(shares(low)), sum(shares(high))
         multiple = low + (total - less) * (high - low) / (more - less)
-    return shares(multiple), multiple
+    return tuple(shares(multiple)), multiple

@@ -34,7 +34,6 @@ class Classifier:
         """`levels` follows the same readers already, so that it knows of a change first."""
         budget = budget or CacheBudget()
         self._levels = levels
-        self._objects: dict[str, Object] = {}
         self._schemas: list[_Schema] | None = None
         self._by_user: Cache[tuple[str, tuple[str, ...]], list[tuple[_Schema, list[Object]]]] = Cache(
             "flow_rules", budget, share=1 / 16, weigh=lambda user, found: weight(user) + 256 * len(found)
@@ -44,8 +43,9 @@ class Classifier:
         self._found: Cache[tuple[object, ...], Flow] = Cache(
             "flows", budget, weigh=lambda key, flow: weight(key) + FLOW_BYTES
         )
-        readers.subscribe(LEVELS, self._level_changed)
-        readers.subscribe(SCHEMAS, self._schema_changed)
+        readers.follow(LEVELS, self._level_changed)
+        schemas = readers.follow(SCHEMAS, self._schema_changed)
+        self._objects = {obj["metadata"]["name"]: obj for obj in schemas}
 
     def flow(self, user: User, info: RequestInfo) -> Flow:
         """The flow that a request belongs to."""

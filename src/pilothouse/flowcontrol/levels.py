@@ -126,9 +126,9 @@ class Levels:
         """The multiple of its need that a level gets."""
         self._later, self._clock = later, clock
         self._states: dict[str, State] = {}
-        self._objects: dict[str, Object] = {}
         self._changed = True
-        readers.subscribe(LEVELS, self._level_changed)
+        levels = readers.follow(LEVELS, self._level_changed)
+        self._objects = {obj["metadata"]["name"]: obj for obj in levels}
 
     @property
     def states(self) -> dict[str, State]:
@@ -209,8 +209,8 @@ class Levels:
             part = (left - sum(lowest)) / (sum(floors) - sum(lowest))
             return [low + _rounded((high - low) * part) for low, high in zip(lowest, floors, strict=True)]
         try:
-            needs = [Need(high, s.upper, s.target) for s, high in zip(limited, floors, strict=True)]
-            shares, self.fair = allocate(total, needs)
+            needs = (Need(high, s.upper, s.target) for s, high in zip(limited, floors, strict=True))
+            shares, self.fair = allocate(total, tuple(needs))
         except ValueError as err:
             log.error("The seats of the priority levels cannot be divided", err=err)
             return [state.seats.limit for state in limited]

@@ -101,13 +101,15 @@ class Counter(Metric):
         deprecated: str = "",
         joined: Joined = sum,
     ) -> None:
-        if joined is sum and name.endswith(AT_ONCE):
-            joined = max
-        super().__init__(name, help, labels, deprecated=deprecated, joined=joined)
+        # PERF: a logical cluster has some 170 metrics, so nothing is called that need not be.
+        self.name = sys.intern(name)
+        self.help = sys.intern(help)
+        self.labels = labels
+        self.deprecated = deprecated
+        self.joined = max if joined is sum and name.endswith(AT_ONCE) else joined
         self.source = source
         self.each = each
-        self.values: dict[Labels, float] = {}
-        self.reset()
+        self.values: dict[Labels, float] = {} if labels or self.kind != "counter" else {(): 0}
 
     def inc(self, *labels: str, by: float = 1) -> None:
         """Add to the number of these label values."""
@@ -146,7 +148,7 @@ class Histogram(Metric):
 
     kind = "histogram"
 
-    __slots__ = ("bounds", "coarse", "each", "source", "values")
+    __slots__ = ("_coarse", "bounds", "each", "source", "values")
 
     def __init__(
         self,
@@ -162,10 +164,15 @@ class Histogram(Metric):
     ) -> None:
         super().__init__(name, help, labels, deprecated=deprecated)
         self.bounds = tuple(bounds)
-        self.coarse = coarse or _spread(self.bounds)
+        self._coarse = coarse
         self.source = source
         self.each = each
         self.values: dict[Labels, Distribution] = {}
+
+    @property
+    def coarse(self) -> tuple[float, ...]:
+        """The bounds that the small profile shows."""
+        return self._coarse or _spread(self.bounds)
 
     def series(self, *labels: str) -> Distribution:
         """The series of these label values, for code that moves it often; it is shown once it has a value."""
@@ -291,7 +298,7 @@ class MetricsRegistry:
     """
 
     def __init__(self, limits: CardinalityLimits | None = None) -> None:
-        self._groups: list[Group] = []
+        self._groups: list[Group | Callable[[], Group]] = []
         self.limits = limits
         self.others: Others | None = None
 
@@ -300,21 +307,27 @@ class MetricsRegistry:
         self._groups.append(group)
         return group
 
+    def add_later(self, make: Callable[[], Group]) -> None:
+        """Show a group that nothing moves, for its numbers are kept elsewhere; made when it is shown."""
+        self._groups.append(make)
+
     @property
     def groups(self) -> list[Group]:
         """The groups, in the order in which they were added."""
-        return self._groups
+        made = [one if isinstance(one, Group) else one() for one in self._groups]
+        self._groups = [*made]
+        return made
 
     def metrics(self) -> list[Metric]:
         """All metrics by name."""
-        found = [metric for group in self._groups for metric in group.metrics()]
+        found = [metric for group in self.groups for metric in group.metrics()]
         return sorted(found, key=lambda metric: metric.name)
 
     async def gather(self, pace: Pace) -> dict[str, Family]:
         """The families that this process shows, by name;
         those of the first group come last, for it may count the others."""
         out: dict[str, Family] = {}
-        for group in reversed(self._groups):
+        for group in reversed(self.groups):
             await group.refresh()
             for metric in group.metrics():
                 view = View(metric.bounds) if self.limits is None else self.limits.view(metric)
@@ -344,7 +357,7 @@ class MetricsRegistry:
 
     def reset(self) -> None:
         """Reset the counts of this process to zero."""
-        for group in self._groups:
+        for group in self.groups:
             group.reset()
 
     async def reset_all(self) -> None:

@@ -1,7 +1,8 @@
 """Dataclasses with slots that a start makes in a third of the time.
 
 `dataclass` compiles the methods of each class as it makes the class. Here classes share them, except for
-`__init__`, which is compiled for the first instance. Many classes of a start have no instance.
+`__init__`, which is compiled once there are more than FEW instances. Many classes of a start have none, or
+one: the sections of a configuration, for example.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,6 +11,9 @@ from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
+
+FEW = 3
+"""Instances that are made without a method of their own. To compile one takes as long as fifty of these."""
 
 
 @overload
@@ -55,13 +59,41 @@ def _finished(cls: Any, *, eq: bool, hashed: bool) -> Any:
 
 
 def _first(cls: Any) -> Callable[..., None]:
-    """The `__init__` of a class until its first instance: it puts the compiled one in its place."""
+    """The `__init__` of the first instances of a class, which puts the compiled one in its place."""
+    left = FEW
 
     def __init__(self: Any, *values: Any, **named: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0 and _filled(self, fields(cls), values, named):
+            return
         cls.__init__ = _compiled(cls)
         cls.__init__(self, *values, **named)
 
     return __init__
+
+
+def _filled(
+    self: Any, known: "tuple[Field[Any], ...]", values: tuple[Any, ...], named: dict[str, Any]
+) -> bool:
+    """Set the fields of an instance as the compiled `__init__` would; False where that refuses the arguments,
+    and nothing is set."""
+    places = [one.name for one in known if one.init and not one.kw_only]
+    given = dict(zip(places, values, strict=False)) | named
+    wanted = {one.name for one in known if one.init}
+    needed = (one.name for one in known if one.init and one.default is one.default_factory is MISSING)
+    if len(given) < len(values) + len(named) or not wanted.issuperset(given) or not given.keys() >= {*needed}:
+        return False
+    for one in known:
+        if one.name in given:
+            setattr(self, one.name, given[one.name])
+        elif one.default is not MISSING:
+            setattr(self, one.name, one.default)
+        elif one.default_factory is not MISSING:
+            setattr(self, one.name, one.default_factory())
+    if hasattr(self, "__post_init__"):
+        self.__post_init__()
+    return True
 
 
 def _compiled(cls: Any) -> Callable[..., None]:

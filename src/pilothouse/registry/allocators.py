@@ -14,8 +14,6 @@ from pilothouse.api.values.fields import Object
 from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, AddressMetrics
 from pilothouse.registry.readers import Readers
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 STATIC_MIN, STATIC_MAX, STATIC_STEP = 16, 256, 16
 """The static band at the start of a range, preferred for IPs that users choose:
 1/16 of it, 16 to 256 (KEP-3070)."""
@@ -29,7 +27,7 @@ class AllocationError(ValueError):
 class _Pool:
     """The addresses in use in one network: of services, of IPAddress objects, and of writes in progress."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: addresses.Network) -> None:
         self.network = network
         self.first, self.last = int(network.network_address) + 1, int(network.broadcast_address)
         if network.version == 4:
@@ -75,7 +73,7 @@ class ClusterIPAllocator:
     """The cluster IPs of one or two ranges, one per IP family; the first range's family is the default."""
 
     def __init__(self, cidrs: Sequence[str]) -> None:
-        networks = [ipaddress.ip_network(cidr.strip(), strict=False) for cidr in cidrs]
+        networks = addresses.networks(",".join(cidrs))
         self._pools = {f"IPv{network.version}": _Pool(network) for network in networks}
         self.metrics = AddressMetrics(self.usage)
         self._choosing = threading.Lock()  # large services are prepared on threads

@@ -1,13 +1,13 @@
 """Readers over the watch cache; they keep decoded objects by resourceVersion."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 
 from pilothouse.api.types import depth
 from pilothouse.api.values._selectors import Selector
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.catalog import Catalog
-from pilothouse.registry.readers import T
+from pilothouse.registry.readers import J, T
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
 from pilothouse.storage._entry import Entry
@@ -122,6 +122,30 @@ class CachedReaders:
             changed(entry, None)
         cache.subscribe(changed)
 
+    def follow(
+        self, resource: str, callback: Callable[[str, Object | None, Object | None], None]
+    ) -> Iterator[Object]:
+        found = self._resources[resource]
+        if found is None:
+            return iter(())
+        cache = self.store.cache(found)
+        cache.subscribe(partial(self._tell, callback))
+        return map(self._shared, cache.list(found.key_prefix, None).entries)
+
+    def judged(self, name: Hashable, resources: Sequence[str], judge: Callable[[], J]) -> J | None:
+        if not self._are_in_common(resources):
+            return None
+        known: J | None = self._base.judged.get(name)
+        if known is None:
+            known = self._base.judged[name] = judge()
+        return known
+
+    def _are_in_common(self, resources: Sequence[str]) -> bool:
+        """Whether no object of these resources has changed since the state that the store has in common with
+        others."""
+        found = [one for resource in resources if (one := self._resources[resource]) is not None]
+        return all(self.store.cacher.is_in_common(self.store.cache(one).prefix) for one in found)
+
     def _tell(
         self,
         callback: Callable[[str, Object | None, Object | None], None],
@@ -133,6 +157,17 @@ class CachedReaders:
         callback(key, self._shared(new) if new is not None else None, before)
 
     def indexed(self, name: str, resources: Sequence[str], make: Callable[[], T]) -> T:
+        known = self._base.indexes.get(name)
+        if known is not None and self._are_in_common(resources):
+            index: T = known[0].copy()
+        else:
+            index = self._indexed(name, resources, make)
+        for resource in resources:
+            self.follow(resource, partial(index.put, resource))
+        return index
+
+    def _indexed(self, name: str, resources: Sequence[str], make: Callable[[], T]) -> T:
+        """An index of objects of which some are not in common with other stores."""
         found = [(resource, one) for resource in resources if (one := self._resources[resource]) is not None]
         listed = {
             resource: self.store.cache(one).list(one.key_prefix, None).entries for resource, one in found
@@ -145,8 +180,6 @@ class CachedReaders:
                     index.put(resource, entry.key, self._shared(entry), None)
         for key, resource in left.items():
             index.put(resource, key, None, self._base.decoded[key])
-        for resource, one in found:
-            self.store.cache(one).subscribe(partial(self._tell, partial(index.put, resource)))
         return index
 
     def _index_in_common(

@@ -128,6 +128,15 @@ class Catalog:
         found = self._versions.get((group, version), {})
         return [found[plural] for plural in sorted(found)]
 
+    def first(self, group: str, version: str) -> Resource | None:
+        """The first of the resources of a group and version; None where nothing is served."""
+        found = self._versions.get((group, version))
+        return found[min(found)] if found else None
+
+    def group_versions(self) -> list[tuple[str, str]]:
+        """All groups with their versions, in the order in which they came to be served."""
+        return [version for version, found in self._versions.items() if found]
+
     def all(self) -> list[Resource]:
         return [r for found in self._versions.values() for r in found.values()]
 

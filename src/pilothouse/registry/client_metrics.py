@@ -18,7 +18,7 @@ class QueueCounts:
         self._labels = (name,)
         self._clock = clock
         self._adds, self._retries = metrics.adds, metrics.retries
-        self._queued, self._worked = metrics.queued.series(name), metrics.worked.series(name)
+        self._queued, self._worked = metrics.queued, metrics.worked
         self.waiting: dict[str, float] = {}
         """Key -> when it was added; the keys that wait to be handled."""
         self.running: dict[str, float] = {}
@@ -36,12 +36,12 @@ class QueueCounts:
     def begun(self, key: str) -> None:
         """A key is being handled from now on."""
         now = self.running[key] = self._clock()
-        self._queued.observe(now - self.waiting.pop(key, now))
+        self._queued.observe(now - self.waiting.pop(key, now), *self._labels)
 
     def ended(self, key: str) -> None:
         """A key has been handled, or its handling was given up."""
         now = self._clock()
-        self._worked.observe(now - self.running.pop(key, now))
+        self._worked.observe(now - self.running.pop(key, now), *self._labels)
 
     def retried(self, key: str, seconds: float) -> None:
         """A key will be added again after a time."""

@@ -465,27 +465,28 @@ class Definitions:
         known = self._known.get(name)
         return self._faults.get(name, "") or (known.fault if known is not None else "")
 
-    def apply(self, raw: bytes, obj: Object) -> None:
+    def apply(self, raw: bytes, obj: Object, digests: "Digests | None" = None) -> None:
         """Serve a definition as it is now; watches of its objects end when what it says has changed.
+        `digests` are its own, where they are known.
 
         One that is stored and cannot be served keeps nobody from being served: what went wrong is its fault.
         """
         name = obj["metadata"]["name"]
         self._faults.pop(name, None)
         try:
-            self._apply(name, raw, obj)
+            self._apply(name, raw, obj, digests)
         except Exception as err:
             log.exception("A definition is not served", name=name)
             self.remove(name)
             self._faults[name] = f"{type(err).__name__}: {err}"
 
-    def _apply(self, name: str, raw: bytes, obj: Object) -> None:
+    def _apply(self, name: str, raw: bytes, obj: Object, digests: "Digests | None") -> None:
         known = self._known.get(name)
         if not (is_true(obj, "NamesAccepted") or is_true(obj, "Established")):
             if known is not None:
                 self.remove(name)
             return
-        digests = Digests(raw, obj)
+        digests = digests or Digests(raw, obj)
         if known is not None and known.uid != obj["metadata"].get("uid", ""):
             self.remove(name)
             known = None

@@ -1,6 +1,6 @@
 """Read-only access to cached objects, for code that judges requests."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Protocol, Self, TypeVar
 
 from pilothouse.api.values.fields import Object
@@ -32,6 +32,7 @@ class FollowingIndex(Protocol):
 
 
 T = TypeVar("T", bound=FollowingIndex)
+J = TypeVar("J")
 
 
 class Readers(Protocol):
@@ -65,3 +66,15 @@ class Readers(Protocol):
     def indexed(self, name: str, resources: Sequence[str], make: Callable[[], T]) -> T:
         """An index of the objects of some resources, which follows them from now on. `name` is its own.
         Logical clusters that begin with the same state begin with copies of one index."""
+
+    def follow(
+        self, resource: str, callback: Callable[[str, Object | None, Object | None], None]
+    ) -> Iterable[Object]:
+        """Like subscribe(), but call back per change alone, and return the objects that are there."""
+
+    def judged(self, name: Hashable, resources: Sequence[str], judge: Callable[[], J]) -> J | None:
+        """The finding of `judge` about the objects of some resources, made once for all logical clusters that
+        begin with the same state. None where one of these objects has changed since, or no state is shared.
+
+        The finding must depend on these objects and on `name` alone. It is shared, and must not be changed.
+        """

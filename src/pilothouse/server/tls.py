@@ -147,7 +147,7 @@ class Contexts:
         self._settings = settings
         self._files: Files = {path: Path(path).read_bytes() for path in settings.files()}
         self._default, self._by_name = self._make(self._files)
-        self.context = self._of(settings.cert_file, settings.key_file, self._files)
+        self.context = self._default
         self.context.sni_callback = self._choose
 
     def _make(self, files: Files) -> tuple[ssl.SSLContext, Mapping[str, ssl.SSLContext]]:

@@ -83,6 +83,7 @@ class Cacher(Intake):
         """How often the caches were filled from the store: at the start, and when its watch had ended."""
         self.loop: asyncio.AbstractEventLoop
         self._storage = storage
+        self._base = base
         self._prepare = prepare
         self._distances = retry
         self._retry: asyncio.Task[None] | None = None
@@ -100,11 +101,14 @@ class Cacher(Intake):
         self.loop = asyncio.get_running_loop()
         newest = await self._storage.current_revision()
         base = min(max(self._storage.compacted, newest - HISTORY, 1), newest)
+        loaded = self._in_common(newest)
         try:
-            loaded = await self._load(base)
+            loaded = loaded or await self._load(base)
         except Compacted:  # another server has compacted meanwhile
             base = newest
             loaded = await self._load(base)
+        if self._base.current and newest == self._base.revision and not self.unreadable:
+            self._base.ordered = [entry for entries in loaded.values() for entry in entries]
         for cache in (self.unclaimed, *self.by_prefix.values()):
             entries = loaded.pop(cache.prefix, [])
             cache.load(entries)
@@ -117,6 +121,24 @@ class Cacher(Intake):
         await self.wait_for(newest)
         self.ready = True
         self._tell(*self.unreadable.values())
+
+    def _in_common(self, revision: int) -> dict[str, list[Entry]]:
+        """All objects of the state that the store has in common with others, where it has nothing else yet
+        and another one has read them."""
+        if revision != self._base.revision or self.by_prefix or not self._base.ordered:
+            return {}
+        return {ROOT: self._base.ordered}
+
+    def is_in_common(self, prefix: str) -> bool:
+        """Whether nothing of a resource has changed since the state that the store has in common with
+        others."""
+        cache = self.by_prefix.get(prefix)
+        return (
+            cache is not None
+            and cache.last_change == self._loaded == self._base.revision
+            and bool(self._base.current)
+            and not self.unreadable
+        )
 
     async def close(self) -> None:
         """Stop following the store and end all watches."""

@@ -10,11 +10,10 @@ Options: --kube-apiserver=thread|process|cluster|copy, --kube-apiserver-flag=...
 (repeatable), and --kube-apiserver-state=FILE for a state from which it starts.
 """
 
-import gc
 import pathlib
 import sys
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any, cast
 
@@ -80,6 +79,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
     """A running API server: `.url`, `.kubeconfig`, `.ca_file`, `.client_cert`, `.client_key`, `.reset()`."""
+    from pilothouse.testing.collector import relaxed
     from pilothouse.testing.server import MAKERS
 
     config = request.config
@@ -94,23 +94,9 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[Host]":
     else:
         with MAKERS["thread" if where in OF_CLUSTERS else where](flags) as server:
             config.stash[SERVER] = server
-            with _left_alone() if where in OF_CLUSTERS else nullcontext():
+            with relaxed() if where in OF_CLUSTERS else nullcontext():
                 yield server
     del config.stash[SERVER]
-
-
-@contextmanager
-def _left_alone() -> Iterator[None]:
-    """Have Python leave out what there is now, the server and all modules, when it collects garbage.
-
-    Clusters come and go, so it would look at all objects of the process every few tests.
-    """
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _flags(config: pytest.Config) -> list[str]:
@@ -171,9 +157,11 @@ def _cluster(request: pytest.FixtureRequest, host: "Host") -> "LogicalServer":
     from pilothouse.testing.prepared import LentServer
     from pilothouse.testing.server import InProcess
 
-    if request.config.getoption("--kube-apiserver") == "copy":
-        return LogicalServer(host, copy_of=request.getfixturevalue("kube_prepared").name)
-    return LentServer(host) if isinstance(host, InProcess) else LogicalServer(host)
+    copied = request.config.getoption("--kube-apiserver") == "copy"
+    source = request.getfixturevalue("kube_prepared").name if copied else ""
+    if isinstance(host, InProcess):
+        return LentServer(host, copy_of=source)
+    return LogicalServer(host, copy_of=source)
 
 
 @pytest.fixture

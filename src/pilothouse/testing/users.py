@@ -50,9 +50,9 @@ def issue(
     user = CertificateUser(
         name, tuple(groups), folder / "kubeconfig", ca_file, folder / "client.crt", folder / "client.key"
     )
-    write_file(user.client_cert, cert)
-    write_file(user.client_key, key)
-    write_file(user.kubeconfig, kubeconfigs.of_user(url, ca_file.read_bytes(), cert=cert, key=key, user=name))
+    made = kubeconfigs.of_user(url, ca_file.read_bytes(), cert=cert, key=key, user=name)
+    for path, data in ((user.client_cert, cert), (user.client_key, key), (user.kubeconfig, made)):
+        write_file(path, data, sync=False)
     return user
 
 

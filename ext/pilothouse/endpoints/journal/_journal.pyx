@@ -7,7 +7,7 @@ out has long left the processor's caches, and freeing it would cost more than al
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
 cdef extern from "Python.h":
@@ -79,7 +79,7 @@ cdef class Ring:
         for other in others:
             if not isinstance(other, Ring):
                 raise TypeError("a ring that is none")
-        self.records = <Record*>calloc(most, sizeof(Record))    # the pages come when they are written to
+        self.records = <Record*>malloc(most * sizeof(Record))    # nothing reads a record before it is written
         if self.records is NULL:
             raise MemoryError
 

@@ -4,27 +4,26 @@ Patterns with repeated groups use RE2, because a text may be as long as a reques
 """
 
 import datetime
+import functools
 import ipaddress
 import re
-import unicodedata
 from collections.abc import Callable
-
-import re2
+from typing import Any
 
 from pilothouse.api.values import addresses
 from pilothouse.api.values.duration import go_duration
 
-_CARD = re.compile(
+_CARD = (
     "4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}"
     "|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35[0-9]{3})[0-9]{11}"
 )
-_BASE64 = re2.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})")
+_BASE64 = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})"
 _BYTE = "(?:0|[1-9][0-9]?|1[0-9][0-9]?|2[0-4][0-9]|25[0-5])"
 _SPACE = r"[\t\n\f\r ]*"
-_RGB = re.compile(rf"rgb\({_SPACE}{_BYTE}{_SPACE},{_SPACE}{_BYTE}{_SPACE},{_SPACE}{_BYTE}{_SPACE}\)")
-_DATE = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2})")
-_TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))")
-_DURATION_PART = re2.compile(r"([0-9]+)[\t\n\f\r ]*([A-Za-zµ]+)")
+_RGB = rf"rgb\({_SPACE}{_BYTE}{_SPACE},{_SPACE}{_BYTE}{_SPACE},{_SPACE}{_BYTE}{_SPACE}\)"
+_DATE = "([0-9]{4})-([0-9]{2})-([0-9]{2})"
+_TIME = r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))"
+_DURATION_PART = r"([0-9]+)[\t\n\f\r ]*([A-Za-zµ]+)"
 _DURATION_UNITS = (
     ("ns", "nano"),
     ("us", "µs", "micro"),
@@ -44,14 +43,20 @@ _QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
 _DOMAIN = rf"\[[^\[\]\\{_BLANKS}]+\]"
 _ADDRESS = rf"(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_ATOM}(?:\.{_ATOM})*|{_DOMAIN})"
 _WORD = rf"(?:{_ATOM}|{_QUOTED}|\.)"
-_EMAIL = re2.compile(
-    rf"{_BLANK}*(?:{_ADDRESS}|(?:{_WORD}(?:{_BLANK}+{_WORD})*)?{_BLANK}*<{_ADDRESS}>){_BLANK}*"
-)
+_EMAIL = rf"{_BLANK}*(?:{_ADDRESS}|(?:{_WORD}(?:{_BLANK}+{_WORD})*)?{_BLANK}*<{_ADDRESS}>){_BLANK}*"
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")
 _NOT_IN_HOST = re.compile(r"[\x00- #/?@\\^`{|}\x7f]")
 _USER_TEXT = re.compile("[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
 _INT_MAX = 2**63 - 1
 _INT_DIGITS = 19
+
+
+@functools.lru_cache(maxsize=8)
+def _re2(pattern: str) -> Any:
+    """One of the patterns of this file, compiled when it is needed."""
+    import re2
+
+    return re2.compile(pattern)
 
 
 def _full(pattern: str) -> Callable[[str], bool]:
@@ -91,6 +96,8 @@ def _host_text(text: str) -> bool:
 
 
 def _category(char: str) -> str:
+    import unicodedata
+
     return unicodedata.category(char)[0]
 
 
@@ -192,7 +199,7 @@ def isbn13(text: str) -> bool:
 def credit_card(text: str) -> bool:
     """A number of a known issuer with a valid Luhn checksum; characters other than digits are ignored."""
     digits = re.sub("[^0-9]+", "", text)
-    if not _CARD.fullmatch(digits):
+    if not re.fullmatch(_CARD, digits):
         return False
     total = 0
     for i, digit in enumerate(reversed(digits)):
@@ -207,7 +214,7 @@ def ssn(text: str) -> bool:
 
 def date(text: str) -> bool:
     """A full-date of RFC 3339; the year 0 is allowed."""
-    match = _DATE.fullmatch(text)
+    match = re.fullmatch(_DATE, text)
     if match is None:
         return False
     year, month, day = map(int, match.groups())
@@ -223,7 +230,7 @@ def date_time(text: str) -> bool:
     parts = text.lower().split("t")
     if len(text) < 4 or len(parts) < 2 or not date(parts[0]):
         return False
-    match = _TIME.fullmatch(parts[1])
+    match = re.fullmatch(_TIME, parts[1])
     return match is not None and match[1] <= "23" and match[2] <= "59" and match[3] <= "59"
 
 
@@ -236,7 +243,7 @@ def duration(text: str) -> bool:
     else:
         return True
     found = False
-    for number, unit in _DURATION_PART.findall(text):
+    for number, unit in _re2(_DURATION_PART).findall(text):
         digits = number.lstrip("0")
         if len(digits) > _INT_DIGITS or int(digits or "0") > _INT_MAX:
             return False
@@ -246,12 +253,12 @@ def duration(text: str) -> bool:
 
 
 def byte(text: str) -> bool:
-    return _BASE64.fullmatch(text) is not None
+    return _re2(_BASE64).fullmatch(text) is not None
 
 
 def email(text: str) -> bool:
     """An email address, alone or after a name and in angle brackets (RFC 5322)."""
-    return _EMAIL.fullmatch(text) is not None
+    return _re2(_EMAIL).fullmatch(text) is not None
 
 
 FORMATS: dict[str, Callable[[str], bool]] = {
@@ -273,7 +280,7 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "creditcard": credit_card,
     "ssn": ssn,
     "hexcolor": _full("#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})"),
-    "rgbcolor": lambda text: _RGB.fullmatch(text) is not None,
+    "rgbcolor": lambda text: re.fullmatch(_RGB, text) is not None,
     "byte": byte,
     "password": lambda text: True,
     "date": date,

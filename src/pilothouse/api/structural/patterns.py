@@ -6,8 +6,6 @@ A program is compiled when it is first used, and dropped when others are used mo
 import functools
 from typing import Any
 
-import re2
-
 SMALL_BYTES, LARGE_BYTES = 256 << 10, 4 << 20
 """Memory that a program and its states may use:
 most patterns are small; `.{1,1000}`, for example, is large."""
@@ -23,6 +21,8 @@ class TooLong(ValueError):
 
 def compile_pattern(text: str) -> Any:
     """Compile a pattern; raises ValueError with Go's message."""
+    import re2
+
     try:
         return _small(text)
     except re2.error as err:
@@ -53,6 +53,8 @@ def _large(text: str) -> Any:
 
 
 def _compile(text: str, most_bytes: int) -> Any:
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     options.max_mem = most_bytes

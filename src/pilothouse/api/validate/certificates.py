@@ -4,10 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Sequence
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509.oid import NameOID
+from typing import TYPE_CHECKING
 
 from pilothouse.api.validate import declare as d
 from pilothouse.api.validate import pem
@@ -17,6 +14,9 @@ from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.process.frozen import frozen
+
+if TYPE_CHECKING:
+    from cryptography.x509 import CertificateSigningRequest
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600
@@ -181,6 +181,9 @@ def _decoded(text: str | None) -> bytes:
 
 def request_fault(text: str | None) -> str:
     """The error in a base64-encoded PEM request, including its signature; "" for a valid one."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
     block = next(_blocks(_decoded(text)), None)
     if block is None or block[0] != "CERTIFICATE REQUEST":
         return _NO_REQUEST
@@ -194,8 +197,10 @@ def request_fault(text: str | None) -> str:
     return ""
 
 
-def load_request(text: str | None) -> x509.CertificateSigningRequest:
+def load_request(text: str | None) -> "CertificateSigningRequest":
     """The request in a base64-encoded PEM text; raises ValueError if it is none."""
+    from cryptography import x509
+
     block = next(_blocks(_decoded(text)), None)
     if block is None or block[0] != "CERTIFICATE REQUEST":
         raise ValueError(_NO_REQUEST)
@@ -204,11 +209,13 @@ def load_request(text: str | None) -> x509.CertificateSigningRequest:
 
 def organizations(text: str | None) -> list[str]:
     """The organizations in the subject of a valid request, which become the user's groups."""
+    from cryptography.x509 import NameOID, load_der_x509_csr
+
     block = next(_blocks(_decoded(text)), None)
     if block is None:
         return []
     try:
-        names = x509.load_der_x509_csr(block[1]).subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        names = load_der_x509_csr(block[1]).subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     except ValueError:
         return []
     return [str(name.value) for name in names]
@@ -216,12 +223,16 @@ def organizations(text: str | None) -> list[str]:
 
 def common_name(text: str | None) -> str:
     """The last common name in the subject of a request; raises ValueError if it is no request."""
+    from cryptography.x509 import NameOID
+
     names = load_request(text).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[-1].value) if names else ""
 
 
 def certificate_fault(text: str | None) -> str:
     """The error in base64-encoded PEM certificates; "" if there is none, or no certificate."""
+    from cryptography import x509
+
     data = _decoded(text)
     if not data:
         return ""

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
+from pilothouse.api.values.addresses import Network, networks
 from pilothouse.configuration.sections.section import Section, etcd, misc
 from pilothouse.process.frozen import frozen
 
@@ -24,11 +25,9 @@ class ObjectOptions(Section):
     # fmt: on
 
     @property
-    def service_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    def service_networks(self) -> tuple[Network, ...]:
         """The ranges of cluster IPs, the primary one first."""
-        return tuple(
-            ipaddress.ip_network(r.strip(), strict=False) for r in self.service_cluster_ip_range.split(",")
-        )
+        return networks(self.service_cluster_ip_range)
 
     def faults(self) -> Iterator[str]:
         """Yield the faults: times below 0, and ranges that Services cannot have."""

@@ -12,7 +12,6 @@ import marshal
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -346,6 +345,8 @@ def _merged(
 
 
 def _date(moment: datetime) -> str:
+    from email.utils import format_datetime
+
     return format_datetime(moment, usegmt=True)
 
 

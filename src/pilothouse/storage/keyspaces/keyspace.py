@@ -96,17 +96,19 @@ class KeyspaceStorage(MemoryStorage):
         """Read the rows. What was written before cannot be read as it was at earlier revisions."""
         base, prefix = self.base, self._prefix
         current, revision = dict(base.current), base.revision
-        keys, expiring = list(base.keys), []
+        keys, held, expiring = list(base.keys), base.size, []
         page = await self.journal.range(prefix + "/", counted=False)
         for row in page.items:
             kv = rows.unpacked(row.key[len(prefix) :], row.value)
             revision = max(revision, kv.mod)
+            known = current.pop(kv.key, None)
+            held -= len(known.value) if known is not None else 0
             if not kv.create:
-                current.pop(kv.key, None)
                 continue
-            if kv.key not in current:
+            if known is None:
                 insort(keys, kv.key)
             current[kv.key] = kv
+            held += len(kv.value)
             if kv.lease:
                 expiring.append((kv.lease, kv.key, kv.mod))
         last = await self.journal.get(prefix + rows.REVISION)
@@ -115,7 +117,7 @@ class KeyspaceStorage(MemoryStorage):
         self._current = current
         self._keys = keys if len(keys) == len(current) else sorted(current)
         self._revision = self._compacted = self._given_out = revision
-        self.held = sum(len(kv.value) for kv in current.values())
+        self.held = held
         self._expiry.load(expiring)
         await super().start()
 
