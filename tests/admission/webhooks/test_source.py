@@ -83,8 +83,14 @@ async def test_what_a_request_may_match_is_found_by_its_kind(rig: Rig) -> None:
         resource = rig.catalog.get(group, "v1", plural)
         assert resource is not None
         assert len(source.about("CREATE", resource, "")) == wanted, plural
+
+
+async def test_a_renewal_passes_where_no_webhook_is_about_it(rig: Rig) -> None:
     leases = rig.catalog.get("coordination.k8s.io", "v1", "leases")
     assert leases is not None
-    assert source.passes_renewal(leases) is None, "the rule is about creations"
+    every = {**RULE, "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]}
+    await configure(rig, "a", webhook("maps"), webhook("new", rules=[{**every, "operations": ["CREATE"]}]))
+    source = source_of(rig)
+    assert source.passes_renewal(leases) is None
     await configure(rig, "b", webhook("updates", rules=[{**every, "operations": ["UPDATE"]}]))
     assert source.passes_renewal(leases) is False
