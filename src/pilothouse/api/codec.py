@@ -14,7 +14,7 @@ from pilothouse import errors
 from pilothouse.api import _schema, _stored, json
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.protobuf import reader as protobuf
+from pilothouse.api.protobuf import _reader as protobuf
 from pilothouse.api.types import schema, scheme
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values import quantity, times
