@@ -5,6 +5,7 @@ Messages are derived from the types: field numbers come from schemas/, wire type
 
 import base64
 import functools
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -174,7 +175,8 @@ def _value(value: Any, type: Type, depth: int) -> Any:
         case "bool":
             return bool(_number(value))
         case "number":
-            return struct.unpack("<d", _bytes(value)[:8].ljust(8, b"\0"))[0]
+            number = struct.unpack("<d", _bytes(value)[:8].ljust(8, b"\0"))[0]
+            return number if math.isfinite(number) else None
         case "bytes":
             return base64.b64encode(_bytes(value)).decode()
         case "list":

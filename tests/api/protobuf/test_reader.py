@@ -1,13 +1,14 @@
 """Protobuf bodies of built-in kinds."""
 
 import json
+import math
 import random
 import struct
 from typing import Any
 
 import pytest
 from api.protobuf import reader_model, writer_model
-from api.protobuf.compared import any_object, any_type, changed, outcome, turns
+from api.protobuf.compared import KINDS, any_object, any_type, changed, outcome, turns, type_of
 from complexity import assert_linear
 from example_scale import SCALE
 from fuzz.engines import tight
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.api import codec
+from pilothouse.api.json import MAX_CONTAINERS
 from pilothouse.api.protobuf import _reader as protobuf
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.types import depth, schema
@@ -182,6 +184,49 @@ def test_a_long_walk_lets_other_threads_run() -> None:
     assert turns(lambda: protobuf.decode(b"\x78\x00" * 10_000, pod)) >= 5
     labels = b"".join(field(11, field(1, b"%d" % i)) for i in range(10_000))
     assert turns(lambda: protobuf.decode(field(1, labels), pod)) >= 5
+
+
+@settings(max_examples=200 * SCALE, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_a_short_body_is_decoded_as_a_long_one_is(chance: random.Random) -> None:
+    """A long one becomes JSON first, in which objects and arrays are counted."""
+    version, kind = chance.choice(KINDS)
+    type_ = type_of(version, kind)
+    group, _, short = version.rpartition("/")
+    try:
+        raw = changed(chance, writer_model.encode(any_object(chance, type_), type_))
+    except (AttributeError, TypeError, ValueError, struct.error):
+        raw = b""
+    body = protobuf_writer.frame(raw, version, kind)
+    validation = chance.choice((codec.IGNORE, codec.WARN, codec.STRICT))
+    answers = [
+        outcome(
+            codec.decode,
+            body + field(9, bytes(size)),
+            codec.PROTOBUF,
+            type_,
+            (group, short, kind),
+            validation,
+        )
+        for size in (40, MAX_CONTAINERS)
+    ]
+    assert answers[0] == answers[1]
+
+
+def test_a_kind_without_a_version_is_shown_as_json() -> None:
+    body = protobuf_writer.frame(field(1, field(1, b"a")), "apps/", "Deployment")
+    with pytest.raises(errors.BadRequest) as refused:
+        codec.decode(body, codec.PROTOBUF, schema.for_kind(*POD), POD)
+    shown = """Object 'apiVersion' is missing in '{"apiVersion":"apps/","kind":"Deployment"}'"""
+    assert refused.value.message == f'Deployment in version "" cannot be handled as a Pod: {shown}'
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1.5, -0.0, 5e-324])
+def test_numbers_that_json_does_not_have_are_null(number: float) -> None:
+    type_ = schema.builtin("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+    data = writer_model.encode({"maximum": number}, type_)
+    check(data, type_)
+    assert protobuf.decode(data, type_)["maximum"] == (number if math.isfinite(number) else None)
 
 
 def test_bodies_in_protobuf_are_decoded() -> None:

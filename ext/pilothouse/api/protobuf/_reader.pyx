@@ -8,6 +8,7 @@ from cpython.dict cimport PyDict_GetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy
@@ -282,14 +283,15 @@ cdef list items_of(Span rest, Value items, int depth):
     return out
 
 
-cdef double double_of(Span span) except? 1:
+cdef object double_of(Span span):
+    """A number; None for one that JSON does not have."""
     cdef uint64_t bits = 0
     cdef double out
     cdef int i
     for i in range(<int>min(8, span.end - span.at)):
         bits |= <uint64_t>span.at[i] << 8 * i
     memcpy(&out, &bits, 8)
-    return out
+    return out if isfinite(out) else None
 
 
 cdef object time(Span span, bint micro):
