@@ -138,6 +138,13 @@ def test_any_message_is_read_as_the_model_reads_it(chance: random.Random) -> Non
         assert outcome(protobuf.read, whole) == outcome(reader_model.read, whole)
 
 
+@pytest.mark.parametrize("last", [b"\x00", b"\x01", b"\x02", b"\x7f", b"\x80", b"\xff\x01"])
+def test_the_tenth_byte_of_a_number_has_one_bit(last: bytes) -> None:
+    number = b"\xff" * 9 + last
+    for data in (b"\x40" + number, number + b"\x01", b"\x12" + number, b"\x40" + number[1:]):
+        check(data, schema.for_kind("", "v1", "Event"))
+
+
 @pytest.mark.parametrize("levels", [99, 100, 101, 102])
 def test_messages_are_nested_to_a_limit(levels: int) -> None:
     type_ = schema.builtin("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")

@@ -61,7 +61,7 @@ cdef uint64_t varint(Span* rest) except? 1:
             raise ProtobufError("unexpected EOF")
         byte = rest.at[0]
         rest.at += 1
-        value |= <uint64_t>(byte & 0x7F) << shift
+        value |= <uint64_t>(byte & (0x7F if shift < 63 else 1)) << shift
         if byte < 0x80:
             return value
         shift += 7
