@@ -18,7 +18,7 @@ RUNS := $(if $(wildcard $(READY)),$(READY),$(VENV)/.runs-$(MODE))
 BUILT = $(shell find src -name '_*.so')
 SOURCES := pyproject.toml setup.py $(wildcard tools/build_*.py) tools/gen_descriptions.py $(shell find ext -name '*.p*')
 
-COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/values/test_fields.py \
+COMPILED := tests/api/changes/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/protobuf tests/api/values/test_fields.py \
 	tests/api/values/test_selectors.py tests/api/test_json_encoded.py tests/api/test_gzip.py tests/endpoints/answers/test_listbody.py \
 	tests/storage/test_watchcache.py tests/server tests/outbound/test_spdy.py tests/audit tests/endpoints/objects/test_list.py tests/endpoints/objects/test_watch.py \
 	tests/endpoints/objects/test_watch_delivery.py tests/api/values/test_requestinfo.py tests/endpoints/test_dispatch.py tests/registry/test_renewal.py tests/endpoints/journal/test_journal_ring.py tests/fuzz/test_fuzz_bodies.py
@@ -79,7 +79,7 @@ test-asan: $(READY)
 
 # The decoders, fuzzed for FUZZ_SECONDS (ten minutes) with the modules that decode built for the sanitizers, and the others as
 # they are; FUZZ_SEED repeats a run, FUZZ_ONLY chooses engines, REPLAY tries again what was found.
-DECODERS := _head,_budgets,_turns,_pump,_answers,_http1,_hpack,_http2core,_http2,_websocket,_spdy,_selectors,_json,_schema,_fieldset,_cel
+DECODERS := _head,_budgets,_turns,_pump,_answers,_http1,_hpack,_http2core,_http2,_websocket,_spdy,_selectors,_json,_schema,_messageplan,_reader,_writer,_fieldset,_cel
 fuzz-decoders: $(READY)
 	PILOTHOUSE_SANITIZE=1 PILOTHOUSE_ONLY=$(DECODERS) $(BIN)/python setup.py --quiet build_py --build-lib build/fuzz \
 		build_ext --build-lib build/fuzz --build-temp build/fuzz-objects

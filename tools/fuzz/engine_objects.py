@@ -1,11 +1,11 @@
-"""The engines of bodies in JSON and protobuf, field sets and merges: round trips, and sets of paths."""
+"""The engines of bodies in JSON and protobuf, messages, field sets and merges: round trips, and sets of paths."""
 
 import json
 import random
 from typing import Any
 
 from fuzz.engine_json import shown, tokens, value_of
-from fuzz.engines import Engine, same, text
+from fuzz.engines import Engine, same, text, tight
 from fuzz.mutation import Mutation
 from fuzz.seeds import creatable, seed
 
@@ -13,6 +13,7 @@ from pilothouse import errors
 from pilothouse.api import _schema, codec
 from pilothouse.api import json as exact
 from pilothouse.api.changes import _fieldset as fieldset
+from pilothouse.api.protobuf import _reader, _writer
 from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.api.types import scheme
 from pilothouse.registry.resource import Resource
@@ -74,6 +75,39 @@ def check_body(data: bytes) -> None:
     )  # without empty lists, which may have a default
     message = protobuf.dump(there)
     same("protobuf's second form", protobuf.dump(decoded(message, codec.PROTOBUF, resource)), message)
+
+
+# Messages
+
+
+def messages(chance: random.Random) -> list[bytes]:
+    """A line that names a kind, and the message of an object of it in pieces."""
+    name, _, body = b"".join(bodies(chance)).partition(b"\n")
+    name, _, media = name.rpartition(b" ")
+    if media != codec.PROTOBUF.encode() or not body:
+        return [name + b"\n"]
+    message = _reader.read(body)[2]
+    places = sorted(chance.randint(0, len(message)) for _ in range(8))
+    pieces = zip([0, *places], [*places, len(message)], strict=True)
+    return [name + b"\n", *(message[start:end] for start, end in pieces)]
+
+
+def check_message(data: bytes) -> None:
+    line, _, message = data.partition(b"\n")
+    resource = KINDS.get(line.decode("utf-8", "replace"))
+    if resource is None or resource.type_of is None:
+        return
+    try:
+        with tight(message) as whole:
+            obj = _reader.decode(whole, resource.type_of())
+    except (_reader.ProtobufError, exact.ScanError, exact.DecodeError):
+        return
+    try:
+        first = _writer.encode(obj, resource.type_of())
+    except (AttributeError, TypeError, ValueError):  # nulls in maps, times that are none
+        return
+    again = _reader.decode(first, resource.type_of())
+    same("a message that is written again", _writer.encode(again, resource.type_of()), first)
 
 
 # Field sets
@@ -188,6 +222,7 @@ def check_merge(data: bytes) -> None:
 
 ENGINES = (
     Engine("body", bodies, check_body),
+    Engine("message", messages, check_message),
     Engine("fieldset", field_sets, check_fieldset),
     Engine("merge", merges, check_merge),
 )

@@ -14,7 +14,7 @@ from pilothouse import errors
 from pilothouse.api import _schema, _stored, json
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.protobuf import reader as protobuf
+from pilothouse.api.protobuf import _reader as protobuf
 from pilothouse.api.types import schema, scheme
 from pilothouse.api.types.schema import Type
 from pilothouse.api.values import quantity, times
@@ -79,21 +79,18 @@ def decode(
     media = media_type(content_type)
     actual: scheme.GroupVersionKind | None = None
     strict: list[str] = []
+    data: bytes | None
     try:
-        if media == YAML:
-            data, repeated = _from_yaml(body)
+        if media == PROTOBUF:
+            value, exact, data = _from_protobuf(body, expected, accepted)
+        else:
+            data, repeated = _from_yaml(body) if media == YAML else (body, "")
+            value, exact = _read(data)
             if repeated:
                 strict.append(repeated)
-        elif media == PROTOBUF:
-            data = json.dump(_from_protobuf(body, expected, accepted))
-        else:
-            data = body
-        value, exact = _read(data)
         actual = _kind_of(value, expected, accepted)
         if not actual[1]:
-            raise Undecodable(
-                f"Object 'apiVersion' is missing in '{short(data[: 2 * QUOTED].decode('utf-8', 'replace'))}'"
-            )
+            raise Undecodable(f"Object 'apiVersion' is missing in '{_beginning(value, data)}'")
         if kind_fault is None:
             if actual != expected:
                 _check_kind(actual, expected)
@@ -161,6 +158,12 @@ def other_version(given: str, wanted: str, notes: list[str]) -> errors.BadReques
     return error
 
 
+def _beginning(value: Any, data: bytes | None) -> str:
+    """The beginning of a value's JSON, which is known or is made here."""
+    text = json.dump(value) if data is None else data
+    return short(text[: 2 * QUOTED].decode("utf-8", "replace"))
+
+
 def _summary(body: bytes) -> str:
     if not body:
         return "<empty>"
@@ -200,16 +203,25 @@ def _read(data: bytes) -> tuple[Any, bool]:
 
 def _from_protobuf(
     body: bytes, expected: scheme.GroupVersionKind, accepted: Container[tuple[str, str]]
-) -> Object:
-    """Convert a protobuf body to the JSON object that it encodes."""
+) -> tuple[Object, bool, bytes | None]:
+    """Convert a protobuf body to the JSON object that it encodes;
+    also returns whether the exact scanner was used, and its JSON if that was made.
+
+    A body has at most as many objects and arrays as bytes. Those of a long one are counted in its JSON.
+    """
     api_version, kind, raw = protobuf.read(body)
     out: Object = {"apiVersion": api_version, "kind": kind}
     actual = _kind_of(out, expected, accepted)
     try:
-        type_ = schema.for_kind(*actual)
+        type_: Type | None = schema.for_kind(*actual)
     except KeyError:
-        return out
-    return protobuf.decode(raw, type_) | out
+        type_ = None
+    if type_ is not None:
+        out = protobuf.decode(raw, type_) | out
+    if len(body) <= json.MAX_CONTAINERS:
+        return out, False, None
+    data = json.dump(out)
+    return *_read(data), data
 
 
 def not_interpreted(message: str) -> Undecodable:
@@ -322,15 +334,17 @@ def _check_conversion(actual: scheme.GroupVersionKind, expected: scheme.GroupVer
         raise Undecodable(scheme.unknown_conversion(actual, expected))
 
 
-def _walk(value: Any, exact: bool, type: Type, data: bytes) -> tuple[Object, list[str]]:
-    """Prune, default and canonicalise a value; returns it with the errors of strict validation."""
+def _walk(value: Any, exact: bool, type: Type, data: bytes | None) -> tuple[Object, list[str]]:
+    """Prune, default and canonicalise a value; returns it with the errors of strict validation.
+    `data` is its JSON, None for a value that was none.
+    """
     if value is None:
         value = {}
     if not exact:
         try:
             return _run(value, False, type, data)
         except _schema.Odd:
-            value = _schema.scan(data)
+            value = _schema.scan(json.dump(value) if data is None else data)
     return _run(value, True, type)
 
 

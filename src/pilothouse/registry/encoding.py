@@ -12,7 +12,7 @@ from pilothouse.api import codec
 from pilothouse.api.convert import definitions
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
-from pilothouse.api.protobuf import reader as protobuf
+from pilothouse.api.protobuf import _reader as protobuf
 from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object
 from pilothouse.registry import node_ports, repair

@@ -1,19 +1,21 @@
 """Encoding and decoding give the same object for every kind; and the exact bytes for some."""
 
 import json
+import random
 from typing import Any
 
 import pytest
+from api.protobuf import reader_model, writer_model
+from api.protobuf.compared import any_object, any_type, outcome, turns
 from example_scale import SCALE
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pilothouse.api import codec
-from pilothouse.api.protobuf import reader as protobuf
+from pilothouse.api.protobuf import _reader as protobuf
 from pilothouse.api.protobuf.writer import dump, encode, frame, list_message, write
 from pilothouse.api.types import schema
 from pilothouse.api.types.schema import Type
-from pilothouse.wire import varint
 
 KINDS = sorted(
     (version, kind)
@@ -80,7 +82,7 @@ def dropped(value: Any, type: Type | None = None) -> Any:
         if type is not None and type.kind == "map" and type.items is not None:
             return {k: dropped(v, type.items) for k, v in value.items()}
         return value
-    numbers = protobuf._numbers().get(type.name)
+    numbers = reader_model.numbers().get(type.name)
     if numbers is None:
         return value
     return {
@@ -118,10 +120,67 @@ def test_lists_are_their_items() -> None:
     assert frame(raw, "v1", "ConfigMapList") == whole
 
 
+@settings(max_examples=400 * SCALE, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_any_object_is_written_as_the_model_writes_it(chance: random.Random) -> None:
+    type_ = any_type(chance)
+    obj = any_object(chance, type_)
+    assert outcome(encode, obj, type_) == outcome(writer_model.encode, obj, type_)
+
+
 @settings(max_examples=25 * SCALE)
 @given(st.integers(-(2**63), 2**63 - 1))
-def test_varints(value: int) -> None:
-    assert protobuf._signed(protobuf._varint(varint(value), 0)[0]) == value
+def test_numbers_come_back(value: int) -> None:
+    type_ = schema.for_kind("apps", "v1", "ControllerRevision")
+    data = encode({"revision": value}, type_)
+    assert data == writer_model.encode({"revision": value}, type_)
+    assert protobuf.decode(data, type_)["revision"] == value
+
+
+DATES = r"[0-9]{4}-[01][0-9]-[0-3][0-9]"
+TIMES = rf"{DATES}T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{{6}}|,[0-9]{{6}}|\.[0-9]{{3}})?(Z|\+01:00)?"
+
+
+@settings(max_examples=300 * SCALE)
+@given(st.from_regex(TIMES, fullmatch=True) | st.datetimes().map(lambda time: f"{time.isoformat()}Z"))
+@example("2000-02-29T00:00:00Z")
+@example("1900-02-29T00:00:00Z")
+@example("0000-01-01T00:00:00Z")
+@example("0001-01-01T00:00:00Z")
+@example("9999-12-31T23:59:59.999999Z")
+@example("-292277022399-01-01T00:00:00Z")
+def test_any_time_is_written_as_the_model_writes_it(time: str) -> None:
+    event = {"eventTime": time, "firstTimestamp": time}
+    for obj in (event, {"firstTimestamp": time}):
+        of = schema.for_kind("", "v1", "Event")
+        assert outcome(encode, obj, of) == outcome(writer_model.encode, obj, of)
+
+
+@pytest.mark.parametrize("size", [0, 1, 126, 127, 128, 129, 16383, 16384, 2097151, 2097152])
+def test_lengths_of_any_size(size: int) -> None:
+    """A message moves when its length takes more than a byte, and what is around it as well."""
+    type_ = schema.for_kind("", "v1", "Pod")
+    for text in ("x" * size, "é" * (size // 2)):
+        pod = {"spec": {"containers": [{"name": "c", "command": ["a", text]}], "nodeName": "n"}}
+        assert encode(pod, type_) == writer_model.encode(pod, type_)
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    type_ = schema.builtin("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+    obj: dict[str, Any] = {}
+    for _ in range(200):
+        obj = {"not": obj}
+    assert encode(obj, type_) == writer_model.encode(obj, type_)
+    for _ in range(100_000):
+        obj = {"not": obj}
+    with pytest.raises(RecursionError):
+        encode(obj, type_)
+
+
+def test_a_long_walk_lets_other_threads_run() -> None:
+    type_ = schema.for_kind("", "v1", "ConfigMap")
+    data = {str(number): "" for number in range(10_000)}
+    assert turns(lambda: encode({"data": data}, type_)) >= 5
 
 
 def test_what_json_holds_is_kept_as_json() -> None:

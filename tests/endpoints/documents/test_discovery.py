@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api.protobuf import reader as protobuf
+from pilothouse.api.protobuf import _reader as protobuf
 from pilothouse.endpoints.documents.discovery import Discovery
 from pilothouse.endpoints.request.metrics import DiscoveryMetrics
 from pilothouse.errors import MethodNotAllowed, NotAcceptable, NotFound

@@ -7,9 +7,10 @@ import pytest
 from harness import CONFIG_MAPS, PODS, Rig
 
 from pilothouse.api import codec
-from pilothouse.api.protobuf import reader as protobuf
+from pilothouse.api.protobuf import _reader as protobuf
 from pilothouse.api.protobuf.writer import write
 from pilothouse.api.types import meta_kinds
+from pilothouse.wire import parse
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 CLIENT_GO = f"{PROTOBUF},application/json"
@@ -25,7 +26,7 @@ def read(data: bytes) -> dict[str, Any]:
 
 
 def fields(data: bytes) -> dict[int, bytes]:
-    return dict(protobuf._fields(data))
+    return dict(parse(data))
 
 
 def events(data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:

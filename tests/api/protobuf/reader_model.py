@@ -1,22 +1,22 @@
-"""Decodes the protobuf form of built-in kinds: magic bytes, a runtime.Unknown, and the object's message.
+"""A plain model of the reader of protobuf: the same in Python, field by field.
 
-Messages are derived from the types: field numbers come from schemas/, wire types from the members' kinds. The
-result goes through the same decoding as JSON, so no further checks are needed here.
+Messages are derived from the types: field numbers come from schemas/, wire types from the members' kinds.
 """
 
 import base64
 import functools
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
 
 from pilothouse.api import json
+from pilothouse.api.protobuf._reader import MAGIC, ProtobufError
 from pilothouse.api.types import schema
 from pilothouse.api.types.schema import Field, Type
 from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 
-MAGIC = b"k8s\x00"
 _PREFIX = str(list(MAGIC)).replace(",", "")
 
 _MASK = (1 << 64) - 1
@@ -27,12 +27,8 @@ _ITEMS = ("ExtraValue", "Verbs")
 Table = dict[int, "Field | Table"]
 
 
-class ProtobufError(ValueError):
-    """The bytes are not a valid message."""
-
-
 @functools.cache
-def _numbers() -> dict[str, dict[str, list[int]]]:
+def numbers() -> dict[str, dict[str, list[int]]]:
     found: dict[str, dict[str, list[int]]] = schema.load("numbers")
     return found
 
@@ -41,7 +37,7 @@ def _numbers() -> dict[str, dict[str, list[int]]]:
 def table(type: Type) -> Table:
     """Field number -> member, or the table of an embedded message."""
     out: Table = {}
-    for member, path in _numbers().get(type.name, {}).items():
+    for member, path in numbers().get(type.name, {}).items():
         field = type.fields.get(member)
         if field is None:
             continue
@@ -179,7 +175,8 @@ def _value(value: Any, type: Type, depth: int) -> Any:
         case "bool":
             return bool(_number(value))
         case "number":
-            return struct.unpack("<d", _bytes(value)[:8].ljust(8, b"\0"))[0]
+            number = struct.unpack("<d", _bytes(value)[:8].ljust(8, b"\0"))[0]
+            return number if math.isfinite(number) else None
         case "bytes":
             return base64.b64encode(_bytes(value)).decode()
         case "list":
