@@ -23,7 +23,7 @@ from bench_write_path import MERGE, PODS, Rig
 import pilothouse
 
 SRC = str(pathlib.Path(pilothouse.__file__).parent) + "/"
-WARM = 3
+WARM = 5
 
 
 class Traced(NamedTuple):

@@ -18,7 +18,7 @@ from pilothouse.api.codec import JSON, PROTOBUF
 from pilothouse.api.protobuf import writer
 from pilothouse.api.values.identity import User
 from pilothouse.registry import renewal
-from pilothouse.registry._renewal import Renewal
+from pilothouse.registry._renewal import RenewedTime
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 from pilothouse.storage.interface import RevisionConflict, Unavailable
@@ -217,7 +217,7 @@ TIME = '"renewTime":"2026-11-30T05:00:00.000002Z"'
 
 
 def of(sent: str = SENT, live: str = LIVE, manager: str = "m", now: str = NOW) -> bytes | None:
-    return Renewal("spec", "renewTime").of(sent.encode(), live.encode(), manager, now)
+    return RenewedTime("spec", "renewTime").of(sent.encode(), live.encode(), manager, now)
 
 
 def swapped(text: str, *pairs: tuple[str, str]) -> str:

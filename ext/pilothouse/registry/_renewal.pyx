@@ -263,7 +263,7 @@ cdef bytes spliced(bytes value, Edit* edits):
     return out
 
 
-cdef class Renewal:
+cdef class RenewedTime:
     """The update that changes one time of an object, the member `name` of its `part`, and nothing else."""
     cdef bytes part, name, owned_part, owned_name
 

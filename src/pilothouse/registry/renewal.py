@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from pilothouse.api.values.identity import User
-from pilothouse.registry._renewal import Renewal
+from pilothouse.registry._renewal import RenewedTime
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.object_metrics import UNEQUAL_SLOW
 from pilothouse.registry.resource import Resource
@@ -35,7 +35,7 @@ class RenewalRequest(NamedTuple):
     timeline: Timeline | None
 
 
-async def renew(store: Store, admission: Admission, renewal: Renewal, asked: RenewalRequest) -> bytes | None:
+async def renew(store: Store, admission: Admission, renewal: RenewedTime, asked: RenewalRequest) -> bytes | None:
     """Write an update if it is a renewal that all plugins let pass; the bytes to serve.
 
     None: it is another update, or the object has changed meanwhile, and nothing was written. StatusError.

@@ -14,7 +14,7 @@ from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.process.record import record
-from pilothouse.registry._renewal import Renewal
+from pilothouse.registry._renewal import RenewedTime
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.timeline import Timeline
@@ -242,7 +242,7 @@ class Strategy:
     """Whether an update that emptied the finalizers of a deleted object may remove it; None = it may."""
     ttl: Callable[[WriteContext, Object], int] | None = None
     """Seconds the stored object lives, None = for ever (events)."""
-    renewal: Renewal | None = None
+    renewal: RenewedTime | None = None
     shared: tuple[str, ...] = field(init=False)
     """Members that the object of an update may have in common with the old one."""
 

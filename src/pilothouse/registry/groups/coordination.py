@@ -1,7 +1,7 @@
 """coordination.k8s.io/v1: leases."""
 
 from pilothouse.api.values.fields import Object
-from pilothouse.registry._renewal import Renewal
+from pilothouse.registry._renewal import RenewedTime
 from pilothouse.registry.groups import rules
 from pilothouse.registry.groups.records import resource, spec_of
 from pilothouse.registry.strategy import Strategy, WriteContext
@@ -30,7 +30,7 @@ LEASE = Strategy(
     prepare_update=_prepare_update,
     validate=lambda ctx, obj, errs: rules.coordination.validate_lease(obj, errs),
     validate_update=lambda ctx, obj, old, errs: rules.coordination.validate_lease_update(obj, old, errs),
-    renewal=Renewal("spec", "renewTime"),
+    renewal=RenewedTime("spec", "renewTime"),
 )
 
 RESOURCES = [
