@@ -35,7 +35,9 @@ class RenewalRequest(NamedTuple):
     timeline: Timeline | None
 
 
-async def renew(store: Store, admission: Admission, renewal: RenewedTime, asked: RenewalRequest) -> bytes | None:
+async def renew(
+    store: Store, admission: Admission, renewal: RenewedTime, asked: RenewalRequest
+) -> bytes | None:
     """Write an update if it is a renewal that all plugins let pass; the bytes to serve.
 
     None: it is another update, or the object has changed meanwhile, and nothing was written. StatusError.
