@@ -175,13 +175,13 @@ ATTACKS: dict[str, Callable[[Budgets], Connections]] = {
     "long heads": lambda it: it.fill(400, unfinished(900_000)),
     "heads": lambda it: it.fill(1000, unfinished(100_000)),
     "heads of a user": lambda it: it.fill(500, unfinished(200_000, "jane")),
-    "whole heads": lambda it: it.fill(400, unfinished(900_000) + b"\r\n\r\n"),
+    "whole heads": lambda it: it.fill(1000, unfinished(900_000) + b"\r\n\r\n"),
     "short bodies": lambda it: it.fill(500, post(60_000, 59_000, "jane")),
     "long bodies": lambda it: it.fill(100, post(3_000_000, 2_900_000, "admin")),
-    "uploads": lambda it: it.fill(150, get("/version", "admin") + post(2_000_000, 2_000_000, "admin")),
+    "uploads": lambda it: it.fill(300, get("/version", "admin") + post(2_000_000, 2_000_000, "admin")),
     "header blocks": lambda it: it.fill(400, block(900_000), "h2"),
     "header blocks of a user": lambda it: it.fill(500, block(200_000, "jane"), "h2"),
-    "bodies on streams": lambda it: it.fill(100, bodies(50, 60_000, "admin"), "h2"),
+    "bodies on streams": lambda it: it.fill(200, bodies(50, 60_000, "admin"), "h2"),
     "a long message": lambda it: it.fill(
         100, get(f"{MAPS}?watch=1", "admin", WEBSOCKET) + message(1_000_000)
     ),
@@ -189,8 +189,7 @@ ATTACKS: dict[str, Callable[[Budgets], Connections]] = {
     "watches": watches,
     "answers": lambda it: it.fill(200, get("/openapi/v2", "admin") * 100),
 }
-"""The connections that fill each budget; a user shows a token, and nobody reads.
-The largest send 300 MB and more in all, above PEAK."""
+"""The connections that fill each budget; a user shows a token, and nobody reads."""
 
 
 @pytest.fixture(scope="module")

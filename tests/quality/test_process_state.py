@@ -66,7 +66,7 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "api/meta.py:_second",
     "api/values/names.py:_port_names",
     "api/values/addresses.py:_strict_address",
-    "api/values/addresses.py:networks",
+    "api/values/networks.py:networks",
     "flowcontrol/borrowing.py:allocate",
     "api/values/addresses.py:parse_ip",
     "api/values/quantity.py:parse",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from pilothouse.api.values import addresses
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.networks import Network, networks
 from pilothouse.registry.allocator_metrics import DYNAMIC, STATIC, AddressMetrics
 from pilothouse.registry.readers import Readers
 
@@ -27,7 +28,7 @@ class AllocationError(ValueError):
 class _Pool:
     """The addresses in use in one network: of services, of IPAddress objects, and of writes in progress."""
 
-    def __init__(self, network: addresses.Network) -> None:
+    def __init__(self, network: Network) -> None:
         self.network = network
         self.first, self.last = int(network.network_address) + 1, int(network.broadcast_address)
         if network.version == 4:
@@ -73,8 +74,8 @@ class ClusterIPAllocator:
     """The cluster IPs of one or two ranges, one per IP family; the first range's family is the default."""
 
     def __init__(self, cidrs: Sequence[str]) -> None:
-        networks = addresses.networks(",".join(cidrs))
-        self._pools = {f"IPv{network.version}": _Pool(network) for network in networks}
+        found = networks(",".join(cidrs))
+        self._pools = {f"IPv{network.version}": _Pool(network) for network in found}
         self.metrics = AddressMetrics(self.usage)
         self._choosing = threading.Lock()  # large services are prepared on threads
 

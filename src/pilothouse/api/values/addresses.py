@@ -4,13 +4,11 @@ A rule returns a list of messages, which is empty for a valid value.
 """
 
 import re
-from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 
 from pilothouse.caches import memo
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 _MAX_ADDRESS = 1024
 """Characters; an IPv6 address has at most 45, but upstream ignores any number of leading zeros."""
 _REMEMBERED = 1024
@@ -31,12 +29,6 @@ def _sloppy_address(value: str) -> Address | None:
         return IPv6Address(plain) if ":" in plain else IPv4Address(plain)
     except (AddressValueError, ValueError):
         return None
-
-
-@lru_cache(maxsize=16)
-def networks(ranges: str) -> tuple[Network, ...]:
-    """The networks of a flag's text, with commas between them; ValueError. All clusters have the same."""
-    return tuple(ip_network(one.strip(), strict=False) for one in ranges.split(","))
 
 
 @memo("addresses", longest=48, most=_REMEMBERED)

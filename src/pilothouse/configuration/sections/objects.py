@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
-from pilothouse.api.values.addresses import Network, networks
+from pilothouse.api.values.networks import Network, networks
 from pilothouse.configuration.sections.section import Section, etcd, misc
 from pilothouse.process.frozen import frozen
 
