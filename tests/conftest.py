@@ -59,13 +59,8 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave the tests out of garbage collections: with all of them a full one takes half a second.
-
-    From then on collect more seldom than Python does: collections were a tenth of the work of fast tests.
-    A test of memory collects by itself.
-    """
+    """Leave the tests out of garbage collections: with all of them a full one takes half a second."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
     gc.enable()
 
 

@@ -6,6 +6,7 @@ from harness import CONFIG_MAPS, Rig
 from metric_samples import samples
 
 from pilothouse.api.values.identity import RequestInfo
+from pilothouse.endpoints.request.deadlines import RequestDeadlines
 from pilothouse.endpoints.request.metrics import HealthMetrics, RequestMetrics
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.storage.interface import KeyValue
@@ -184,7 +185,7 @@ def test_requests_in_flight_and_those_that_are_given_up() -> None:
             assert shown(rig, *flying) == ["0"]
             assert shown(rig, "apiserver_request_terminations_total") == []
             storage.go.clear()
-            rig.pipeline.deadlines.seconds = 0.005
+            rig.pipeline.deadlines = RequestDeadlines(0.005)
             assert (await rig.call("POST", CONFIG_MAPS, {"metadata": {"name": "b"}})).status == 504
             assert shown(rig, *flying) == ["0"]
             assert shown(rig, "apiserver_request_terminations_total", 'code="504"', 'verb="POST"') == ["1"]
