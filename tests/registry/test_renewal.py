@@ -17,6 +17,7 @@ from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.codec import JSON, PROTOBUF
 from pilothouse.api.protobuf import writer
 from pilothouse.api.values.identity import User
+from pilothouse.offload import INLINE
 from pilothouse.registry import renewal
 from pilothouse.registry._renewal import RenewedTime
 from pilothouse.registry.admission import AdmissionAttributes
@@ -193,6 +194,15 @@ async def test_a_long_body_is_no_renewal(runner: asyncio.Runner) -> None:
         made = await rig.ok("POST", LEASES, lease(0), headers=AGENT)
         body = json.dumps(lease(1, resourceVersion=made["metadata"]["resourceVersion"])).encode()
         await rig.ok("PUT", LEASE, body + b" " * renewal.LONGEST, headers=AGENT)
+        assert rig.plugin.asked == 1
+
+
+async def test_a_large_lease_is_not_read_on_the_loop(runner: asyncio.Runner) -> None:
+    async with Server(Indifferent()) as rig:
+        finalizers = [f"example.com/{number}" for number in range(1000)]
+        made = await rig.ok("POST", LEASES, lease(0, finalizers=finalizers), headers=AGENT)
+        assert len(json.dumps(made)) > INLINE
+        await rig.ok("PUT", LEASE, {**made, "spec": lease(1)["spec"]}, headers=AGENT)
         assert rig.plugin.asked == 1
 
 

@@ -29,6 +29,7 @@ cdef Py_ssize_t METADATA_LEN = 12     # length of `"metadata":{`
 cdef Py_ssize_t REVISION_LEN = 19
 DEF RARE = 9                          # offset of the V in it
 cdef dict INTERNED = {}               # shares equal label texts between objects
+DEF COMMON = 256                      # places of a character from which on it is not rare
 DEF MAX_INTERNED = 20000
 DEF MAX_INTERNED_LENGTH = 128
 
@@ -69,14 +70,21 @@ cdef Py_ssize_t skip_space(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept n
 cdef const char* seek(
     const char* s, Py_ssize_t n, const char* text, Py_ssize_t size, Py_ssize_t at
 ) noexcept nogil:
-    """The place of a text, NULL if it is absent. `at` is the offset in it of a character that is rare."""
+    """The place of a text, NULL if it is absent. `at` is the offset in it of a character that is rare.
+
+    Where it is not rare after all, the rest is searched as any text is.
+    """
     cdef const char* end = s + n - size + at + 1
+    cdef int misses = 0
     s += at
     while s < end:
         s = <const char*>memchr(s, text[at], end - s)
         if s == NULL or memcmp(s - at, text, size) == 0:
             return NULL if s == NULL else s - at
         s += 1
+        misses += 1
+        if misses == COMMON:
+            return <const char*>memmem(s - at, end - s + size - 1, text, size)
     return NULL
 
 
