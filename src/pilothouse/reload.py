@@ -13,6 +13,7 @@ from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.metrics.instruments import Counter, Gauge, Group, digest
 from pilothouse.process.frozen import frozen
+from pilothouse.waiting import woken
 
 log = Logger(__name__)
 
@@ -206,21 +207,12 @@ class Follower(BackgroundTask, Generic[T]):
 
     async def _run(self) -> None:
         while True:
-            force = await self._woken(min(SETTLE, self._poll) if self._noticed is not None else self._poll)
+            within = min(SETTLE, self._poll) if self._noticed is not None else self._poll
+            force = await woken(self._wanted, within)
             try:
                 await self.look(force=force)
             except Exception:
                 log.exception("A configuration cannot be followed", kind=self.kind)
-
-    async def _woken(self, seconds: float) -> bool:
-        """Wait; whether somebody has asked for a look meanwhile."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wanted.wait()
-        except TimeoutError:
-            return False
-        self._wanted.clear()
-        return True
 
     async def look(self, *, force: bool = False) -> None:
         """Put the files in force if they have changed; `force`: also when they changed since the last

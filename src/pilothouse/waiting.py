@@ -43,6 +43,17 @@ class Pace:
             self._until = time.perf_counter() + self._slice
 
 
+async def woken(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until an event is set, at most for `seconds`, and clear it; whether it was set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    event.clear()
+    return True
+
+
 async def in_task() -> None:
     """Return inside of a task: at once where there is one, else after the caller has been made one."""
     if asyncio.current_task() is None:

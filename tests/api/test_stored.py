@@ -74,6 +74,8 @@ def test_many_sets_make_others_be_forgotten() -> None:
         b'{"metadata":{"managedFields":[{"x":{"fieldsV1":%s}}]}}' % orjson.dumps(FIELDS),
         b'{"metadata":{"managedFields":[{"fieldsV1":{}}]},"spec":[{"fieldsV1":%s}]}' % orjson.dumps(FIELDS),
         b'{"metadata":{"annotations":{"a":"\\"managedFields\\":[{\\"fieldsV1\\":{"},"managedFields":[]}}',
+        b'{"metadata":{"managedFields":[{"fieldsV1":0}],"x":{"fieldsV1":%s}}}' % orjson.dumps(FIELDS),
+        b'{"metadata":{"managedFields":[{"fieldsV1":0}]},"spec":{"fieldsV1":%s}}' % orjson.dumps(FIELDS),
         b'[{"managedFields":[{"fieldsV1":%s}]}]' % orjson.dumps(FIELDS),
     ],
 )

@@ -11,6 +11,8 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
+from os import urandom
+
 import orjson
 
 from pilothouse.api._json cimport seek, skip_value
@@ -28,6 +30,10 @@ DEF SHORTEST = 64       # bytes of a set from which on it is remembered
 DEF LONGEST = 8192      # and up to which
 DEF REMEMBERED = 262144  # bytes of texts in a generation; their sets take some eight times as much
 DEF MOST = 16           # sets of one object that are looked for
+
+# Stands in the place of a set while the rest of an object is read. It is random, so no text has it by itself.
+cdef long long PLACE = int.from_bytes(urandom(6), "big") | 1 << 48
+cdef bytes PLACE_TEXT = b"%d" % PLACE
 
 
 cdef class FieldSet:
@@ -127,28 +133,28 @@ def changed():
 
 
 cdef bytes without(bytes value, Py_ssize_t* starts, Py_ssize_t* ends, Py_ssize_t count):
-    """The value with 0 in the place of each set."""
+    """The value with PLACE in the place of each set."""
     cdef const char* s = PyBytes_AS_STRING(value)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
-    cdef Py_ssize_t i, at = 0
+    cdef Py_ssize_t i, at = 0, width = PyBytes_GET_SIZE(PLACE_TEXT)
     cdef bytes out
     cdef char* o
     for i in range(count):
-        size -= ends[i] - starts[i] - 1
+        size += width - (ends[i] - starts[i])
     out = PyBytes_FromStringAndSize(NULL, size)
     o = PyBytes_AS_STRING(out)
     for i in range(count):
         memcpy(o, s + at, starts[i] - at)
         o += starts[i] - at
-        o[0] = c'0'
-        o += 1
+        memcpy(o, PyBytes_AS_STRING(PLACE_TEXT), width)
+        o += width
         at = ends[i]
     memcpy(o, s + at, PyBytes_GET_SIZE(value) - at)
     return out
 
 
 cdef bint put(object obj, const char* s, Py_ssize_t* starts, Py_ssize_t* ends, Py_ssize_t count) except -1:
-    """Give the managed fields of an object their sets; False if there are not as many of them."""
+    """Give the managed fields of an object their sets; False if not every set has its place there."""
     cdef Py_ssize_t i, given = 0
     cdef PyObject *fields
     cdef list entries = listed(obj)
@@ -157,10 +163,8 @@ cdef bint put(object obj, const char* s, Py_ssize_t* starts, Py_ssize_t* ends, P
     for i in range(PyList_GET_SIZE(entries)):
         entry = <object>PyList_GET_ITEM(entries, i)
         fields = PyDict_GetItem(entry, "fieldsV1") if type(entry) is dict else NULL
-        if fields is NULL or type(<object>fields) is not int:
+        if fields is NULL or type(<object>fields) is not int or <object>fields != PLACE:
             continue
-        if given == count:
-            return False
         (<dict>entry)["fieldsV1"] = read(s[starts[given]:ends[given]]).fields
         given += 1
     return given == count

@@ -139,19 +139,24 @@ class Chain:
         except KeyError:
             if len(self._steps) >= REMEMBERED:
                 self._steps.clear()
+            mutators, validators = self._concerned(resource, subresource, operation)
+            admitting, validating = self._admitting, self._validating
             found = self._steps[key] = _Steps(
-                tuple(
-                    (p.name, _asked(p), self._mutate(p), *self._admitting[p.name, operation])
-                    for p in self.mutators
-                    if p.concerns(operation, resource, subresource) and p.mutates(resource)
-                ),
-                tuple(
-                    (p.name, _asked(p), p.validate, *self._validating[p.name, operation])
-                    for p in self.validators
-                    if p.concerns(operation, resource, subresource) and p.validates(resource)
-                ),
+                tuple((p.name, _asked(p), self._mutate(p), *admitting[p.name, operation]) for p in mutators),
+                tuple((p.name, _asked(p), p.validate, *validating[p.name, operation]) for p in validators),
             )
             return found
+
+    def _concerned(
+        self, resource: Resource, subresource: str, operation: str
+    ) -> tuple[list[AdmissionPlugin], list[AdmissionPlugin]]:
+        """The plugins whose mutating, and those whose validating half is about such requests."""
+        mutators = [p for p in self.mutators if p.mutates(resource)]
+        validators = [p for p in self.validators if p.validates(resource)]
+        return (
+            [p for p in mutators if p.concerns(operation, resource, subresource)],
+            [p for p in validators if p.concerns(operation, resource, subresource)],
+        )
 
     def _mutate(self, plugin: AdmissionPlugin) -> Callable[[AdmissionAttributes], Any]:
         half = self._mutating.get(plugin)
@@ -210,17 +215,10 @@ class Chain:
 
     def _judges(self, resource: Resource) -> tuple[_Judge, ...]:
         """The plugins that are asked about updates of a resource that has a renewal."""
+        mutators, validators = self._concerned(resource, "", UPDATE)
         return (
-            *(
-                (p.passes_renewal, self._admitting[p.name, UPDATE][0])
-                for p in self.mutators
-                if p.concerns(UPDATE, resource, "") and p.mutates(resource)
-            ),
-            *(
-                (p.passes_renewal, self._validating[p.name, UPDATE][0])
-                for p in self.validators
-                if p.concerns(UPDATE, resource, "") and p.validates(resource)
-            ),
+            *((p.passes_renewal, self._admitting[p.name, UPDATE][0]) for p in mutators),
+            *((p.passes_renewal, self._validating[p.name, UPDATE][0]) for p in validators),
         )
 
     async def close(self) -> None:

@@ -252,5 +252,5 @@ def _is_plain(entry: Object) -> bool:
         and manager.isascii()
         and manager.isprintable()
         and len(manager) <= MANAGER_MAX
-        and len(entry.get("subresource", "")) <= SUBRESOURCE_MAX // 4
+        and names.size(entry.get("subresource", "")) <= SUBRESOURCE_MAX
     )

@@ -12,6 +12,7 @@ from struct import pack
 
 from pilothouse.api import json
 from pilothouse.api.values import times
+from pilothouse.api.values.turns import in_order
 from pilothouse.wire import varint
 
 from pilothouse.api.protobuf._messageplan cimport (
@@ -30,6 +31,7 @@ include "_writer_times.pxi"
 
 DEF ROOM = 1024            # bytes of a new buffer
 DEF VARINT = 10            # bytes of the longest varint
+DEF LONG = 65536           # bytes of a message after whose move another thread may run
 DEF MAX_DEPTH = 400        # levels of messages; api/types/depth.py allows fewer
 
 cdef object MASK = (1 << 64) - 1
@@ -109,6 +111,8 @@ cdef class Output:
         if more:
             self.need(more)
             memmove(self.data + start + more, self.data + start, size)
+            if size > LONG:
+                pause()
         self.size = start - 1
         self.number(size)
         self.size += size
@@ -145,7 +149,7 @@ cdef class Output:
             for item in value:
                 self.put(member.number, item, member.value, depth)
             return 0
-        for key in sorted(value):
+        for key in in_order(value):
             self.tag(member.number, 2)
             start = self.begin()
             self.tag(1, 2)

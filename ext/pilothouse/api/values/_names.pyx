@@ -13,6 +13,8 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object)
     void *PyUnicode_1BYTE_DATA(object)
 
+include "pilothouse/api/_turn.pxi"
+
 cdef enum:
     FIRST = 1
     INNER = 2
@@ -84,6 +86,7 @@ cdef class Shape:
         cdef PyObject *value
         cdef Py_ssize_t at = 0
         while PyDict_Next(members, &at, &name, &value):
+            step()
             if not self.takes(<object>name) or not isinstance(<object>value, str):
                 return False
             if not PyUnicode_IS_ASCII(<object>value) if values is None else not values.takes(<object>value):

@@ -21,6 +21,4 @@ def in_order(texts: Iterable[str]) -> list[str]:
 
 def sorted_members(value: dict[str, T]) -> dict[str, T]:
     """The object with its members sorted by name."""
-    if len(value) <= PART:
-        return dict(sorted(value.items()))  # PERF: names differ, so values are never compared
-    return {name: value[name] for name in in_order(value)}
+    return {name: value[name] for name in (sorted(value) if len(value) <= PART else in_order(value))}

@@ -16,6 +16,7 @@ from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.rpc import MemberChannel, Rpc
 from pilothouse.storage.etcd.wire import EtcdEvent
 from pilothouse.storage.interface import Compacted, StorageError, Unavailable
+from pilothouse.waiting import woken
 from pilothouse.wire import WireError
 
 log = Logger(__name__)
@@ -148,18 +149,8 @@ class EtcdWatch:
                 return
             self._rpc.turn(member)
             attempt = attempt + 1 if self.position == before else 0
-            if attempt and await self._wanted_within(etcd_rpc.backoff(attempt)):
+            if attempt and await woken(self._wanted, etcd_rpc.backoff(attempt)):
                 attempt = 0
-
-    async def _wanted_within(self, seconds: float) -> bool:
-        """Wait until a caller has begun to wait for the watch, at most for `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wanted.wait()
-        except TimeoutError:
-            return False
-        self._wanted.clear()
-        return True
 
     def _lost(self, error: Exception, attempt: int) -> None:
         """Log the first failure in a row, and then ever fewer of the following ones."""
