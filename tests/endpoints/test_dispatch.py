@@ -66,6 +66,37 @@ async def test_methods_that_a_resource_does_not_have(rig: Rig, method: str, targ
     assert answer.body["message"] == "the server does not allow this method on the requested resource"
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "status", "message"),
+    [
+        ("GET", "/api/v1/namespaces//configmaps/a", 400, "Namespace parameter required."),
+        ("PUT", "/api/v1/namespaces//configmaps/a", 400, "Namespace parameter required."),
+        ("DELETE", "/api/v1/namespaces//configmaps/a", 400, "Namespace parameter required."),
+        ("DELETE", "/api/v1/namespaces//configmaps", 400, "Namespace parameter required."),
+        ("POST", "/api/v1/namespaces//configmaps", 422, "metadata.namespace: Required value"),
+        ("GET", "/api/v1/namespaces//pods/a/log", 400, "Namespace parameter required."),
+        ("POST", "/api/v1/namespaces//nodes", 404, "the server could not find the requested resource"),
+        ("POST", "/api/v1/configmaps", 405, "the server does not allow this method"),
+        ("GET", PODS + "//status", 400, "name must be provided"),
+        ("GET", PODS + "//log", 400, "name must be provided"),
+        ("PUT", "/api/v1/namespaces//finalize", 400, "name must be provided"),
+        ("GET", PODS + "//odd", 404, "the server could not find the requested resource"),
+    ],
+)
+async def test_paths_with_an_empty_name(
+    rig: Rig, method: str, target: Any, status: int, message: str
+) -> None:
+    body = config_map("a") if method in ("PUT", "POST") else None
+    answer = await rig.call(method, target, body)
+    assert (answer.status, message in answer.body["message"]) == (status, True)
+
+
+async def test_a_list_of_the_namespace_without_a_name(rig: Rig) -> None:
+    await rig.config_map("a")
+    body = await rig.ok("GET", "/api/v1/namespaces//configmaps")
+    assert [i["metadata"]["name"] for i in body["items"]] == ["a"]
+
+
 async def test_a_collection_may_be_read_across_namespaces(rig: Rig) -> None:
     await rig.config_map("a")
     body = await rig.ok("GET", "/api/v1/configmaps")

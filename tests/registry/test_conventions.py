@@ -24,7 +24,12 @@ def info(path: str) -> RequestInfo:
         ("/api/v1/namespaces/n/pods/a", True, True, True),
         ("/api/v1/namespaces/n/nodes", False, False, False),
         ("/api/v1/namespaces/n/pods/a/status/b", True, False, True),
-        ("/api/v1/namespaces/n/pods//status", True, False, True),
+        ("/api/v1/namespaces/n/pods//status", True, True, True),
+        ("/api/v1/namespaces/n/pods//status/b", True, False, True),
+        ("/api/v1/namespaces//pods", True, True, True),
+        ("/api/v1/namespaces//pods/a", True, True, False),
+        ("/api/v1/namespaces//nodes", False, False, True),
+        ("/api/v1/namespaces//status", False, True, True),
     ],
 )
 def test_paths_below_a_resource(path: str, namespaced: bool, routed: bool, custom: bool) -> None:

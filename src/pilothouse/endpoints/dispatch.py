@@ -161,7 +161,7 @@ class Dispatcher:
         found = table.get(method)
         if found is None or (routed and found[0] not in resource.verbs):
             raise refusals.method_not_allowed()  # one handler serves all verbs, whatever discovery says
-        if resource.namespaced and not info.namespace and method != "GET":
+        if resource.namespaced and method != "GET" and not (info.namespace or info.unnamed_namespace):
             raise refusals.method_not_allowed()
         _route(ctx, resource)
         negotiation_for(ctx, resource)
@@ -190,6 +190,8 @@ class Dispatcher:
         if sub is None:
             raise refusals.unknown_subresource(resource, info.name)
         ctx.subresource = sub
+        if not info.name and resource.conventions.routed:
+            raise errors.BadRequest("name must be provided")
         if sub.action in STREAMED:
             return self._stream(ctx, resource, sub)
         verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(

@@ -63,15 +63,18 @@ class Conventions:
 
 def _has_route(info: RequestInfo, namespaced: bool) -> bool:
     """Whether the router of built-in resources has a route for a path:
-    it names the scope and goes no deeper."""
+    it names the scope and goes no deeper. Its parameters match empty names too."""
     parts = info.parts
-    if not namespaced and info.namespace and (parts[0] != "namespaces" or len(parts) == 1):
+    in_namespace = bool(info.namespace) or info.unnamed_namespace
+    if not namespaced and in_namespace and (parts[0] != "namespaces" or len(parts) == 1):
         return False
-    if namespaced and not info.namespace and info.name:
+    if namespaced and info.name and not in_namespace:
         return False
     if info.verb == "watch" and len(parts) > 2:
         return False
-    return "" not in parts and (len(parts) <= 3 or info.subresource == "proxy")
+    if "" in parts and not (len(parts) == 3 and info.subresource):
+        return False
+    return len(parts) <= 3 or info.subresource == "proxy"
 
 
 def _in_scope(info: RequestInfo, namespaced: bool) -> bool:

@@ -53,6 +53,11 @@ class RequestInfo:
     name: str = ""
     parts: tuple[str, ...] = ()
 
+    @property
+    def unnamed_namespace(self) -> bool:
+        """Whether the path leads through a namespace whose name is empty, as one with an unset variable does."""
+        return not self.namespace and "/namespaces//" in self.path
+
 
 @record
 class AuthorizationAttributes:

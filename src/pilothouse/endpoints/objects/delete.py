@@ -141,7 +141,10 @@ def _success(resource: Resource, obj: Object) -> Object:
 
 async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Delete all that the list options select; the answer is the list as it was before."""
-    if resource.namespaced and not ctx.info.namespace:
+    info = ctx.info
+    if resource.namespaced and not info.namespace:
+        if info.unnamed_namespace:
+            raise errors.BadRequest("Namespace parameter required.")
         raise refusals.method_not_allowed()
     query = select(verbs, ctx, resource)
     options = await delete_options(ctx)
