@@ -145,6 +145,25 @@ async def test_a_watch_path_of_old(rig: Rig) -> None:
     assert answer.status == 405
 
 
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("continue=a", 200),
+        ("resourceVersion=1&resourceVersionMatch=NotOlderThan", 200),
+        ("resourceVersionMatch=NotOlderThan", 422),
+        ("sendInitialEvents=true&resourceVersionMatch=NotOlderThan", 422),
+        ("watch=1&continue=a", 422),
+        ("watch=1&resourceVersion=1&resourceVersionMatch=NotOlderThan", 422),
+    ],
+)
+async def test_the_options_of_a_watch_by_its_path_are_those_of_a_list(
+    rig: Rig, query: str, status: int
+) -> None:
+    path = "/api/v1/watch/namespaces/default/configmaps"
+    answer = await rig.call("GET", f"{path}?timeoutSeconds=1&{query}")
+    assert answer.status == status
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", ["/api/v1/proxy", "//api/v1/proxy", "///api/v1/watch"])
 async def test_paths_of_old_lead_to_no_other_verb(rig: Rig, method: str, path: str) -> None:

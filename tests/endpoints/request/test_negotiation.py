@@ -96,6 +96,9 @@ def test_streams() -> None:
     assert protobuf.content_type == "application/vnd.kubernetes.protobuf;stream=watch"
     with pytest.raises(NotAcceptable, match="application/json;stream=watch, application/vnd"):
         negotiate("application/yaml", stream=True)
+    for accept in ("application/json;stream=odd", "application/json;as=Odd;v=v1;g=meta.k8s.io"):
+        with pytest.raises(NotAcceptable, match="accepted: application/json, application/yaml, "):
+            negotiate(accept, stream=True)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import ListParams, check_list, list_params, resource_version
 from pilothouse.endpoints.request.permitted import Namespaces
+from pilothouse.gotext import quote
 from pilothouse.process.record import record
 from pilothouse.registry.conversion import converted
 from pilothouse.registry.fields import extractor, stored_label
@@ -317,7 +318,8 @@ def _known_fields(resource: Resource, selector: Selector) -> Selector:
     for label, op, value in selector.fields:
         stored = stored_label(resource, label)
         if stored is None:
-            raise errors.BadRequest(resource.field_error.replace("{label}", label))
+            text = resource.field_error.replace('"{label}"', quote(label)).replace("{label}", label)
+            raise errors.BadRequest(text)
         terms.append((stored, op, value))
     return selector if tuple(terms) == selector.fields else Selector(selector.labels, terms)
 

@@ -220,7 +220,7 @@ async def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> R
     negotiation.negotiation_for(ctx, resource)
     params = list_params(ctx.query)
     if not params.watch:
-        params = list_params({**ctx.query, "watch": ["true"]})
+        params.watch = params.by_path = True
     name = ctx.info.name
     if name:
         term = f"metadata.name={name}"

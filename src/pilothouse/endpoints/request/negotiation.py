@@ -256,14 +256,13 @@ def negotiate(
     if not accept:
         return PLAIN_JSON
     media = (_unstructured if not protobuf else _objects_or_tables if tables else _objects)(accept)
+    if media is None:
+        raise not_acceptable()
     if stream:
-        if media is None or media.format == "yaml":
+        if media.format == "yaml":
             raise not_acceptable(STREAMS)
         if media.format != "json":
             return media._replace(content_type=f"{media.content_type};stream=watch")
-        return media
-    if media is None:
-        raise not_acceptable()
     return media
 
 

@@ -19,7 +19,8 @@ _INT64 = 2**63
 @record
 class ListParams:
     """ListOptions as the client sent them.
-    `limit` below 1 means no limit, `send_initial` None means not given."""
+    `limit` below 1 means no limit, `send_initial` None means not given. `by_path`: it is a watch because of
+    its path alone (/watch/)."""
 
     label_selector: str = ""
     field_selector: str = ""
@@ -31,6 +32,7 @@ class ListParams:
     token: str = ""
     timeout: int = 0
     send_initial: bool | None = None
+    by_path: bool = False
 
 
 @record
@@ -137,9 +139,10 @@ def list_params(query: Query) -> ListParams:
 
 
 def check_list(p: ListParams) -> None:
-    """Check ListOptions for a list or watch; raises Invalid (ValidateListOptions)."""
+    """Check ListOptions for a list or watch; raises Invalid (ValidateListOptions). Upstream goes by the query
+    alone, so a watch by its path has the options of a list."""
     errs = Errors()
-    (_check_watch if p.watch else _check_list)(p, errs)
+    (_check_watch if p.watch and not p.by_path else _check_list)(p, errs)
     errs.raise_if_any("meta.k8s.io", "ListOptions", "")
 
 
