@@ -90,7 +90,7 @@ async def test_a_namespace_selected_by_field(rig: Rig, three: Any) -> None:
 async def test_selectors_that_are_none(rig: Rig) -> None:
     message = await rig.fail(400, "GET", CONFIG_MAPS + "?fieldSelector=data%3Dx")
     assert message == '"data" is not a known field selector: only "metadata.name", "metadata.namespace"'
-    message = await rig.fail(400, "GET", CONFIG_MAPS + "?fieldSelector=%5C%5C%3Dx")
+    message = await rig.fail(400, "GET", CONFIG_MAPS + "?fieldSelector=%5C%3Dx")
     assert message.startswith('"\\\\" is not a known field selector')
     message = await rig.fail(400, "GET", PODS + "?fieldSelector=spec.nothing%3Dx")
     assert message == "field label not supported: spec.nothing"
