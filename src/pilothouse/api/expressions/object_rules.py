@@ -1,12 +1,14 @@
 """The rules of a schema, carried out on an object (apiextensions pkg/apiserver/schema/cel/validation.go)."""
 
 from collections.abc import Callable
+from typing import Any
 
 from pilothouse.api.cel import escape
 from pilothouse.api.expressions.rule_nodes import Change, RuleNode, Stop, Validation
 from pilothouse.api.expressions.schema_types import DeclaredType, declare
 from pilothouse.api.structural.correlation import Correlation
 from pilothouse.api.structural.field_paths import PathError, valid_path
+from pilothouse.api.structural.paths import root
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.values.equality import key_identity
 from pilothouse.api.values.fields import Errors, Object
@@ -21,7 +23,7 @@ class ObjectRules:
         """`compiled` is told how many seconds it took to compile the rules of a node."""
         self.schema = schema
         self._compiled = compiled
-        self._root = _rules_of(declared, declared, declare(declared, "selfType", root=True))
+        self.root = _rules_of(declared, declared, declare(declared, "selfType", root=True))
 
     def validate(
         self,
@@ -37,15 +39,28 @@ class ObjectRules:
         What an update has not changed is only warned of.
         A `correlation` of both that is known already is used.
         """
-        if self._root is None:
+        if self.root is None:
             return
         around = Change()
         if old is not None:
             around = Change(correlation or Correlation(obj, old, self.schema))
         try:
-            self._root.validate(Validation(errs, warnings, self._compiled), None, obj, old, around)
+            self.root.validate(Validation(errs, warnings, self._compiled), None, obj, old, around)
         except Stop:
             pass
+
+
+def check_default(rules: RuleNode, value: Any, path: str, errs: Errors) -> None:
+    """Add the causes against a default at a path: its rules must hold where an update leaves it as it is, and
+    where it is new (apiserver/schema/defaulting/validation.go)."""
+    count = len(errs)
+    for old in (value, None):
+        try:
+            rules.validate(Validation(errs, [], lambda seconds: None), root(path), value, old, Change())
+        except Stop:
+            pass
+        if len(errs) > count:
+            return
 
 
 def _place(path: str, schema: Object) -> str:

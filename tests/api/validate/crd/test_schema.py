@@ -35,6 +35,10 @@ def listed(items: object, kind: str = "map", keys: list[str] | None = None, **mo
     return out if keys is None else {**out, "x-kubernetes-list-map-keys": keys}
 
 
+def rule(text: str, **more: object) -> Object:
+    return {"x-kubernetes-validations": [{"rule": text, **more}]}
+
+
 ruled = at(TEXT, "x-kubernetes-validations[]", {"rule": "true"})
 ITEM: Object = {"type": "object", "required": ["k"], "properties": {"k": TEXT, "o": OBJECT, "n": {**TEXT, "nullable": True}}}
 SHOWN_ITEMS = dumps({"Schema": None, "JSONSchemas": [go_schema(ITEM)]}, separators=(",", ":"))
@@ -100,6 +104,15 @@ test_causes = table([
     (member, {**OBJECT, "properties": {"a": TEXT}, "x-kubernetes-validations": [{"rule": "true", "fieldPath": ".b"}]}, "~.x-kubernetes-validations[0].fieldPath : must be a valid path"),
     (member, {**OBJECT, "not": {"properties": {"a": TEXT}, "items": {}}}, "~.not.properties[a].type- : must be empty to be structural"),
     (member, {**TEXT, "default": 1}, '~.default="integer" :  in body must be of type string: "integer"'),
+    *valid(member, {**TEXT, "default": "a", **rule("self == 'a'")}, {**TEXT, "default": "a", **rule("self == oldSelf")},
+        {**TEXT, **rule("self == 'a'")}, {"type": "array", "items": {**TEXT, "default": "b"}, **rule("self.size() > 5")}),
+    (member, {**TEXT, "default": "a", **rule("self == 'b'")}, """~.default="a" : failed rule: self == 'b'"""),
+    (member, {**TEXT, "default": "a", **rule("oldSelf.hasValue()", optionalOldSelf=True)}, '~.default="a" : failed rule: oldSelf.hasValue()'),
+    (member, {**TEXT, "default": "a", **rule("self")}, '~.default="string" : rule compile error: cel expression must evaluate to a bool'),
+    (member, {**TEXT, "default": 1, **rule("self == 'b'")}, '~.default="integer" :  in body must be of type string: "integer"'),
+    (member, {"type": "array", "items": {**TEXT, **rule("self == 'b'")}, "default": ["b", "c"]}, """~.default[1]="c" : failed rule: self == 'b'"""),
+    (member, {**OBJECT, "properties": {"a": {"type": "array", "items": {**TEXT, "default": "a", **rule("self == 'b'")}}}},
+        """~.properties[a].items.default="a" : failed rule: self == 'b'"""),
     (member, {**OBJECT, "default": {"x": 1}}, "~.default : must not have unknown fields"),
     (member, {**OBJECT, "properties": {"a": {"type": "array", "items": {**TEXT, "default": 1}}}}, '~.properties[a].items.default="integer" :  in body must be of type string: "integer"'),
     (member, {**OBJECT, "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True, "default": {"metadata": {"name": 1}}},

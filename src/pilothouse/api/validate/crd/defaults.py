@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from pilothouse.api.changes.patch import copy
+from pilothouse.api.expressions.object_rules import ObjectRules, check_default
+from pilothouse.api.expressions.rule_nodes import RuleNode
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.structural.rules import coerce, validate_embedded, validate_resource
 from pilothouse.api.structural.schema import TYPE_META, Schema, prune_value
@@ -18,7 +20,9 @@ def validate_defaults(declared: Object, path: str, errs: Errors, *, require_prun
     """Validates the defaults in a structural schema."""
     embedded = {**declared, "x-kubernetes-embedded-resource": True}
     if any(node.get("default") is not None for node in _below(embedded)):
-        checks = _Checks(Schema(embedded), Validator(_of_any_type(embedded)), require_pruned, errs)
+        schema = Schema(embedded)
+        rules = ObjectRules(embedded, schema).root
+        checks = _Checks(schema, Validator(_of_any_type(embedded)), rules, require_pruned, errs)
         _validate(embedded, checks, Trail(path), _resource, False)
 
 
@@ -49,15 +53,26 @@ class _Checks(NamedTuple):
 
     schema: Schema
     validator: Validator
+    rules: RuleNode | None
     require_pruned: bool
     errs: Errors
 
     def items(self) -> "_Checks":
         assert self.schema.items is not None and self.validator.items is not None
-        return self._replace(schema=self.schema.items, validator=self.validator.items)
+        rules = None if self.rules is None else self.rules.items
+        return self._replace(schema=self.schema.items, validator=self.validator.items, rules=rules)
 
     def member(self, name: str) -> "_Checks":
-        return self._replace(schema=self.schema.properties[name], validator=self.validator.properties[name])
+        schema, validator = self.schema.properties[name], self.validator.properties[name]
+        rules = None if self.rules is None else self.rules.properties.get(name)
+        return self._replace(schema=schema, validator=validator, rules=rules)
+
+    def validate(self, value: Any, path: str) -> None:
+        """Add the causes against a default: those of its schema, or without any those of its rules."""
+        count = len(self.errs)
+        validate(self.validator, value, self.errs, path)
+        if self.rules is not None and len(self.errs) == count:
+            check_default(self.rules, value, path, self.errs)
 
 
 def _resource(value: Any) -> Object:
@@ -104,7 +119,7 @@ def _inside_meta(checks: _Checks, value: Any, path: str, surround: Surround) -> 
         text = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
         checks.errs.invalid(path, value, f"must result in valid metadata: {text}")
         return
-    validate(checks.validator, value, checks.errs, path)
+    checks.validate(value, path)
 
 
 def _plain(checks: _Checks, value: Any, path: str) -> None:
@@ -126,4 +141,4 @@ def _plain(checks: _Checks, value: Any, path: str) -> None:
     if found:
         errs.extend(found)
         return
-    validate(checks.validator, value, errs, path)
+    checks.validate(value, path)
