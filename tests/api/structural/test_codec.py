@@ -133,6 +133,7 @@ def test_numbers() -> None:
     out = whole_numbers({"a": [3.0, 0.5, 1e20, 1e21], "b": True})
     assert out == {"a": [3, 0.5, 10**20, 1e21], "b": True}
     assert [type(n) for n in out["a"]] == [int, float, int, float]
+    assert whole_numbers([2**63, 2**63 - 1, -(2**63)]) == [9223372036854776000, 2**63 - 1, -(2**63)]
 
 
 @pytest.mark.parametrize("shape", ['{"a":', "["])

@@ -170,15 +170,22 @@ def _group_version(obj: Object) -> tuple[str, str]:
 
 
 def whole_numbers(value: Any) -> Any:
-    """Convert floats without a fraction to integers, as they are written, in place."""
+    """Convert floats without a fraction to integers, as they are written, in place. Integers beyond 64 bits,
+    which a patch can bring, are written as floats are."""
     if isinstance(value, dict):
         for name, item in value.items():
-            if isinstance(item, dict | list | float):
+            if isinstance(item, _WALKED):
                 value[name] = whole_numbers(item)
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            if isinstance(item, dict | list | float):
+            if isinstance(item, _WALKED):
                 value[i] = whole_numbers(item)
-    elif isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
-        return int(Decimal(repr(value)))
+    elif isinstance(value, float):
+        if value.is_integer() and abs(value) < 1e21:
+            return int(Decimal(repr(value)))
+    elif value > _INT_MAX:
+        return whole_numbers(float(value))
     return value
+
+
+_WALKED = (dict, list, float, int)

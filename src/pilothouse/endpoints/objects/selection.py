@@ -327,7 +327,6 @@ def _known_fields(resource: Resource, selector: Selector) -> Selector:
 def _place(s: Selection) -> None:
     """Set the place in the collection and the time: limit, continue, resourceVersion and its match."""
     p = s.params
-    revision = resource_version(p.resource_version)
     s.limit = (
         0 if p.resource_version == "0" or "metadata.name" in s.selector.field_equalities else max(p.limit, 0)
     )
@@ -342,6 +341,7 @@ def _place(s: Selection) -> None:
             raise errors.BadRequest("specifying resource version is not allowed when using continue")
         s.after, s.at = key.removesuffix("\0"), max(at, 0)
         return
+    revision = resource_version(p.resource_version)
     if not revision:
         return
     if p.match == "Exact" or (not p.match and s.limit):
