@@ -151,6 +151,11 @@ def test_an_untracked_object_gets_an_owner_first() -> None:
         ({"kind": None}, errors.BadRequest, "invalid object type: /v1, Kind="),
         ({"metadata": {"managedFields": []}}, errors.BadRequest, "metadata.managedFields must be nil"),
         (
+            {"metadata": {"managedFields": [{"a": 1}]}},
+            errors.BadRequest,
+            "metadata.managedFields must be nil",
+        ),
+        (
             {"spec": {"n": "x"}},
             errors.Unknown,
             f"{TYPED}.spec.n: expected numeric (int or float), got string",

@@ -102,6 +102,23 @@ def test_rules_that_cannot_be_told(rule: str, wanted: str) -> None:
     assert validate(ruled(schema, rule), {"p": "x"}) == [("spec", f'Invalid value: "object": {wanted}')]
 
 
+def test_valid_values_that_expressions_cannot_see() -> None:
+    told = "invalid data, expected int, got float64 evaluating rule: self < 5"
+    assert validate(ruled({"type": "integer"}, "self < 5"), 3.0) == [
+        ("spec", f'Invalid value: "integer": {told}')
+    ]
+    mixed = ruled({"x-kubernetes-int-or-string": True}, "self == oldSelf", "string(self) != ''")
+    told = "invalid data, expected XIntOrString value to be either a string or integer evaluating rule: string(self) != ''"
+    for value in ({}, 1.5):
+        assert validate(mixed, value) == [("spec", f'Invalid value: "": {told}')]
+    assert (
+        validate(mixed, 1)
+        == validate(mixed, "a")
+        == validate(ruled({"type": "number"}, "self < 5.0"), 3)
+        == []
+    )
+
+
 def test_transitions() -> None:
     fixed = ruled(TEXT, {"rule": "self == oldSelf", "message": "is fixed"})
     schema = {"type": "object", "properties": {"a": fixed}}

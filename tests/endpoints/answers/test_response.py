@@ -71,6 +71,8 @@ async def test_what_rows_carry(rig: Rig, include: str, kind: str | None) -> None
         assert (row.get("object") or {}).get("kind") == kind
     answer = await get(rig, CONFIG_MAPS + "?includeObject=x", TABLE)
     assert answer.status == 400 and "must be 'Metadata', 'Object', 'None', or empty" in answer.body["message"]
+    partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+    assert (await get(rig, CONFIG_MAPS + "?includeObject=x", partial)).status == 200
 
 
 async def test_pages_of_a_table(rig: Rig) -> None:

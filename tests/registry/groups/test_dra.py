@@ -58,6 +58,22 @@ async def test_admin_access_of_results(rig: Rig) -> None:
     )
 
 
+async def test_members_of_alpha_features_of_slices(rig: Rig) -> None:
+    device = {"name": "d", "attributes": {"a": {"ints": [1], "int": 1}}}
+    mapped = {**device, "nodeAllocatableResourceMappings": {"cpu": {"allocationMultiplier": "1"}}}
+    spec = {
+        "driver": "d.io",
+        "nodeName": "n",
+        "pool": {"name": "p", "resourceSliceCount": 1, "generation": 1},
+    }
+    path = "/apis/resource.k8s.io/v1/resourceslices"
+    made = await rig.ok("POST", path, {"metadata": {"name": "s"}, "spec": {**spec, "devices": [mapped]}})
+    assert made["spec"]["devices"] == [{"name": "d", "attributes": {"a": {"int": 1}}}]
+    made["spec"]["devices"] = [mapped]
+    made = await rig.ok("PUT", f"{path}/s", made)
+    assert made["spec"]["devices"] == [{"name": "d", "attributes": {"a": {"int": 1}}}]
+
+
 async def test_selectors_of_classes(rig: Rig) -> None:
     path = "/apis/resource.k8s.io/v1/deviceclasses"
     made = {"metadata": {"name": "c"}, "spec": {"selectors": [{"cel": {"expression": ""}}]}}

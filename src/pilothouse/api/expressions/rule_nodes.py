@@ -144,6 +144,7 @@ class RuleNode:
             self._tell(run, path, f"validation failed due to {_OUT_OF_BUDGET}")
             raise Stop
         shape = self.declared.shape
+        unfit = self._unfit(value)
         bindings = {"self": value}
         optional = Optional(view(old, shape)) if old is not None else NONE
         for rule, place in self.compiled(run):
@@ -152,9 +153,20 @@ class RuleNode:
                 continue
             if rule.program is None or (rule.uses_old and old is None and not rule.optional_old):
                 continue
+            if unfit:
+                self._tell(run, path, f"invalid data, {unfit} evaluating rule: {rule.shown}")
+                continue
             bindings["oldSelf"] = optional if rule.optional_old else old
             if self._holds(run, path, rule, rule.program, bindings) is False:
                 self._broken(run, path, place, rule, value=value, bindings=bindings, around=around)
+
+    def _unfit(self, value: Any) -> str:
+        """Why expressions cannot see a valid value, "" for one that they can (cel/common/values.go)."""
+        if self.type == "integer" and isinstance(value, float):
+            return "expected int, got float64"
+        if not self.type and not isinstance(value, str | int):
+            return "expected XIntOrString value to be either a string or integer"
+        return ""
 
     def _holds(
         self, run: Validation, path: Path, rule: CompiledRule, program: Program, bindings: dict[str, Any]

@@ -570,7 +570,10 @@ def wants_pretty(ctx: Context) -> bool:
 
 
 def include_object(ctx: Context) -> str:
-    """The `includeObject` parameter of a Table; BadRequest when it is none of the known ones."""
+    """The `includeObject` parameter of a Table, "" for another answer; BadRequest when it is none of the
+    known ones."""
+    if ctx.media.transform != negotiation.TABLE:
+        return ""
     include = first(ctx.query, "includeObject")
     if include not in ("", "None", "Metadata", "Object"):
         raise errors.BadRequest(

@@ -30,8 +30,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         query = await work.run(selection, verbs, ctx, resource, params)
     else:
         query = selection(verbs, ctx, resource, params)
-    if ctx.media.transform == "Table":
-        include_object(ctx)
+    include_object(ctx)
     if params.watch:
         if "watch" not in resource.verbs:
             raise refusals.method_not_allowed()

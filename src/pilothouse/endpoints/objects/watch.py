@@ -141,7 +141,7 @@ def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> FrameEncoder:
         from pilothouse.endpoints.objects.watch_protobuf import ProtobufEncoder
 
         return ProtobufEncoder(resource, media, verbs.responder.left_out)
-    include = include_object(ctx) if media.transform == negotiation.TABLE else ""
+    include = include_object(ctx)
     responder = verbs.responder
     return Transformed(resource, media, include, responder.left_out, responder.time)
 

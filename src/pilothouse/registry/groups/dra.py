@@ -101,25 +101,33 @@ TEMPLATE = Strategy(
 )
 
 
-def _drop_list_attributes(ctx: WriteContext, obj: Object, old: Object | None = None) -> None:
-    """Drop lists of values, unless the stored slice has some: the feature DRAListTypeAttributes is off."""
+def _drop_disabled_fields(ctx: WriteContext, obj: Object, old: Object | None = None) -> None:
+    """Drop the members of alpha features, unless the stored slice has some: DRAListTypeAttributes and
+    DRANodeAllocatableResources are off."""
     if old is None or not any(name in one for one in _attributes(old) for name in _LISTS):
         for attribute in _attributes(obj):
             for name in _LISTS:
                 attribute.pop(name, None)
+    if old is None or not any(device.get(_MAPPINGS) for device in _devices(old)):
+        for device in _devices(obj):
+            device.pop(_MAPPINGS, None)
 
 
 _LISTS = ("bools", "ints", "strings", "versions")
+_MAPPINGS = "nodeAllocatableResourceMappings"
+
+
+def _devices(obj: Object) -> list[Object]:
+    return spec_of(obj).get("devices") or []
 
 
 def _attributes(obj: Object) -> list[Object]:
-    devices = spec_of(obj).get("devices") or ()
-    return [attribute for device in devices for attribute in (device.get("attributes") or {}).values()]
+    return [one for device in _devices(obj) for one in (device.get("attributes") or {}).values()]
 
 
 SLICE = Strategy(
-    prepare_create=_drop_list_attributes,
-    prepare_update=_drop_list_attributes,
+    prepare_create=_drop_disabled_fields,
+    prepare_update=_drop_disabled_fields,
     return_deleted=True,
     validate=lambda ctx, obj, errs: rules.dra_slices.validate_slice(obj, errs),
     validate_update=lambda ctx, obj, old, errs: rules.dra_slices.validate_slice(obj, errs, old),

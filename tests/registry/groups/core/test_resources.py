@@ -8,7 +8,7 @@ import pytest
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
 from pilothouse.registry.groups.core import resources as core
-from pilothouse.registry.groups.core.pods import POD, grace_period
+from pilothouse.registry.groups.core.pods import POD, drop_disabled_fields, grace_period
 from pilothouse.registry.groups.core.strategies import NAMESPACE
 from pilothouse.registry.strategy import WriteContext
 
@@ -28,6 +28,51 @@ def test_every_resource_is_there() -> None:
         "replicationcontrollers", "resourcequotas", "secrets", "serviceaccounts", "services",
     }  # fmt: skip
     assert set(RECORDS) == wanted
+
+
+def spec_of_pod() -> Object:
+    """The members of alpha features in the spec of a pod."""
+    bundle, certificate = {"name": "a", "path": "p"}, {"signerName": "a.b/c", "keyPath": "k"}
+    sources = [{"clusterTrustBundle": bundle}, {"podCertificate": certificate}]
+    containers = [
+        {"name": "a", "lifecycle": {"stopSignal": "SIGTERM"}},
+        {"name": "b", "lifecycle": {"stopSignal": "SIGTERM", "preStop": {}}},
+    ]
+    volumes = [{"name": "v", "projected": {"sources": sources}}]
+    return {"containers": containers, "volumes": volumes, "schedulingGroup": {"podGroupName": "g"}}
+
+
+def test_members_of_alpha_features_are_dropped() -> None:
+    spec = spec_of_pod()
+    drop_disabled_fields(spec)
+    containers = [{"name": "a"}, {"name": "b", "lifecycle": {"preStop": {}}}]
+    assert spec == {"containers": containers, "volumes": [{"name": "v", "projected": {"sources": [{}, {}]}}]}
+
+
+def test_members_of_alpha_features_stay_where_they_are_in_use() -> None:
+    spec = spec_of_pod()
+    drop_disabled_fields(spec, spec_of_pod())
+    assert spec == spec_of_pod()
+
+
+@pytest.mark.parametrize(
+    ("reference", "kept"),
+    [
+        ({"kind": "K", "name": "n", "namespace": "x"}, False),
+        ({"kind": "K", "name": "n", "namespace": ""}, True),
+        ({"kind": "K", "name": "n"}, True),
+    ],
+)
+def test_a_claim_from_another_namespace(reference: Object, kept: bool) -> None:
+    strategy = RECORDS["persistentvolumeclaims"].strategy
+    claim: Object = {"metadata": {"name": "c"}, "spec": {"dataSourceRef": reference}}
+    assert strategy.prepare_create is not None and strategy.prepare_update is not None
+    strategy.prepare_create(context("persistentvolumeclaims"), claim)
+    assert ("dataSourceRef" in claim["spec"], "dataSource" in claim["spec"]) == (kept, kept)
+    old: Object = {"metadata": {"name": "c"}, "spec": {"dataSourceRef": {"kind": "K", "name": "n"}}}
+    claim["spec"]["dataSourceRef"] = reference
+    strategy.prepare_update(context("persistentvolumeclaims"), claim, old)
+    assert claim["spec"]["dataSourceRef"] == reference
 
 
 def test_new_pod_is_pending_at_its_gate() -> None:

@@ -13,6 +13,7 @@ from pilothouse.api.validate.pod.annotations import (
     SECCOMP_POD,
     may_matter,
 )
+from pilothouse.api.validate.pod.overlaps import overlap_warnings
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.templates import Template
 from pilothouse.api.validate.pod.visit import containers, visit
@@ -51,11 +52,8 @@ _QUIET_VOLUMES = frozenset(
     (
         "name",
         "emptyDir",
-        "configMap",
-        "secret",
         "hostPath",
         "persistentVolumeClaim",
-        "downwardAPI",
         "csi",
         "nfs",
     )
@@ -96,7 +94,7 @@ def _warnings(pod: Object, prefix: str, known: Template | None = None) -> Iterat
     volumes = spec.get("volumes")
     if volumes and not only(volumes, _QUIET_VOLUMES):
         yield from _volumes(spec, path)
-        yield from _token_paths(spec, path)
+        yield from overlap_warnings(volumes)
     if "hostAliases" in spec or "imagePullSecrets" in spec:
         yield from _doubles(spec, path)
     if "overhead" in spec:
@@ -171,33 +169,6 @@ def _volumes(spec: Object, path: str) -> Iterator[str]:
             elif volume[member].get("volumeClaimTemplate") is not None:
                 claim = volume[member]["volumeClaimTemplate"].get("spec") or {}
                 yield from claim_spec_warnings(claim, f"{at}.volumeClaimTemplate.spec")
-
-
-def _token_paths(spec: Object, path: str) -> Iterator[str]:
-    """Warns about files of a projected volume that hide a service account token."""
-    if not any("projected" in volume for volume in spec["volumes"]):
-        return
-    volumes = [((v.get("projected") or {}).get("sources") or ()) for v in spec["volumes"]]
-    tokens = {
-        s["serviceAccountToken"].get("path", "") for v in volumes for s in v if s.get("serviceAccountToken")
-    }
-    if not tokens:
-        return
-    what = "has duplicated path with ServiceAccountToken"
-    for i, sources in enumerate(volumes):
-        at = f"{path}.volumes[{i}].projected.sources"
-        for source in sources:
-            for member, shown in (
-                ("configMap", "configMap"),
-                ("secret", "secrets"),
-                ("downwardAPI", "downwardAPI"),
-            ):
-                for j, item in enumerate((source.get(member) or {}).get("items") or ()):
-                    if item.get("path", "") in tokens:
-                        yield f"{at}.{shown}[{j}]: {what} {quote(item.get('path', ''))}"
-            bundle = source.get("clusterTrustBundle")
-            if bundle is not None and bundle.get("path", "") in tokens:
-                yield f"{at}.ClusterTrustBundle: {what} {quote(bundle.get('path', ''))}"
 
 
 def _doubles(spec: Object, path: str) -> Iterator[str]:

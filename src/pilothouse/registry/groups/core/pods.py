@@ -26,10 +26,13 @@ def drop_disabled_fields(spec: Object, old: Object | None = None) -> None:
     ):
         for container in signals:
             del container["lifecycle"]["stopSignal"]
-    certificates = [source for source in _projections(spec) if "podCertificate" in source]
-    if certificates and not any(source.get("podCertificate") for source in _projections(before)):
-        for source in certificates:
-            del source["podCertificate"]
+            if not container["lifecycle"]:
+                del container["lifecycle"]
+    for member in ("clusterTrustBundle", "podCertificate"):
+        using = [source for source in _projections(spec) if member in source]
+        if using and not any(source.get(member) for source in _projections(before)):
+            for source in using:
+                del source[member]
 
 
 def _projections(spec: Object) -> Iterator[Object]:

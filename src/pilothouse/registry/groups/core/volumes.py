@@ -53,11 +53,12 @@ def _prepare_claim_update(ctx: WriteContext, obj: Object, old: Object) -> None:
 
 
 def _drop_cross_namespace(obj: Object, old: Object | None) -> None:
-    """Drop the reference's namespace: the alpha feature CrossNamespaceVolumeDataSource is off."""
-    before = (((old or {}).get("spec") or {}).get("dataSourceRef") or {}).get("namespace")
+    """Drop a reference to another namespace, unless the stored claim has a reference: the alpha feature
+    CrossNamespaceVolumeDataSource is off."""
+    before = ((old or {}).get("spec") or {}).get("dataSourceRef")
     reference = (obj.get("spec") or {}).get("dataSourceRef")
-    if reference is not None and before is None and "namespace" in reference:
-        obj["spec"]["dataSourceRef"] = {k: v for k, v in reference.items() if k != "namespace"}
+    if reference is not None and before is None and reference.get("namespace"):
+        del obj["spec"]["dataSourceRef"]
 
 
 def _drop_unsupported(spec: Object) -> None:
