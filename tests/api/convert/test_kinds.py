@@ -152,3 +152,11 @@ def test_annotations_of_an_autoscaler_bring_nothing_deep() -> None:
             assert "behavior" not in found["spec"]
             assert len(found["spec"]["metrics"]) == 1
             assert "conditions" not in found["status"]
+
+
+def test_a_negative_grace_period_stays_in_templates_alone() -> None:
+    spec = {"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": -1}
+    pod = decode(("", "v1", "Pod"), metadata={"name": "p"}, spec=spec)
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 1
+    template = decode(("", "v1", "PodTemplate"), metadata={"name": "t"}, template={"spec": spec})
+    assert template["template"]["spec"]["terminationGracePeriodSeconds"] == -1

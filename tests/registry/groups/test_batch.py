@@ -42,3 +42,20 @@ def test_zones_in_schedules_warn() -> None:
     assert batch.CRON_JOB.warnings is not None
     cron: Object = {"metadata": {"name": "c"}, "spec": {"schedule": "TZ=UTC * * * * *"}}
     assert any("CRON_TZ" in w for w in batch.CRON_JOB.warnings(CONTEXT, cron, None))
+
+
+def test_names_that_are_no_labels_warn() -> None:
+    assert batch.CRON_JOB.warnings is not None and batch.JOB.warnings is not None
+    named: Object = {"metadata": {"name": "a.b"}, "spec": {}}
+    wanted = "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior"
+    for strategy in (batch.CRON_JOB, batch.JOB):
+        (text,) = strategy.warnings(CONTEXT, named, None) if strategy.warnings else []
+        assert text == f"{wanted}; a DNS label is recommended: [must not contain dots]"
+
+
+def test_jobs_with_very_many_indexes_warn() -> None:
+    assert batch.CRON_JOB.warnings is not None
+    job = {"completionMode": "Indexed", "completions": 100001, "parallelism": 10001}
+    cron: Object = {"metadata": {"name": "c"}, "spec": {"jobTemplate": {"spec": job}}}
+    (text,) = batch.CRON_JOB.warnings(CONTEXT, cron, None)
+    assert text.startswith("spec.jobTemplate.spec: In Indexed Jobs") and ", Kubernetes might not be" in text

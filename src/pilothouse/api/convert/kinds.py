@@ -43,7 +43,10 @@ def normalise(obj: Object, group: str, kind: str) -> None:
 
 def _pod(obj: Object) -> None:
     _drop_init_annotations(obj["metadata"])
-    _pod_spec(obj["spec"])
+    spec = obj["spec"]
+    _pod_spec(spec)
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:  # a template keeps it
+        spec["terminationGracePeriodSeconds"] = 1
     status = obj["status"]
     if not status.get("podIP") and not status.get("podIPs"):
         return
@@ -60,12 +63,10 @@ def _template(template: Object | None) -> None:
 
 
 def _pod_spec(spec: Object) -> None:
-    """Copy serviceAccountName to the deprecated serviceAccount; set a negative grace period to 1."""
+    """Copy serviceAccountName to the deprecated serviceAccount."""
     name = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if name:
         spec["serviceAccountName"] = spec["serviceAccount"] = name
-    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
-        spec["terminationGracePeriodSeconds"] = 1
 
 
 def _drop_init_annotations(metadata: Object) -> None:

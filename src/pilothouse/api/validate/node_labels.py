@@ -34,3 +34,32 @@ def term_warnings(term: Object, path: str, *, check_values: bool = False) -> lis
             for j, value in enumerate(expression.get("values") or ()):
                 out += [f"{at}.values[{j}]: {value} is invalid, {m}" for m in names.label_value(value)]
     return out
+
+
+def selector_warnings(selector: Object | None, path: str) -> list[str]:
+    """Warnings for a label selector of nodes."""
+    selector = selector or {}
+    out = []
+    for i, expression in enumerate(selector.get("matchExpressions") or ()):
+        key = expression.get("key", "")
+        if key in DEPRECATED:
+            out.append(f"{path}.matchExpressions[{i}].key: {key} is {DEPRECATED[key]}")
+    for label in sorted(selector.get("matchLabels") or ()):
+        if label in DEPRECATED:
+            out.append(f"{path}.matchLabels.{label}: {DEPRECATED[label]}")
+    return out
+
+
+def topology_warnings(topologies: list[Object], path: str) -> list[str]:
+    """Warnings for the topologies that a storage class allows."""
+    return [
+        f"{path}[{i}].matchLabelExpressions[{j}].key: {DEPRECATED[expression['key']]}"
+        for i, topology in enumerate(topologies)
+        for j, expression in enumerate(topology.get("matchLabelExpressions") or ())
+        if expression.get("key", "") in DEPRECATED
+    ]
+
+
+def map_warnings(labels: Object, path: str) -> list[str]:
+    """Warnings for a map of labels of nodes, each at the map's own path."""
+    return [f"{path}: {DEPRECATED[label]}" for label in sorted(labels) if label in DEPRECATED]

@@ -17,8 +17,8 @@ from pilothouse.registry.strategy import WHOLE_FIRST, Strategy, WriteContext
 GROUP = "batch"
 
 _MANY_INDEXES = (
-    "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, a "
-    "Kubernetes controller might not be able to track completedIndexes when a big number of indexes fail"
+    "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, "
+    "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
 )
 
 _ORPHANS = (
@@ -69,7 +69,7 @@ def _job_spec_warnings(spec: Object, path: str) -> list[str]:
 
 def _job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
     if old is None:
-        return name_warnings(obj, "Pod names and hostnames") + _job_spec_warnings(spec_of(obj), "spec")
+        return name_warnings(obj) + _job_spec_warnings(spec_of(obj), "spec")
     if not generation_changes(obj, old):
         return []
     return _job_spec_warnings(spec_of(obj), "spec")
@@ -90,7 +90,7 @@ def _job_of(cron_job: Object) -> Object:
 def _cron_job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
     out = []
     if old is None:
-        out = name_warnings(obj, "Job names, Job pod names and hostnames")
+        out = name_warnings(obj)
         out += _job_spec_warnings(_job_of(obj), "spec.jobTemplate.spec")
     elif generation_changes(obj, old):
         out = _job_spec_warnings(_job_of(obj), "spec.jobTemplate.spec")

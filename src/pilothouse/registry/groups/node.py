@@ -10,11 +10,7 @@ GROUP = "node.k8s.io"
 
 def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
     selector = (obj.get("scheduling") or {}).get("nodeSelector") or {}
-    return [
-        f"scheduling.nodeSelector[{k}]: {rules.node_labels.DEPRECATED[k]}"
-        for k in sorted(selector)
-        if k in rules.node_labels.DEPRECATED
-    ]
+    return rules.node_labels.map_warnings(selector, "scheduling.nodeSelector")
 
 
 RUNTIME_CLASS = Strategy(

@@ -33,11 +33,17 @@ CAPACITY = Strategy(
     validate=lambda ctx, obj, errs: rules.storage.validate_capacity(obj, errs),
     validate_anew=lambda ctx, obj, old, errs: rules.storage.validate_capacity(obj, errs, old),
     validate_update=lambda ctx, obj, old, errs: rules.storage.validate_capacity_update(obj, old, errs),
+    warnings=lambda ctx, obj, old: rules.node_labels.selector_warnings(
+        obj.get("nodeTopology"), "nodeTopology"
+    ),
     update_order=WHOLE_FIRST,
 )
 STORAGE_CLASS = Strategy(
     return_deleted=True,
     validate=lambda ctx, obj, errs: rules.storage.validate_storage_class(obj, errs),
+    warnings=lambda ctx, obj, old: rules.node_labels.topology_warnings(
+        obj.get("allowedTopologies") or [], "allowedTopologies"
+    ),
     validate_anew=lambda ctx, obj, old, errs: rules.storage.validate_storage_class(obj, errs),
     validate_update=lambda ctx, obj, old, errs: rules.storage.validate_storage_class_update(obj, old, errs),
     update_order=WHOLE_FIRST,

@@ -13,13 +13,13 @@ Warnings = Callable[[WriteContext, Object, Object | None], list[str]]
 TEMPLATE = "spec.template"
 
 
-def name_warnings(obj: Object, used_in: str) -> list[str]:
+def name_warnings(obj: Object) -> list[str]:
     """Warn about a name that is not a DNS label, because pods use it in their host names."""
     wrong = names.dns_label((obj.get("metadata") or {}).get("name", ""))
     if not wrong:
         return []
     return [
-        f"metadata.name: this is used in {used_in}, which can result in surprising behavior; "
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
         f"a DNS label is recommended: [{' '.join(wrong)}]"
     ]
 
@@ -38,7 +38,7 @@ def generation_changes(obj: Object, old: Object) -> bool:
 
 def workload_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
     """Warnings of deployments and replica sets."""
-    out = name_warnings(obj, "Pod names and hostnames") if old is None else []
+    out = name_warnings(obj) if old is None else []
     return out + pod_template_warnings(obj, old)
 
 
