@@ -9,8 +9,8 @@ TEXT = DEPRECATED[OS]
 def test_terms() -> None:
     term = {"matchExpressions": [{"key": OS}, {"key": "a", "values": ["-x"]}]}
     assert term_warnings(term, "t") == [f"t.matchExpressions[0].key: {OS} is {TEXT}"]
-    key, value = term_warnings(term, "t", check_values=True)
-    assert value.startswith("t.matchExpressions[1].values[0]: -x is invalid, a valid label must be")
+    texts = term_warnings(term, "t", check_values=True)
+    assert texts[1].startswith("t.matchExpressions[1].values[0]: -x is invalid, a valid label must be")
 
 
 def test_selectors() -> None:

@@ -102,7 +102,7 @@ def _kind_text(api_version: str, kind: str) -> str:
 
 _MANAGED = ".metadata.managedFields"
 _UNDECLARED = ": field not declared in schema"
-"""The end of a fault that a reader of managedFields does not see, as it passes by members that it does not know."""
+"""The end of a fault that a reader of managedFields does not see: it passes by unknown members."""
 
 
 def check_config(type: Type, config: Object) -> None:

@@ -44,10 +44,10 @@ def selector_warnings(selector: Object | None, path: str) -> list[str]:
         key = expression.get("key", "")
         if key in DEPRECATED:
             out.append(f"{path}.matchExpressions[{i}].key: {key} is {DEPRECATED[key]}")
-    for label in sorted(selector.get("matchLabels") or ()):
-        if label in DEPRECATED:
-            out.append(f"{path}.matchLabels.{label}: {DEPRECATED[label]}")
-    return out
+    labels = selector.get("matchLabels") or ()
+    return out + [
+        f"{path}.matchLabels.{name}: {DEPRECATED[name]}" for name in sorted(labels) if name in DEPRECATED
+    ]
 
 
 def topology_warnings(topologies: list[Object], path: str) -> list[str]:

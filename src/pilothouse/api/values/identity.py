@@ -55,7 +55,7 @@ class RequestInfo:
 
     @property
     def unnamed_namespace(self) -> bool:
-        """Whether the path leads through a namespace whose name is empty, as one with an unset variable does."""
+        """Whether the path leads through a namespace whose name is empty, as an unset variable makes it."""
         return not self.namespace and "/namespaces//" in self.path
 
 
