@@ -108,7 +108,9 @@ def test_selectors_are_printed_as_their_structs() -> None:
 
 def test_a_long_object_stays_one() -> None:
     assert gotext.short_object("{}") == "{}"
-    for text, end in (("{" + "x" * 2000 + "}", "}"), ("map[" + "x" * 2000 + "]", "]")):
+    whole = "{" + "x" * 32766 + "}"
+    assert gotext.short_object(whole) == whole
+    for text, end in (("{" + "x" * 32767 + "}", "}"), ("map[" + "x" * 40000 + "]", "]")):
         found = gotext.short_object(text)
         assert found.startswith(text[:128]) and found.endswith(f" characters left out){end}")
         assert quote(found) == gotext.literal(found)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pilothouse.gotext import QUOTED, quote, short
+from pilothouse.gotext import OBJECT, QUOTED, quote, short
 
 
 class StatusError(Exception):
@@ -63,7 +63,7 @@ def _bounded(value: Any, longest: int = QUOTED) -> Any:
     if isinstance(value, list):
         return [_bounded(item) for item in value]
     if isinstance(value, dict):
-        return {name: _bounded(item, 8 * QUOTED) for name, item in value.items()}
+        return {name: _bounded(item, 2 * OBJECT) for name, item in value.items()}
     return value
 
 

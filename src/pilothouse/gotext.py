@@ -53,6 +53,9 @@ def type_name(data: Any) -> str:
 QUOTED, BEGINNING = 1024, 128
 """Characters that a message quotes of a text, and what is left of a longer one.
 Upstream repeats the whole text."""
+OBJECT = 32 * 1024
+"""Characters that a message shows of an object: a usual pod, or a schema with some thirty nodes as Go prints
+it."""
 
 
 def short(text: str, longest: int = QUOTED, kept: int = BEGINNING) -> str:
@@ -62,8 +65,8 @@ def short(text: str, longest: int = QUOTED, kept: int = BEGINNING) -> str:
 
 def short_object(text: str) -> str:
     """The text of an object for a message;
-    one with more than QUOTED characters is cut, and closed by its own bracket."""
-    if len(text) <= QUOTED:
+    one with more than OBJECT characters is cut, and closed by its own bracket."""
+    if len(text) <= OBJECT:
         return text
     return f"{text[:BEGINNING]}{_left_out(len(text) - BEGINNING - 1)}{text[-1]}"
 

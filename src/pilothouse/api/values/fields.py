@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.gotext import QUOTED, double, quote, short
+from pilothouse.gotext import OBJECT, QUOTED, double, quote, short
 
 Object = dict[str, Any]
 """A decoded API object: JSON types only; absent members have their zero value."""
@@ -53,10 +53,9 @@ def show(value: Any) -> str:
     )
 
 
-STRUCTURED = 4 * 1024
-"""Characters of an object or list that a cause shows, else the first QUOTED;
-those of a template that must not change are some 2,000."""
-MOST, MOST_CHARACTERS = 1000, 64 * 1024
+STRUCTURED = OBJECT
+"""Characters of an object or list that a cause shows, else the first QUOTED."""
+MOST, MOST_CHARACTERS = 1000, 4 * OBJECT
 """Limits of the causes that are kept: their number, and the characters of all together. Without them an
 answer could be much larger than the request that causes it. Upstream has no such limit."""
 LONGEST = 2 * STRUCTURED
