@@ -130,7 +130,7 @@ def test_a_long_message_is_cut() -> None:
 def test_details_tell_no_long_text() -> None:
     status = errors.not_found("", "pods", "x" * 1_000_000).status()
     assert len(status["message"]) < 300 and len(status["details"]["name"]) < 200
-    causes = [{"message": "x" * 70_000}, {"message": "y"}]
+    causes = [{"message": "x" * 270_000}, {"message": "y"}]
     told = errors.InternalError("no", details={"causes": causes, "uid": "u" * 2000}).status()["details"]
     assert len(told["causes"][0]["message"]) < 200 and told["causes"][1] == {"message": "y"}
     assert len(told["uid"]) < 200

@@ -108,9 +108,9 @@ def test_selectors_are_printed_as_their_structs() -> None:
 
 def test_a_long_object_stays_one() -> None:
     assert gotext.short_object("{}") == "{}"
-    whole = "{" + "x" * 32766 + "}"
+    whole = "{" + "x" * 131_070 + "}"
     assert gotext.short_object(whole) == whole
-    for text, end in (("{" + "x" * 32767 + "}", "}"), ("map[" + "x" * 40000 + "]", "]")):
+    for text, end in (("{" + "x" * 131_071 + "}", "}"), ("map[" + "x" * 140_000 + "]", "]")):
         found = gotext.short_object(text)
         assert found.startswith(text[:128]) and found.endswith(f" characters left out){end}")
         assert quote(found) == gotext.literal(found)

@@ -144,7 +144,7 @@ class UnsupportedMediaType(StatusError):
 
 class Invalid(StatusError):
     code, reason = 422, "Invalid"
-    longest = 256 * QUOTED
+    longest = 4 * OBJECT
     """The causes are bounded one by one, and all together (api/values/fields.py)."""
 
 

@@ -53,9 +53,8 @@ def type_name(data: Any) -> str:
 QUOTED, BEGINNING = 1024, 128
 """Characters that a message quotes of a text, and what is left of a longer one.
 Upstream repeats the whole text."""
-OBJECT = 32 * 1024
-"""Characters that a message shows of an object: a usual pod, or a schema with some thirty nodes as Go prints
-it."""
+OBJECT = 128 * 1024
+"""Characters that a message shows of an object. Go prints 900 for each node of a schema."""
 
 
 def short(text: str, longest: int = QUOTED, kept: int = BEGINNING) -> str:

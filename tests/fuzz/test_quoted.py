@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pilothouse.server.request import Response
 
-MOST = 512 << 10
-"""Bytes of an answer. A text is quoted with 1,024 characters at the most, an object with 32,768,
+MOST = 1 << 20
+"""Bytes of an answer. A text is quoted with 1,024 characters at the most, an object with 131,072,
 each in the message and in its cause.
 A character that is escaped for the quotes and again for JSON takes up to 8 bytes."""
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/d"

@@ -52,7 +52,11 @@ def test_a_cause_says_why_without_the_value(value: str, shown: str) -> None:
             errors.BadRequest(f"Object 'apiVersion' is missing in '{{\n{SECRET}'"),
             f"Object 'apiVersion' is missing in {REDACTED}",
         ),
-        (errors.Unknown(f".data: expected map, got &{{{SECRET}}}"), f".data: expected map, got {REDACTED}"),
+        (
+            errors.Unknown(f".data: expected map, got &{{{SECRET}}}"),
+            f".data: expected map, got &{{{REDACTED}}}",
+        ),
+        (errors.Unknown(f".data: expected map, got {SECRET}"), f".data: expected map, got {REDACTED}"),
         (errors.BadRequest("no JSON"), "no JSON"),
     ],
 )

@@ -28,7 +28,7 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
         check_shape(patched, type, live)
     except ValueError as err:
         errs = Errors()
-        errs.invalid("patch", shown(body), str(err))
+        errs.invalid_object("patch", shown(body), str(err))
         raise errors.invalid("", "", "", errs.causes) from None
     return patched, notes if strict else []
 

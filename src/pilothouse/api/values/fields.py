@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.gotext import OBJECT, QUOTED, double, quote, short
+from pilothouse.gotext import OBJECT, QUOTED, double, literal, quote, short, short_object
 
 Object = dict[str, Any]
 """A decoded API object: JSON types only; absent members have their zero value."""
@@ -55,10 +55,10 @@ def show(value: Any) -> str:
 
 STRUCTURED = OBJECT
 """Characters of an object or list that a cause shows, else the first QUOTED."""
-MOST, MOST_CHARACTERS = 1000, 4 * OBJECT
+MOST, MOST_CHARACTERS = 1000, OBJECT
 """Limits of the causes that are kept: their number, and the characters of all together. Without them an
 answer could be much larger than the request that causes it. Upstream has no such limit."""
-LONGEST = 2 * STRUCTURED
+LONGEST = STRUCTURED + 4 * 1024
 """Longest message of one cause, in characters; of a longer one the first QUOTED are kept."""
 
 
@@ -113,6 +113,10 @@ class Errors:
             return
         text = "Invalid value" if value is OMIT else f"Invalid value: {show(value)}"
         self.add("FieldValueInvalid", path, f"{text}: {why}" if why else text)
+
+    def invalid_object(self, path: str, text: str, why: str) -> None:
+        """Like invalid(), for the text of an object, as JSON or as Go prints it."""
+        self.add("FieldValueInvalid", path, f"Invalid value: {literal(short_object(text))}: {why}")
 
     def type_invalid(self, path: str, value: Any, why: str) -> None:
         if self._characters >= MOST_CHARACTERS and self._full():

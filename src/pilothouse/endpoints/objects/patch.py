@@ -21,7 +21,7 @@ from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.negotiation import unsupported_media_type
 from pilothouse.endpoints.request.params import WriteParams, patch_params
 from pilothouse.endpoints.request.redaction import redacted
-from pilothouse.gotext import literal, quote, short_object
+from pilothouse.gotext import quote
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy
@@ -257,7 +257,7 @@ def _rejected(raw: object, why: str) -> errors.Invalid:
 
 def _refused(shown: str, why: str) -> errors.Invalid:
     errs = Errors()
-    errs.add("FieldValueInvalid", "patch", f"Invalid value: {literal(short_object(shown))}: {why}")
+    errs.invalid_object("patch", shown, why)
     return errors.invalid("", "", "", errs.causes)
 
 

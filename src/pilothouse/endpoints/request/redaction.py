@@ -14,7 +14,7 @@ REDACTED = "<secret contents redacted>"
 _SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
 """The errors that may show values; conflicts name fields and managers only."""
 
-_BEFORE_VALUES = re.compile(r"(, got |is missing in |unknown patch type: ).*", re.DOTALL)
+_BEFORE_VALUES = re.compile(r"(, got |is missing in |unknown patch type: )(&{)?.*", re.DOTALL)
 _BEHIND_VALUE = re.compile(r'"(?:\.\.\. \(\d+ characters left out\))?: ')
 """The text between a value that is quoted, perhaps in part, and the fault that is told of it."""
 
@@ -26,9 +26,13 @@ def redacted(err: errors.StatusError) -> errors.StatusError:
     causes = (err.details or {}).get("causes")
     if causes:
         return errors.invalid("", "", "", [{**one, "message": _cause(one["message"])} for one in causes])
-    return type(err)(
-        _BEFORE_VALUES.sub(rf"\1{REDACTED}", err.message), details=err.details, headers=err.headers
-    )
+    text = _BEFORE_VALUES.sub(_without_values, err.message)
+    return type(err)(text, details=err.details, headers=err.headers)
+
+
+def _without_values(found: re.Match[str]) -> str:
+    """What stands before a value, and REDACTED; a pointer of Go's stays one."""
+    return found[1] + (f"&{{{REDACTED}}}" if found[2] else REDACTED)
 
 
 def _cause(text: str) -> str:
