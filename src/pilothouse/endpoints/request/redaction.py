@@ -31,7 +31,7 @@ def redacted(err: errors.StatusError) -> errors.StatusError:
 
 
 def _without_values(found: re.Match[str]) -> str:
-    """What stands before a value, and REDACTED; a pointer of Go's stays one."""
+    """The text before a value, and REDACTED; a pointer of Go's stays one."""
     return found[1] + (f"&{{{REDACTED}}}" if found[2] else REDACTED)
 
 
