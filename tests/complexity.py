@@ -1,6 +1,7 @@
 """Checks that work grows linearly: compares the CPU time for inputs of n and of ten times n."""
 
 import gc
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -74,7 +75,7 @@ def assert_linear(
     halves of it.
     """
     while (small := seconds(call, make, n, 2)) < WORTH:
-        n *= 4
+        n = math.ceil(n * min(4, 1.25 * WORTH / small))
         if 10 * n > LARGE:
             return
     large = float("inf")
