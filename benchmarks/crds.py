@@ -6,9 +6,9 @@ usage: python benchmarks/crds.py [COUNT]
 import asyncio
 import contextlib
 import json
+import math
 import os
 import ssl
-import statistics
 import subprocess
 import sys
 import sysconfig
@@ -36,7 +36,9 @@ AIMS = {
 """At most, with 1,000 definitions."""
 GROUPS, CONNECTIONS = 50, 8
 SETTLE_SECONDS = 2.0
-BLOCKS, BLOCK, STARTS = 60, 50, 3
+BLOCKS, BLOCK, STARTS = 60, 100, 3
+REST_SECONDS, QUIET, QUIET_SECONDS, QUIET_SHARE = 60.0, 3, 0.1, 0.1
+"""A server rests when it takes less than this share of a processor in so many intervals on end."""
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 MAPS = "/api/v1/namespaces/default/configmaps"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -112,6 +114,17 @@ class Server:
         """Seconds that its threads have run."""
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+    def pin(self) -> None:
+        """From now on its threads run on the first processor."""
+        first = {min(os.sched_getaffinity(0))}
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), first)
+
+    def runs(self) -> bool:
+        """Whether a thread runs or waits for a processor. Its time until now is not in `cpu` then."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return any((task / "stat").read_text().rpartition(") ")[2].startswith("R") for task in tasks)
 
     def memory(self) -> float:
         """Its memory in MB, shared pages by halves or less and what is swapped out too (Pss + swap)."""
@@ -226,24 +239,45 @@ async def follow(server: Server) -> float:
     return longest
 
 
-async def ratio(loaded: Server, empty: Server, path: str, blocks: int) -> float:
-    """How much more a request costs beside the definitions: the median of pairs of blocks, in turns.
+async def rest(server: Server) -> None:
+    """Wait until a server has done what it does by itself after requests, such as building documents."""
+    quiet, before = 0, server.cpu()
+    async with asyncio.timeout(REST_SECONDS):
+        while quiet < QUIET:
+            await asyncio.sleep(QUIET_SECONDS)
+            now = server.cpu()
+            quiet = quiet + 1 if now - before < QUIET_SHARE * QUIET_SECONDS else 0
+            before = now
 
-    It is processor time. What a client sees depends on which server shares its core.
+
+async def ratio(loaded: Server, empty: Server, path: str, blocks: int) -> float:
+    """How much more a request costs beside the definitions: the least of each server's blocks, in turns.
+
+    It is processor time, all of one processor. What a client sees depends on which server shares its core,
+    and what a processor does depends on who else has it. The least is what no neighbour of the machine has
+    added to, and nothing else that a server does meanwhile.
     """
-    servers, ratios = (loaded, empty), []
+    servers, least = (loaded, empty), [math.inf, math.inf]
     connections = [await server.connect() for server in servers]
+    for server in servers:
+        server.pin()
+        await rest(server)
     for turn in range(blocks):
-        took = [0.0, 0.0]
         for which in (0, 1) if turn % 2 else (1, 0):
-            before = servers[which].cpu()
-            for _ in range(BLOCK):
-                await ok(connections[which], "GET", path)
-            took[which] = servers[which].cpu() - before
-        ratios.append(took[0] / took[1])
+            least[which] = min(least[which], await block(servers[which], connections[which], path))
     for connection in connections:
         await connection.close()
-    return statistics.median(ratios)
+    return least[0] / least[1]
+
+
+async def block(server: Server, connection: Connection, path: str) -> float:
+    """The processor time of a server while it answers BLOCK requests."""
+    before = server.cpu()
+    for _ in range(BLOCK):
+        await ok(connection, "GET", path)
+    while server.runs():
+        await asyncio.sleep(0.001)
+    return server.cpu() - before
 
 
 async def fill(server: Server) -> None:

@@ -1,6 +1,7 @@
 """Checks that work grows linearly: compares the CPU time for inputs of n and of ten times n."""
 
 import gc
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -14,8 +15,8 @@ WORTH = 0.004
 """Seconds below which a clock says little."""
 
 LARGE = 500_000
-"""Size of the larger input that is not raised any more: work of less than WORTH on a tenth of it is not
-quadratic, for that would be billions of steps."""
+"""Size of the larger input that is not raised any more: work of less than WORTH on a fortieth of it is not
+quadratic, for that would be hundreds of millions of steps."""
 
 TRIES = 3
 """How often it is measured before it counts: others use the same processor's caches.
@@ -74,9 +75,9 @@ def assert_linear(
     halves of it.
     """
     while (small := seconds(call, make, n, 2)) < WORTH:
-        n *= 4
-        if 10 * n > LARGE:
+        if 10 * 4 * n > LARGE:
             return
+        n = math.ceil(n * min(4, 1.25 * WORTH / small))
     large = float("inf")
     for attempt in range(TRIES):
         large = min(large, seconds(call, make, 10 * n, 1 + attempt))

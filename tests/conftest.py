@@ -14,7 +14,7 @@ from typing import Any
 import hypothesis
 import pytest
 import side_by_side
-from accepted import end_accepted
+from event_loops import StrictLoop, running
 from example_scale import DEFAULT
 from virtual_time import VirtualLoop
 from xdist.remote import Producer
@@ -86,10 +86,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture
 def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
     """An event loop for one test; its time is virtual if the test takes the fixture `virtual`."""
-    factory = VirtualLoop if "virtual" in request.fixturenames else None
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with running(VirtualLoop if "virtual" in request.fixturenames else StrictLoop) as runner:
         yield runner
-        runner.run(end_accepted())
 
 
 @pytest.fixture(autouse=True, scope="module")

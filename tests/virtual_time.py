@@ -8,11 +8,13 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TypeVar, TypeVarTuple
 
+from event_loops import StrictLoop
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualLoop(StrictLoop):
     """A loop that jumps to its next timer when nothing else is left to do.
 
     `time` is the clock to hand to code that reads one: in seconds, it moves with the timers and never by

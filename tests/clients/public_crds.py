@@ -155,7 +155,7 @@ def schemas(kept: pathlib.Path) -> list[Object]:
             if any(_wanted(kind) for kind in schema.get("x-kubernetes-group-version-kind", ()))
         ]
         with tempfile.NamedTemporaryFile("w", dir=kept, delete=False) as out:
-            json.dump(found, out)
+            out.write(json.dumps(found))  # `dump` writes in pieces, which takes four times as long
         pathlib.Path(out.name).replace(file)
     out_of_file: list[Object] = json.loads(file.read_text())
     return out_of_file

@@ -1,6 +1,8 @@
 """The client `lightkube`: typed objects, server-side apply, watch, wait, both sync and async."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,15 +15,14 @@ from lightkube.types import PatchType
 
 from pilothouse.testing.server import APIServer
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # it leaves sockets open
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def client(server: APIServer) -> Client:
-    return Client(config=KubeConfig.from_file(server.kubeconfig), namespace="default", field_manager="tests")
+def client(server: APIServer) -> Iterator[Client]:
+    config = KubeConfig.from_file(server.kubeconfig)
+    with contextlib.closing(Client(config=config, namespace="default", field_manager="tests")) as client:
+        yield client
 
 
 def test_objects_come_and_go(client: Client) -> None:
@@ -60,9 +61,9 @@ def test_pages(client: Client) -> None:
     assert [n.metadata.name for n in client.list(Node, chunk_size=2)] == [f"n{n}" for n in range(5)]
 
 
-def test_watch_and_wait(server: APIServer) -> None:
-    async def main() -> None:
-        client = AsyncClient(config=KubeConfig.from_file(server.kubeconfig), namespace="default")
+async def test_watch_and_wait(server: APIServer, runner: asyncio.Runner) -> None:
+    config = KubeConfig.from_file(server.kubeconfig)
+    async with contextlib.aclosing(AsyncClient(config=config, namespace="default")) as client:
         await client.create(Namespace(metadata=ObjectMeta(name="spare")))
         listed = client.list(ConfigMap)
         assert [c.metadata.name async for c in listed] == ["kube-root-ca.crt"]
@@ -83,8 +84,6 @@ def test_watch_and_wait(server: APIServer) -> None:
             Deployment.Status, "web", {"status": {"conditions": [{"type": "Available", "status": "True"}]}}
         )
         assert (await asyncio.wait_for(waiting, 20)).metadata.name == "web"
-
-    asyncio.run(main())
 
 
 DEPLOYMENT = {

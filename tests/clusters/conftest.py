@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from clusters.rig import ClusterRig
+from event_loops import running
 
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
     """The event loop of a module's tests."""
-    with asyncio.Runner() as runner:
+    with running() as runner:
         yield runner
 
 

@@ -12,7 +12,7 @@ import pathlib
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 ARCHIVE = pathlib.Path(__file__).parents[1] / "data/stored_forms.tar.xz"
@@ -44,7 +44,7 @@ class Form:
         out: Object = json.loads(self.answers[self.path])
         return out
 
-    @property
+    @cached_property
     def revision(self) -> int:
         return int(self.object["metadata"]["resourceVersion"])
 

@@ -10,6 +10,7 @@ import uvloop
 from aiohttp import web
 from backend import Backend
 from connect_proxy import ConnectProxy, egress_file
+from event_loops import StrictLoop, running
 
 from pilothouse.outbound.dialer import Dialer, DialError
 from pilothouse.outbound.egress import HEAD_BYTES
@@ -18,14 +19,14 @@ from pilothouse.outbound.http import ClientError, Outbound, Trust
 from pilothouse.outbound.metrics import EgressMetrics
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.SelectorEventLoop,
+    "asyncio": StrictLoop,
     "uvloop": uvloop.new_event_loop,
 }
 
 
 @pytest.fixture(params=LOOPS)
 def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
-    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+    with running(LOOPS[request.param]) as runner:
         yield runner
 
 

@@ -11,6 +11,7 @@ import uvloop
 from aiohttp import web
 from backend import Backend
 from connect_proxy import egress_file
+from event_loops import StrictLoop, running
 from eventually import aeventually
 from konnectivity_server import KonnectivityServer
 
@@ -22,14 +23,14 @@ from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.wire import WireError, message
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.SelectorEventLoop,
+    "asyncio": StrictLoop,
     "uvloop": uvloop.new_event_loop,
 }
 
 
 @pytest.fixture(params=LOOPS)
 def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
-    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+    with running(LOOPS[request.param]) as runner:
         yield runner
 
 

@@ -37,7 +37,7 @@ def test_starts_two_at_once() -> None:
 @pytest.mark.timeout(300)
 def test_many_definitions() -> None:
     """Two hundred definitions of custom resources, and the kinds that were there before;
-    `make aims` takes 1,000, and thrice the pairs of blocks that the ratios are the medians of."""
+    `make aims` takes 1,000, and thrice the blocks of requests that the ratios are the least of."""
     got = crds.measure(200, blocks=20)
     ratios = {"get-ratio": 1.3, "list-ratio": 1.3}
     most = {name: ratios.get(name, SLACK * value) for name, value in crds.AIMS.items()}

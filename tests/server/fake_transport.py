@@ -8,7 +8,7 @@ import io
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
-from accepted import end_accepted
+from event_loops import running
 from virtual_time import VirtualLoop
 
 from pilothouse.server.http1 import Http1, Limits
@@ -21,9 +21,8 @@ def run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
     @functools.wraps(test)
     def wrapper(*args: Any, **kwargs: Any) -> None:
-        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        with running(VirtualLoop) as runner:
             runner.run(test(*args, **kwargs))  # type: ignore[arg-type]
-            runner.run(end_accepted())
 
     return wrapper
 

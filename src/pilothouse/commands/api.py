@@ -49,9 +49,13 @@ class ApiError(Exception):
         self.details = details or {}
 
 
-class _Connection(http.client.HTTPSConnection):
-    """Verifies the server by another name than that of the URL where the kubeconfig says so."""
+class _Connection(http.client.HTTPConnection):
+    """Verifies the server by another name than that of the URL where the kubeconfig says so.
 
+    HTTPSConnection would read the system's CAs first, which takes longer than the request.
+    """
+
+    default_port = http.client.HTTPS_PORT
     server_name = ""
     tls: Any
 

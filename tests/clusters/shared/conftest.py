@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from clusters.sharing import SharingRig
+from event_loops import running
 
 
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     """The event loop of a test."""
-    with asyncio.Runner() as runner:
+    with running() as runner:
         yield runner
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from accepted import end_accepted
+from event_loops import running
 from fuzz.watching import scheduled
 from virtual_time import VirtualLoop
 
@@ -97,9 +97,9 @@ def test_asks_another_member_when_one_does_not_answer(cluster: EtcdCluster) -> N
         assert rpc.member.url == cluster.urls[0]
         await rpc.close()
         server.close()
-        await end_accepted()
 
-    asyncio.run(main())
+    with running() as runner:
+        runner.run(main())
 
 
 def test_other_errors_are_not_repeated(cluster: EtcdCluster) -> None:

@@ -1,10 +1,12 @@
-"""The connections that a server of a test has accepted end with the test."""
+"""Connections of a test end with its loop, or fail it."""
 
 import asyncio
 import contextlib
+import gc
 import socket
 
-from accepted import end_accepted
+import pytest
+from event_loops import end_accepted, running
 
 
 async def test_connections_that_were_accepted_have_ended(runner: asyncio.Runner) -> None:
@@ -35,3 +37,30 @@ async def test_one_that_is_on_its_way_ends_too(runner: asyncio.Runner) -> None:
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""
     server.close()
+
+
+def test_a_connection_that_nobody_closes_fails_its_own_test() -> None:
+    async def leave_one_open() -> None:
+        server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        kept.append(await asyncio.open_connection(*server.sockets[0].getsockname()))
+        server.close()
+
+    kept: list[object] = []
+    with (
+        pytest.raises(ResourceWarning, match=r"nobody has closed <_SelectorSocketTransport"),
+        running() as runner,
+    ):
+        runner.run(leave_one_open())
+    kept.clear()
+    gc.collect()  # nothing is left to warn of
+
+
+def test_connections_that_were_accepted_end_with_their_loop() -> None:
+    async def main() -> None:
+        server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.close()
+        server.close()
+
+    with running() as runner:
+        runner.run(main())
