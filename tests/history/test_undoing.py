@@ -17,7 +17,14 @@ from kept_history import PREFIX, Kept, kept
 from pilothouse.history import undoing
 from pilothouse.history._delta import difference
 from pilothouse.history._packing import pack
-from pilothouse.history._states import PastState, changed_between, changed_since, state_before, undo
+from pilothouse.history._states import (
+    PastState,
+    changed_between,
+    changed_of,
+    changed_since,
+    state_before,
+    undo,
+)
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.undoing import Undoing
 from pilothouse.storage._entry import Entry
@@ -83,7 +90,7 @@ def test_an_object_is_set_back_as_it_is_served(objects: list[Any]) -> None:
         undo(changed, {}, then, {"k": now}.get, None, 0)
         found.append(facts(then["k"]))
     assert found[0] == found[1]
-    assert found[0] == facts(state_before(Entry("k", texts[-1], 20, 3), rows, last_of(6), 0))
+    assert found[0] == facts(state_before(Entry("k", texts[-1], 20, 3), changed_of(rows, last_of(6)), 0))
     if isinstance(objects[0]["metadata"], dict):
         assert orjson.loads(found[0][1][1])["metadata"] == {"resourceVersion": "6", **objects[0]["metadata"]}
 
@@ -114,7 +121,7 @@ async def written(one: Kept, seed: int) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_changes_read_by_ids_and_by_keys_are_the_same(
+async def test_changes_in_memory_and_in_the_file_by_ids_and_by_keys_are_the_same(
     runner: asyncio.Runner, tmp_path: Path, seed: int
 ) -> None:
     async with kept(str(tmp_path)) as one:
@@ -124,7 +131,15 @@ async def test_changes_read_by_ids_and_by_keys_are_the_same(
         by_keys = [states(one, revision, now.get, 0) for revision in revisions]
         assert sum(map(len, by_keys)) > 60
         by_ids = [states(one, revision, now.get, 1000) for revision in revisions]
-    assert by_keys == by_ids
+        recent, upto = one.recorder.recent, last_of(one.recorder.recorded)
+        in_memory = []
+        for revision in revisions:
+            changed = recent.between(PREFIX + "b", PREFIX + "d", last_of(revision), upto)
+            assert changed is not None
+            then: dict[str, PastState] = {}
+            undo(changed, {}, then, now.get, None, one.reader.reach)
+            in_memory.append({key: facts(state) for key, state in then.items()})
+    assert by_keys == by_ids == in_memory
 
 
 async def test_more_changes_than_a_step_has_room_for_are_read_by_keys(
