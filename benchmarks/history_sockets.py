@@ -156,6 +156,7 @@ async def reads(rounds: int) -> dict[str, float]:
             source = "" if number < rounds else ", from the file"
             if number == rounds:
                 history.recorder.recent.begin(last_of(history.recorder.recorded), NEVER)
+                queries = {"then": queries["then"], "at": queries["at"]}
             for name, query in queries.items():
                 gets: Requests = [
                     ("GET", f"{PODS}/pod-{number:06}{query}", None, JSON) for number in range(GETS)

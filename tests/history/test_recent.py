@@ -10,7 +10,7 @@ import pytest
 from pilothouse.history._packing import unpack
 from pilothouse.history._recent import RecentChange, RecentChanges, Since
 from pilothouse.history._rows import rows_of
-from pilothouse.history._states import PastState, state_before
+from pilothouse.history._states import PastState, state_before, undo_recent
 from pilothouse.history.file import RECENT, ChangeKind, RecordedChange
 from pilothouse.storage._entry import Entry
 from pilothouse.storage.sqlite.changes import last_of
@@ -39,20 +39,31 @@ def held(*changes: RecordedChange, most: int = RECENT, after: int = 0) -> Recent
 
 
 def values(since: Since | None) -> list[bytes] | None:
-    """What some changes keep; None where they are not known."""
+    """The values of some changes, unpacked; None where they are not known."""
     if since is None:
         return None
     return [b"" if value is None else unpack(value) for value in since.values or []]
 
 
+def numbers(since: Since | None) -> list[int]:
+    """The old numbers that some changes keep."""
+    return [orjson.loads(value)[0][2] for value in values(since) or ()]
+
+
+def among(recent: RecentChanges, first: str, end: str, after: int) -> list[str] | None:
+    """The keys between two that have been changed, None where that is not known."""
+    now = Entry("", b'{"kind":"P","metadata":{},"n":1}', 1)
+    found = undo_recent(recent, (first, end), (after, ALL), {}, lambda key: now, 0)
+    return None if found is None else sorted(found)
+
+
 def test_changes_of_a_key_between_two_ids() -> None:
-    recent = held(*[change(id, "ab"[id % 2], b"%d" % id) for id in range(1, 9)])
-    assert values(recent.of("a", 2, 8)) == [b"4", b"6", b"8"]
-    assert values(recent.of("a", 2, 7)) == [b"4", b"6"]
-    assert values(recent.of("b", 0, ALL)) == [b"1", b"3", b"5", b"7"]
+    recent = held(*[change(id, "ab"[id % 2], b'[["=",["n"],%d,1]]' % id) for id in range(1, 9)])
+    assert numbers(recent.of("a", 2, 8)) == [4, 6, 8]
+    assert numbers(recent.of("a", 2, 7)) == [4, 6]
+    assert numbers(recent.of("b", 0, ALL)) == [1, 3, 5, 7]
     assert values(recent.of("a", 8, ALL)) == values(recent.of("c", 0, ALL)) == []
-    found = recent.between("a", "b", 4, ALL)
-    assert found is not None and {key: values(since) for key, since in found.items()} == {"a": [b"6", b"8"]}
+    assert (among(recent, "a", "b", 6), among(recent, "a", "b", 8)) == (["a"], [])
 
 
 def test_those_before_a_whole_object_are_not_needed() -> None:
@@ -68,23 +79,28 @@ def test_those_before_a_whole_object_are_not_needed() -> None:
     assert values(recent.of("a", 4, ALL)) == [b"5"]
 
 
+def filled(id: int) -> bytes:
+    """A difference of some length."""
+    return b'[["=",["n"],"%s",1]]' % (b"x" * (id % 50))
+
+
 def test_the_oldest_are_dropped_and_are_not_known_any_more() -> None:
     """The latest changes are there, as many as there is room for, and what needs others is not known."""
     size, recent = 0, held(most=4000)
     for id in range(1, 200):
-        recent.add(made(change(id, "abc"[id % 3], b"x" * (id % 50))))
+        recent.add(made(change(id, "abc"[id % 3], filled(id))))
         assert recent.size <= 4000
         size = max(size, recent.size)
     assert size > 3500 and recent.since_ms == recent.after * 10
     assert 3 < 199 - recent.after < 30
     for after in range(200):
         ids = [id for id in range(after + 1, 200) if id % 3 == 0]
-        found, among = values(recent.of("a", after, ALL)), recent.between("a", "z", after, ALL)
+        found, keys = values(recent.of("a", after, ALL)), among(recent, "a", "z", after)
         if after < recent.after:
-            assert found is None and among is None
+            assert found is None and keys is None
         else:
-            assert found == [b"x" * (id % 50) for id in ids]
-            assert among is not None and len(among) == min(3, 199 - after)
+            assert found == [filled(id) for id in ids]
+            assert keys is not None and len(keys) == min(3, 199 - after)
 
 
 def test_a_value_that_has_no_room_leaves_nothing_out() -> None:
@@ -142,23 +158,27 @@ def test_many_changes_of_one_key_are_freed(most: int) -> None:
 
 
 def test_one_thread_adds_while_others_read() -> None:
-    """What is found is whole: the numbers in the values are those of all changes since."""
+    """Each state is the one after the last change up to an id, or it is not known."""
     recent, ended = held(most=40_000), threading.Event()
 
     def add() -> None:
         for id in range(1, 20_001):
-            recent.add(made(change(id, f"k{id % 7}", orjson.dumps(id))))
+            recent.add(made(change(id, f"k{id % 7}", b'[["=",["n"],%d,%d]]' % (id - 7, id))))
         ended.set()
+
+    def now_of(key: str) -> Entry:
+        return Entry(key, b'{"kind":"P","metadata":{},"n":0}', ALL)
 
     thread = threading.Thread(target=add)
     thread.start()
     read = 0
     while not ended.is_set() or not read:
-        after, key = recent.after + 20, f"k{read % 7}"
-        found = recent.between("k", "l", after, ALL)
-        if found is not None and key in found:
-            ids = [orjson.loads(value) for value in values(found[key]) or ()]
-            assert ids == list(range(ids[0], ids[-1] + 1, 7)) and after < ids[0] <= after + 7
+        after = recent.after + 20
+        found = undo_recent(recent, ("k", "l"), (after, ALL), {}, now_of, 0)
+        for state in (found or {}).values():
+            assert state.kv is not None
+            number = orjson.loads(state.kv.value)["n"]  # as it was set by the last change up to the id
+            assert number <= after < number + 7
             read += 1
     thread.join()
     assert isinstance(recent.of("k1", recent.after, ALL), Since)

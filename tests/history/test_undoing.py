@@ -24,6 +24,7 @@ from pilothouse.history._states import (
     changed_since,
     state_before,
     undo,
+    undo_recent,
 )
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.undoing import Undoing
@@ -133,13 +134,14 @@ async def test_changes_in_memory_and_in_the_file_by_ids_and_by_keys_are_the_same
         by_ids = [states(one, revision, now.get, 1000) for revision in revisions]
         recent, upto = one.recorder.recent, last_of(one.recorder.recorded)
         in_memory = []
-        for revision in revisions:
-            changed = recent.between(PREFIX + "b", PREFIX + "d", last_of(revision), upto)
-            assert changed is not None
-            then: dict[str, PastState] = {}
-            undo(changed, {}, then, now.get, None, one.reader.reach)
+        keys, known = (PREFIX + "b", PREFIX + "d"), dict[str, PastState]()
+        for revision in revisions + revisions:  # with those that have been made for other revisions
+            ids, oldest = (last_of(revision), upto), min(one.reader.reach, revision)
+            then = undo_recent(recent, keys, ids, known, now.get, oldest)
+            assert then is not None
+            known |= then
             in_memory.append({key: facts(state) for key, state in then.items()})
-    assert by_keys == by_ids == in_memory
+    assert by_keys == by_ids == in_memory[: len(revisions)] == in_memory[len(revisions) :]
 
 
 async def test_more_changes_than_a_step_has_room_for_are_read_by_keys(

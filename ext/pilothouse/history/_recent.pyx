@@ -42,17 +42,10 @@ cdef class RecentChanges:
     since_ms: no change up to `after` is of a later time. changed: the kind of a change that keeps the
     difference.
 
-    One thread adds changes, others read them. No method runs Python code or allocates what the garbage
-    collector follows while it looks at a key's changes, so each reads or changes them at once.
+    One thread adds changes, others read them, each under the interpreter lock. No method gives it up while
+    it looks at a key's changes, for it runs no Python code and allocates nothing that the garbage collector
+    follows.
     """
-
-    cdef readonly long long after, since_ms
-    cdef readonly Py_ssize_t size
-    cdef public Py_ssize_t most
-    cdef int changed
-    cdef dict newest                  # by key
-    cdef list changes                 # in the order of ids
-    cdef Py_ssize_t head              # of them, those that are dropped
 
     def __init__(self, Py_ssize_t most, int changed):
         self.most, self.changed = most, changed
@@ -127,21 +120,9 @@ cdef class RecentChanges:
             return None
         return since
 
-    def between(self, str first not None, str end not None, long long after, long long upto):
-        """Like of(), of the keys from one up to another that have been changed, by keys."""
-        cdef dict found = {}
-        cdef RecentChange one
-        cdef Since since
-        if after < self.after:
-            return None
-        for one in list(self.newest.values()):
-            if one.id > after and first <= one.key < end:
-                since, values = Since.__new__(Since), []
-                if not self.gather(since, one, values, after, upto):
-                    return None
-                if since.values is not None:
-                    found[one.key] = since
-        return None if after < self.after else found
+    cdef list latest(self):
+        """The newest change of each key."""
+        return list(self.newest.values())
 
     cdef bint gather(self, Since since, RecentChange one, list values, long long after, long long upto):
         """Gather the changes of a key, of which `one` is the newest; False where some are not here.

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t
 from pilothouse.api._json cimport splice_at
 from pilothouse.history._delta cimport Rewinding
 from pilothouse.history._packing cimport unpacked_size
-from pilothouse.history._recent cimport Since
+from pilothouse.history._recent cimport RecentChange, RecentChanges, Since
 from pilothouse.storage._entry cimport Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, pair
 
@@ -156,7 +156,8 @@ def undo(dict changed not None, known not None, dict then not None, now_of, decr
 
     known: states that are at hand; those before other changes are passed over. now_of: the Entry or KeyValue
     of a key after them, None without one. decrypt: what is kept under a key, None where nothing is encrypted.
-    oldest: the revision of a state whose change is not kept. HistoryError, ValueError: a value cannot be read.
+    oldest: the revision of a state whose change is not kept. HistoryError, ValueError: a value can not be
+    read.
     """
     cdef Since since
     cdef PastState state
@@ -170,6 +171,38 @@ def undo(dict changed not None, known not None, dict then not None, now_of, decr
         if decrypt is not None:
             since.values = [kept and decrypt(key, kept) for kept in since.values]
         then[key] = before(key, since, now_of(key) if since.kind == CHANGED else None, way, oldest)
+
+
+def undo_recent(RecentChanges recent not None, keys, ids, known not None, now_of, long long oldest):
+    """The states of keys from one up to another, before their changes with ids above one and up to another
+    that are in memory; None where others are needed. known, now_of, oldest: as undo() takes them.
+
+    PERF: each key's changes are undone while they are in the processor's caches.
+    """
+    cdef Since since = Since.__new__(Since)
+    cdef Rewinding way = Rewinding.__new__(Rewinding)
+    cdef dict then = {}
+    cdef list values = []
+    cdef RecentChange one
+    cdef PastState state
+    cdef str first = keys[0], end = keys[1]
+    cdef long long after = ids[0], upto = ids[1]
+    if after < recent.after:
+        return None
+    for one in recent.latest():
+        if one.id <= after or not first <= one.key < end:
+            continue
+        values.clear()
+        since.values = None
+        if not recent.gather(since, one, values, after, upto):
+            return None
+        if since.values is None:
+            continue
+        state = known.get(one.key)
+        if state is None or not is_before(state, since):
+            state = before(one.key, since, now_of(one.key) if since.kind == CHANGED else None, way, oldest)
+        then[one.key] = state
+    return then if recent.after <= after else None  # others may have been dropped in the meantime
 
 
 def state_before(Entry latest not None, Since since not None, long long oldest):

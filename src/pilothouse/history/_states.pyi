@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pilothouse.history._recent import Since
+from pilothouse.history._recent import RecentChanges, Since
 from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import KeyValue
 
@@ -29,4 +29,12 @@ def undo(
     decrypt: Callable[[str, bytes], bytes] | None,
     oldest: int,
 ) -> None: ...
+def undo_recent(
+    recent: RecentChanges,
+    keys: tuple[str, str],
+    ids: tuple[int, int],
+    known: Mapping[str, PastState],
+    now_of: Callable[[str], Entry | KeyValue | None],
+    oldest: int,
+) -> dict[str, PastState] | None: ...
 def state_before(latest: Entry, since: Since, oldest: int) -> PastState | None: ...

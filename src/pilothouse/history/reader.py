@@ -8,7 +8,14 @@ from typing import Any
 from pilothouse.caches import Cache, CacheBudget
 from pilothouse.history._packing import unpack
 from pilothouse.history._recent import Since
-from pilothouse.history._states import PastState, changed_of, state_before, undo, unpacked_bytes, weight
+from pilothouse.history._states import (
+    PastState,
+    changed_of,
+    state_before,
+    undo_recent,
+    unpacked_bytes,
+    weight,
+)
 from pilothouse.history.author import UNKNOWN
 from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
@@ -341,14 +348,17 @@ class HistoryReader:
         changed: how many have been changed, at least."""
         ids = last_of(revisions[0]), last_of(revisions[1])
         self._forget_purged()
-        known = {key: state for key in present if (state := self._states[key]) is not None}
-        undone: dict[str, PastState] | None = await self._read(
-            self._undone_in_memory, now_of, keys, ids, known
-        )
-        if undone is not None:
-            self._remember({key: state for key, state in undone.items() if known.get(key) is not state})
-            return undone
-        known = {}
+        recent, known = self._recorder.recent, dict[str, PastState]()
+        if recent.after <= ids[0]:
+            known = {key: state for key in present if (state := self._states[key]) is not None}
+            oldest = min(self.reach, revisions[0])
+            then: dict[str, PastState] | None = await self._read(
+                lambda: undo_recent(recent, keys, ids, known, now_of, oldest)
+            )
+            if then is not None:
+                self._remember({key: state for key, state in then.items() if known.get(key) is not state})
+                return then
+            known = {}
         if self._states:
             spans = await self._read(self._spans, keys, ids)
             for key, since, until in spans:
@@ -370,22 +380,6 @@ class HistoryReader:
         found: dict[str, PastState] = await self._read(undoing.all)
         self._remember({key: state for key, state in found.items() if key not in known} if known else found)
         return found
-
-    def _undone_in_memory(
-        self,
-        now_of: Callable[[str], Entry | KeyValue | None],
-        keys: tuple[str, str],
-        ids: tuple[int, int],
-        known: dict[str, PastState],
-    ) -> dict[str, PastState] | None:
-        """The states by the changes that are in memory, None where others are needed. known: some states of
-        the keys, which are taken where they are the right ones."""
-        changed = self._recorder.recent.between(*keys, *ids)
-        if changed is None:
-            return None
-        then: dict[str, PastState] = {}
-        undo(changed, known, then, now_of, None, min(self.reach, revision_of(ids[0])))
-        return then
 
     def _spans(self, keys: tuple[str, str], ids: tuple[int, int]) -> list[tuple[str, int, int]]:
         """Of the keys between two that have been changed between two ids, the ids of the changes before and
