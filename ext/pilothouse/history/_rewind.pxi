@@ -139,7 +139,9 @@ cdef void put_value(Rewind* way, Piece* walk, Places mine, Py_ssize_t step, int 
         put_elements(way, place, walk)
         return
     end = after_value(walk.text, walk.at, walk.end)
-    way.failed |= end <= walk.at
+    if end <= walk.at or place.value == NULL:  # an element that is new is no step
+        way.failed = True
+        return
     put(way, place.value, place.length)
     walk.at = end
 
