@@ -32,7 +32,7 @@ cdef enum:
     FARTHEST = 65535                  # bytes by which one goes back
     NO_MATCH = 12                     # bytes at the end in which no match begins
     NO_PART = 5                       # bytes at the end that belong to no match
-    LONG = 1 << 16                    # bytes from which on the interpreter lock is released
+    LONG = 65536                      # bytes from which on the interpreter lock is released
     COPIED = 16                       # bytes that are copied at once
 
 cdef bytes words = DICTIONARY

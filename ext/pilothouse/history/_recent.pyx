@@ -6,7 +6,7 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
 cdef enum:
-    DROPPED = -1                      # the kind of a change that is not here any more
+    DROPPED = 255                     # the kind of a change that is not here any more
     BESIDE = 160                      # bytes of a change beside its value
     OF_KEY = 192                      # bytes of a key beside its text
     SPARE = 1024                      # dropped changes for which the list may have room

@@ -7,7 +7,7 @@
 cdef enum:
     MOST_PLACES = 64                  # places that one walk sets
     MOST_STEPS = 256                  # of one delta; a longer one is left to undo()
-    LONG = 1 << 16                    # bytes from which on the interpreter lock is released
+    LONG = 65536                      # bytes from which on the interpreter lock is released
 
 ctypedef unsigned long long Places    # a set of places: a bit for each
 

@@ -6,6 +6,7 @@ cdef enum:
 cdef uint64_t ONES = 0x0101010101010101, HIGH = 0x8080808080808080, QUOTES = 0x2222222222222222
 
 
+@cython.overflowcheck(False)          # words wrap around
 cdef inline Py_ssize_t after_string(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
     """The offset behind the string whose opening quote is at `at`, -1 when it does not end."""
     cdef Py_ssize_t first = at + 1, back
