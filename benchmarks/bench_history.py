@@ -5,7 +5,8 @@
 
 The program prints bytes on disk for a change of a status and of a spec of a 6 KB pod, the processor time of
 keeping one, the growth of memory, and the least processor time of a blame of an object with 1,000 changes,
-of reads of the past against those of now, and of the parts of a first one. There are no sockets and no TLS.
+of reads of the past against those of now, by changes in memory and in the file, and of the parts of a first
+one. There are no sockets and no TLS.
 --once takes 1,000 changes.
 """
 
@@ -32,7 +33,7 @@ from pilothouse.history.delta import text_before
 from pilothouse.history.file import HistoryFile
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy, HistoryRule, Keep
-from pilothouse.history.reader import HistoryReader
+from pilothouse.history.reader import NEVER, HistoryReader
 from pilothouse.history.recorder import HistoryRecorder
 from pilothouse.history.undoing import CHANGED_BETWEEN, CHANGED_SINCE, Undoing
 from pilothouse.storage._entry import Entry
@@ -47,6 +48,7 @@ USERS = 5
 BATCH = 100
 OBJECTS = 500
 REPEATS = 20
+OTHER = f"{PREFIX}pod-000001"
 
 
 def container(name: str) -> Any:
@@ -285,6 +287,26 @@ async def parts(one: Bench, past: int, name: str) -> dict[str, float]:
     }
 
 
+async def past_reads(one: Bench, past: int, source: str) -> dict[str, float]:
+    """The least milliseconds of reads of the past; first ones are made while no state is remembered."""
+    reader = one.reader
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "a list of then": lambda: reader.range(PREFIX, revision=past),
+        "a get as of then": lambda: reader.get(OTHER, past),
+        "a get before 1,000 changes": lambda: reader.get(f"{PREFIX}pod-000000", past),
+    }
+    found = {}
+    for name, call in calls.items():
+
+        async def first(call: Callable[[], Awaitable[object]] = call) -> None:
+            reader.forget()
+            await call()
+
+        found[f"ms of {name}{source}"] = await least(first)
+        found[f"ms of {name}, again{source}"] = await least(call)
+    return found
+
+
 async def read() -> dict[str, float]:
     """The time that reads of the past take, against those of now."""
     with tempfile.TemporaryDirectory() as folder:
@@ -308,34 +330,16 @@ async def read() -> dict[str, float]:
             async def read_and_blamed() -> None:
                 blame(obj, await one.reader.changes(key, key + "\0"))
 
-            other = f"{PREFIX}pod-000001"
-
-            async def first(call: Callable[[], Awaitable[object]]) -> float:
-                """The least milliseconds while no state is remembered."""
-
-                async def forgetful() -> None:
-                    one.reader.forget()
-                    await call()
-
-                return await least(forgetful)
-
-            async def a_list() -> None:
-                await one.reader.range(PREFIX, revision=past)
-
-            async def a_get() -> None:
-                await one.reader.get(other, past)
-
+            in_memory = await past_reads(one, past, "")
+            one.recorder.recent.begin(last_of(one.recorder.recorded), NEVER)
             return {
                 "changes of the object": len(changes),
                 "ms of a blame": await least(blamed),
                 "ms of a blame with its changes read": await least(read_and_blamed),
                 "ms of a list now, from the store": await least(lambda: one.storage.range(PREFIX)),
-                "ms of a list of then": await first(a_list),
-                "ms of a list of then, again": await least(a_list),
-                "ms of a get now, from the store": await least(lambda: one.storage.get(other)),
-                "ms of a get as of then": await first(a_get),
-                "ms of a get as of then, again": await least(a_get),
-                "ms of a get before 1,000 changes": await first(lambda: one.reader.get(key, past)),
+                "ms of a get now, from the store": await least(lambda: one.storage.get(OTHER)),
+                **in_memory,
+                **await past_reads(one, past, ", from the file"),
                 **await parts(one, past, "pod-000001"),
                 "MB of memory more": (memory() - before) / 1e6,
             }

@@ -5,7 +5,7 @@
 The server runs in this process, the client in another one, with one connection. What is told is the processor
 time of the server's process for a request, the least of several rounds; the keeping of changes, which goes on
 beside the requests, is a part of the writes. A state that was read before is remembered: the first read of
-each state is told by itself.
+each state is told by itself, by changes that are in memory, and by those in the file.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from count_steps import PODS, pod
 from in_process import TOKEN, made
 
 from pilothouse.assembly.server import Server
+from pilothouse.history.reader import NEVER
 from pilothouse.storage.sqlite.changes import last_of
 
 OBJECTS, CHANGES = 500, 5
@@ -151,7 +152,11 @@ async def reads(rounds: int) -> dict[str, float]:
             "at": f"?at={at}",
         }
         found: dict[str, float] = {}
-        for _ in range(rounds):
+        for number in range(2 * rounds):
+            source = "" if number < rounds else ", from the file"
+            if number == rounds:
+                history.recorder.recent.begin(last_of(history.recorder.recorded), NEVER)
+                queries = {"then": queries["then"], "at": queries["at"]}
             for name, query in queries.items():
                 gets: Requests = [
                     ("GET", f"{PODS}/pod-{number:06}{query}", None, JSON) for number in range(GETS)
@@ -162,7 +167,7 @@ async def reads(rounds: int) -> dict[str, float]:
                     history.reader.forget()
                     for again in ("first", "again"):
                         times = 1 if what == "get" or again == "first" else LISTS
-                        key = f"{what} {name}, {again}"
+                        key = f"{what} {name}, {again}{source}"
                         found[key] = min(await one.spent(requests * times), found.get(key, 1e12))
         return found
 
@@ -190,7 +195,7 @@ def main() -> None:
         for title, measured in (("a read", reads), ("a patch of a status", writes)):
             print(f"microseconds of processor time for {title}")
             for name, took in runner.run(measured(rounds)).items():
-                print(f"  {name:30} {took:10.1f}")
+                print(f"  {name:40} {took:10.1f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pilothouse.history.file import HistoryFile
 from pilothouse.history.kept import KeptChange
 from pilothouse.history.places import Place
 from pilothouse.history.policy import HistoryPolicy
-from pilothouse.history.reader import HistoryReader
+from pilothouse.history.reader import NEVER, HistoryReader
 from pilothouse.history.recorder import HistoryRecorder
 from pilothouse.offload import Turns
 from pilothouse.storage.sqlite.backend import SqliteStorage
@@ -86,6 +86,11 @@ class Kept:
         """Move all that has been written."""
         while await self.step(upto):
             pass
+
+    def forget(self) -> None:
+        """Have reads begin with the file: forget the changes and the states that are in memory."""
+        self.file.recent.begin(max(self.file.last(), self.file.recorded), NEVER)
+        self.reader.forget()
 
     async def changes(self, name: str = "") -> list[KeptChange]:
         """The changes of one object or of all, the oldest first, as they are read."""

@@ -287,6 +287,26 @@ def test_a_delta_of_another_object_is_refused(delta: bytes) -> None:
     assert found is None or orjson.loads(found)["l"] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("delta", "before"),
+    [
+        (b'[["~",["l"],0,[],[1]]]', [2, 3]),
+        (b'[["~",["l"],2,[],[3]]]', [1, 2]),
+        (b'[["~",["l"],1,[8,9],[2]]]', [1, 8, 9, 3]),
+        (b'[["~",["l"],3,[4],[]]]', [1, 2, 3, 4]),
+        (b'[["~",["l"],0,[],[1,2,3]]]', []),
+        (b'[["~",["l"],0,[7],[]]]', [7, 1, 2, 3]),
+        (b'[["~",["l"],2,[],[3,4]]]', None),  # there are fewer of them
+        (b'[["~",["l"],4,[5],[]]]', None),
+        (b'[["~",["a"],0,[5],[]]]', None),  # no list
+        (b'[["+",["l",0],1]]', None),  # an element that is new is no step
+    ],
+)
+def test_elements_of_a_list(delta: bytes, before: Any) -> None:
+    found = rewound(b'{"a":{"b":1},"l":[1,2,3]}', [pack(delta)])
+    assert (found and orjson.loads(found)) == (None if before is None else {"a": {"b": 1}, "l": before})
+
+
 @given(st.binary(max_size=60), st.sampled_from([b'{"a":{"b":1},"l":[1,2,3]}', b'{"a":[{"b":1},', b"{", b""]))
 def test_any_bytes_are_no_harm(delta: bytes, text: bytes) -> None:
     rewound(text, [pack(b'[["=",["a","b"],' + delta), pack(delta)])

@@ -36,6 +36,13 @@ def change(
     return RecordedChange(number, f"{PREFIX}{key}", ChangeKind.CHANGED, at or number, who, "", value)
 
 
+def in_memory(file: HistoryFile, key: str) -> int:
+    """How many changes of a key are in memory, of those that are not in the file alone."""
+    since = file.recent.of(f"{PREFIX}{key}", file.recent.after, 1 << 60)
+    assert since is not None
+    return len(since.values or ())
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Any:
     file = HistoryFile(tmp_path)
@@ -73,6 +80,7 @@ def test_a_change_is_kept_once(file: HistoryFile) -> None:
     file.record([change(1, b'{"again":1}'), change(2)], 2)
     assert rows(file) == [1, 2]
     assert rows(file, "SELECT value FROM changes WHERE id = 1") == [b'\0{"first":1}']
+    assert file.recent.after == 2 and file.recent.size == 0  # which could be the first or the second one
 
 
 def test_changes_of_a_step_are_kept_all_or_none(file: HistoryFile) -> None:
@@ -83,9 +91,11 @@ def test_changes_of_a_step_are_kept_all_or_none(file: HistoryFile) -> None:
     with pytest.raises(HistoryError, match="can not be written: no"):
         file.record([change(2, key="c", user="jim"), change(3)], 3)
     assert rows(file) == [1] and file.recorded == 1
+    assert in_memory(file, "b") == 1 and in_memory(file, "c") == 0
     assert rows(file, "SELECT key FROM objects") == [f"{PREFIX}b"]
     file._db.execute("DROP TRIGGER fault")
     file.record([change(2, key="c", user="jim"), change(3)], 3)  # ids of what was rolled back are not used
+    assert in_memory(file, "b") == in_memory(file, "c") == in_memory(file, "a") == 1
     assert rows(file, "SELECT o.key FROM changes c JOIN objects o ON o.id = c.object ORDER BY c.id") == [
         f"{PREFIX}{key}" for key in "bca"
     ]

@@ -33,10 +33,25 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.sampled_from("xyz"), VALUES),
         st.tuples(st.just("delete"), st.sampled_from("xyz"), st.none()),
-        st.tuples(st.sampled_from(["move", "compact", "reopen"]), st.none(), st.none()),
+        st.tuples(st.sampled_from(["move", "compact", "reopen", "forget"]), st.none(), st.none()),
     ),
     max_size=25,
 )
+
+
+async def check(one: Kept, revision: int, expected: dict[str, Any]) -> None:
+    """All objects read as they were at a revision, together and one by one."""
+    found = await one.read(revision)
+    assert {key: obj for key, (_, obj) in found.items()} == {key: obj for key, (_, obj) in expected.items()}
+    if revision >= one.storage.compacted:
+        return
+    for key, (mod, obj) in expected.items():
+        past = await one.reader.get(key, revision)
+        assert past is not None and (past.mod, orjson.loads(past.value)) == (mod, obj)
+        if latest := await one.storage.get(key):
+            one.reader.forget()
+            past = await one.reader.get(key, revision, entry_of(latest), one.storage.revision)
+            assert past is not None and (past.mod, orjson.loads(past.value)) == (mod, obj)
 
 
 @settings(max_examples=12 * SCALE, deadline=None)
@@ -51,7 +66,8 @@ def test_each_revision_reads_as_it_was(steps: Any) -> None:
             for what, name, value in steps:
                 key = f"{PREFIX}{name}"
                 if what == "put":
-                    body = orjson.dumps({"kind": "ConfigMap", "data": value})
+                    obj = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {}, "data": value}
+                    body = orjson.dumps(obj)
                     with contextlib.suppress(RevisionConflict):
                         kv = (
                             await one.storage.update(key, body, now[key][0])
@@ -70,23 +86,17 @@ def test_each_revision_reads_as_it_was(steps: Any) -> None:
                 elif what == "reopen":
                     await stack.aclose()
                     one = await stack.enter_async_context(kept(directory))
+                elif what == "forget":
+                    one.forget()
             await one.move()
             await one.storage.compact(one.storage.revision)
-            for revision, expected in model.items():
-                found = await one.read(revision)
-                assert {key: obj for key, (_, obj) in found.items()} == {
-                    key: obj for key, (_, obj) in expected.items()
-                }
-                for key, (mod, obj) in expected.items():
-                    if revision < one.storage.compacted:
-                        past = await one.reader.get(key, revision)
-                        assert past is not None and orjson.loads(past.value) == obj
-                        assert past.mod == mod
-            for revision, expected in model.items():  # once more, with what is remembered
-                found = await one.read(revision)
-                assert {key: obj for key, (_, obj) in found.items()} == {
-                    key: obj for key, (_, obj) in expected.items()
-                }
+            for _ in ("from memory, since a reopen or forget", "from the file"):
+                for revision, expected in model.items():
+                    one.reader.forget()
+                    await check(one, revision, expected)
+                for revision, expected in model.items():  # once more, with what is remembered
+                    await check(one, revision, expected)
+                one.forget()
 
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(main(directory))
@@ -147,6 +157,7 @@ async def test_the_latest_state_that_is_at_hand_is_not_read_again(runner: Any, t
         states = [config_map(number) for number in range(3)]
         first, _, last = [await one.write("a", state) for state in states]
         await one.move()
+        one.forget()
         key = f"{PREFIX}a"
         latest = entry_of(await one.storage.get(key))
 
@@ -179,6 +190,7 @@ async def test_a_state_that_was_asked_for_is_remembered(runner: Any, tmp_path: P
         await one.storage.compact(one.storage.revision)
         key = f"{PREFIX}a"
         latest = entry_of(await one.storage.get(key))
+        one.forget()
         file, one.reader._db = one.reader._db, None  # type: ignore[assignment]
         with pytest.raises(AttributeError):
             await one.reader.get(key, revisions[1], latest, one.storage.revision)
@@ -193,6 +205,42 @@ async def test_a_state_that_was_asked_for_is_remembered(runner: Any, tmp_path: P
             with pytest.raises(AttributeError):
                 await one.reader.get(key, revision, latest, one.storage.revision, at_ms=at_ms)
         one.reader._db = file
+
+
+@pytest.mark.parametrize("ciphers", [False, True])
+async def test_what_was_kept_last_is_read_from_memory(runner: Any, tmp_path: Path, ciphers: bool) -> None:
+    """By revision and by time, without the file; what was kept before the server started needs it."""
+    now = [1_800_000_000.0]
+    async with kept(str(tmp_path), clock=lambda: now[0]) as one:
+        states = [config_map(number) for number in range(6)]
+        revisions: list[int] = []
+        times: list[int] = []
+        for number, state in enumerate(states):
+            if number == 3:
+                await one.move()
+                one.forget()
+                one.file.recent.begin(one.file.recent.after, times[-1])
+            now[0] += 1
+            revisions.append(await one.write("a", state))
+            times.append(round(now[0] * 1000))
+        await one.write("b", states[0])
+        await one.move()
+        if ciphers:  # they decrypt what is in the file
+            one.reader._ciphers = SimpleNamespace()
+        key = f"{PREFIX}a"
+        latest, newest = entry_of(await one.storage.get(key)), one.storage.revision
+        file, one.reader._db = one.reader._db, None  # type: ignore[assignment]
+        for number, (revision, at_ms) in enumerate(zip(revisions[2:5], times[2:5], strict=True), 2):
+            for asked in ((revision, 0), (0, at_ms), (0, at_ms + 999)):
+                one.reader.forget()
+                past = await one.reader.get(key, asked[0], latest, newest, at_ms=asked[1])
+                assert past is not None and orjson.loads(past.value) == states[number]
+                assert past.mod == revision
+        if not ciphers:
+            for asked in ((revisions[1], 0), (0, times[1])):
+                with pytest.raises(AttributeError):
+                    await one.reader.get(key, asked[0], latest, newest, at_ms=asked[1])
+        one.reader._db, one.reader._ciphers = file, None
 
 
 class CountingThread(HistoryThread):
@@ -220,7 +268,7 @@ async def test_a_large_object_is_set_back_beside_the_loop(runner: Any, tmp_path:
             found = await one.reader.get(f"{PREFIX}{name}", first, latest, last)
             assert found is not None and orjson.loads(found.value) == large
             assert one.reader._thread.calls == (name != "small")
-            one.reader.forget()
+            one.forget()
             with contextlib.closing(sqlite3.connect(tmp_path / "history.db")) as other, other:
                 other.execute("UPDATE changes SET value = x'07' WHERE value IS NOT NULL")
             with pytest.raises(HistoryError, match="can not be read"):
@@ -241,7 +289,9 @@ async def test_what_is_purged_is_not_remembered(runner: Any, tmp_path: Path) -> 
         other.open()
         assert other.purge([key]) == 3
         other.close()
+        assert one.file.recent.size
         await one.move()
+        assert not one.file.recent.size
         past = await one.reader.get(key, first)
         assert past is None or orjson.loads(past.value) == states[2]
 

@@ -17,7 +17,15 @@ from kept_history import PREFIX, Kept, kept
 from pilothouse.history import undoing
 from pilothouse.history._delta import difference
 from pilothouse.history._packing import pack
-from pilothouse.history._states import PastState, changed_between, changed_since, state_before, undo
+from pilothouse.history._states import (
+    PastState,
+    changed_between,
+    changed_of,
+    changed_since,
+    state_before,
+    undo,
+    undo_recent,
+)
 from pilothouse.history.file import ChangeKind
 from pilothouse.history.undoing import Undoing
 from pilothouse.storage._entry import Entry
@@ -83,7 +91,7 @@ def test_an_object_is_set_back_as_it_is_served(objects: list[Any]) -> None:
         undo(changed, {}, then, {"k": now}.get, None, 0)
         found.append(facts(then["k"]))
     assert found[0] == found[1]
-    assert found[0] == facts(state_before(Entry("k", texts[-1], 20, 3), rows, last_of(6), 0))
+    assert found[0] == facts(state_before(Entry("k", texts[-1], 20, 3), changed_of(rows, last_of(6)), 0))
     if isinstance(objects[0]["metadata"], dict):
         assert orjson.loads(found[0][1][1])["metadata"] == {"resourceVersion": "6", **objects[0]["metadata"]}
 
@@ -114,7 +122,7 @@ async def written(one: Kept, seed: int) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_changes_read_by_ids_and_by_keys_are_the_same(
+async def test_changes_in_memory_and_in_the_file_by_ids_and_by_keys_are_the_same(
     runner: asyncio.Runner, tmp_path: Path, seed: int
 ) -> None:
     async with kept(str(tmp_path)) as one:
@@ -124,7 +132,16 @@ async def test_changes_read_by_ids_and_by_keys_are_the_same(
         by_keys = [states(one, revision, now.get, 0) for revision in revisions]
         assert sum(map(len, by_keys)) > 60
         by_ids = [states(one, revision, now.get, 1000) for revision in revisions]
-    assert by_keys == by_ids
+        recent, upto = one.recorder.recent, last_of(one.recorder.recorded)
+        in_memory = []
+        keys, known = (PREFIX + "b", PREFIX + "d"), dict[str, PastState]()
+        for revision in revisions + revisions:  # with those that have been made for other revisions
+            ids, oldest = (last_of(revision), upto), min(one.reader.reach, revision)
+            then = undo_recent(recent, keys, ids, known, now.get, oldest)
+            assert then is not None
+            known |= then
+            in_memory.append({key: facts(state) for key, state in then.items()})
+    assert by_keys == by_ids == in_memory[: len(revisions)] == in_memory[len(revisions) :]
 
 
 async def test_more_changes_than_a_step_has_room_for_are_read_by_keys(

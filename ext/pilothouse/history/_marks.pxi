@@ -100,6 +100,14 @@ cdef extern from *:
 
     ALWAYS void next_block(Marks *walk, Block *found) { next_marks(walk, found, 1); }
     ALWAYS void next_brackets(Marks *walk, Block *found) { next_marks(walk, found, 0); }
+    static inline uint64_t word_at(const char *text) { /* eight bytes, the first one the lowest */
+        uint64_t word;
+        memcpy(&word, text, sizeof(word));
+    #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        word = __builtin_bswap64(word);
+    #endif
+        return word;
+    }
     static inline int lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
     static inline int highest_bit(uint64_t bits) { return 63 - __builtin_clzll(bits); }
     static inline int count_bits(uint64_t bits) { /* where there are many of them */
@@ -124,6 +132,7 @@ cdef extern from *:
     # Where brackets and commas are in the next block, or brackets alone, those in strings excepted.
     void next_block(Marks* walk, Block* found) noexcept nogil
     void next_brackets(Marks* walk, Block* found) noexcept nogil
+    uint64_t word_at(const char* text) noexcept nogil
     int lowest_bit(uint64_t bits) noexcept nogil
     int highest_bit(uint64_t bits) noexcept nogil
     int bits_in(uint64_t bits) noexcept nogil

@@ -8,6 +8,8 @@ cdef bint expand(const uint8_t* packed, Py_ssize_t size, uint8_t* out, Py_ssize_
 cdef enum:
     STRETCH = 256                     # bytes that are compared at once, where many are the same
 
+cdef bytes raw(bytes data)
+
 
 cdef inline Py_ssize_t alike(const uint8_t* one, const uint8_t* other, Py_ssize_t most) noexcept nogil:
     """How many bytes are the same, of at most `most`."""

@@ -32,7 +32,7 @@ cdef enum:
     FARTHEST = 65535                  # bytes by which one goes back
     NO_MATCH = 12                     # bytes at the end in which no match begins
     NO_PART = 5                       # bytes at the end that belong to no match
-    LONG = 1 << 16                    # bytes from which on the interpreter lock is released
+    LONG = 65536                      # bytes from which on the interpreter lock is released
     COPIED = 16                       # bytes that are copied at once
 
 cdef bytes words = DICTIONARY
@@ -137,7 +137,6 @@ def pack(bytes data not None):
     """The bytes to keep of a value."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data), packed = size + 1
     cdef uint8_t* text = NULL
-    cdef bytes made
     try:
         if SHORT <= size < <Py_ssize_t>1 << 31:
             text = <uint8_t*>malloc(KNOWN + size + size + size // 255 + 32)
@@ -152,12 +151,18 @@ def pack(bytes data not None):
                     packed = put_value(text + KNOWN + size, text, size)
         if packed <= size:
             return PyBytes_FromStringAndSize(<char*>text + KNOWN + size, packed)
-        made = PyBytes_FromStringAndSize(NULL, size + 1)
-        PyBytes_AS_STRING(made)[0] = RAW
-        memcpy(PyBytes_AS_STRING(made) + 1, PyBytes_AS_STRING(data), size)
-        return made
+        return raw(data)
     finally:
         free(text)
+
+
+cdef bytes raw(bytes data):
+    """The bytes to keep of a value that stays as it is."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, size + 1)
+    PyBytes_AS_STRING(made)[0] = RAW
+    memcpy(PyBytes_AS_STRING(made) + 1, PyBytes_AS_STRING(data), size)
+    return made
 
 
 # --- unpacking
@@ -179,20 +184,6 @@ cdef Py_ssize_t unpacked_size(const uint8_t* packed, Py_ssize_t size) noexcept n
     return -1
 
 
-cdef inline bint read_more(
-    const uint8_t* packed, Py_ssize_t* at, Py_ssize_t end, Py_ssize_t* size
-) noexcept nogil:
-    """Add to a half of a token that is 15 what follows; False where it does not end."""
-    cdef uint8_t more = 255
-    while more == 255:
-        if at[0] >= end:
-            return False
-        more = packed[at[0]]
-        at[0] += 1
-        size[0] += more
-    return True
-
-
 cdef inline void copy_short(
     uint8_t* out, Py_ssize_t room, const uint8_t* text, Py_ssize_t left, Py_ssize_t size
 ) noexcept nogil:
@@ -207,15 +198,15 @@ cdef inline void put_match(
     uint8_t* out, Py_ssize_t made, Py_ssize_t room, Py_ssize_t back, Py_ssize_t size
 ) noexcept nogil:
     """Put bytes that were there before, or are in the dictionary."""
-    cdef Py_ssize_t at = 0, known = min(back - made, size)
-    if known == size:
-        copy_short(out + made, room - made, WORDS + KNOWN - (back - made), back - made, size)
-        return
-    if known <= 0 and size <= back:
+    cdef Py_ssize_t at = 0, known = back - made
+    if size <= back and known <= 0:
         copy_short(out + made, room - made, out + made - back, back, size)
         return
+    if known >= size:
+        copy_short(out + made, room - made, WORDS + KNOWN - known, known, size)
+        return
     if known > 0:
-        memcpy(out + made, WORDS + KNOWN - (back - made), known)
+        memcpy(out + made, WORDS + KNOWN - known, known)
         at = known
     while at < size:                  # they may overlap
         out[made + at] = out[made + at - back]
@@ -225,7 +216,7 @@ cdef inline void put_match(
 cdef bint expand(const uint8_t* packed, Py_ssize_t end, uint8_t* out, Py_ssize_t room) noexcept nogil:
     """Put a value of `room` bytes, as unpacked_size() tells; False where it is damaged."""
     cdef Py_ssize_t at = 1, made = 0, size, back
-    cdef uint8_t token
+    cdef uint8_t token, more
     if packed[0] == RAW:
         memcpy(out, packed + 1, room)
         return True
@@ -236,23 +227,33 @@ cdef bint expand(const uint8_t* packed, Py_ssize_t end, uint8_t* out, Py_ssize_t
         token = packed[at]
         at += 1
         size = token >> 4
-        if size == 15 and not read_more(packed, &at, end, &size):
-            return False
+        more = 255 if size == 15 else 0
+        while more == 255:            # what a half of a token has no room for
+            if at >= end:
+                return False
+            more = packed[at]
+            at += 1
+            size += more
         if size > end - at or size > room - made:
             return False
-        copy_short(out + made, room - made, packed + at, end - at, size)
-        at += size
-        made += size
+        if size:
+            copy_short(out + made, room - made, packed + at, end - at, size)
+            at += size
+            made += size
         if at == end:
             return made == room
         if end - at < 2:
             return False
         back = packed[at] | <Py_ssize_t>packed[at + 1] << 8
         at += 2
-        size = token & 15
-        if size == 15 and not read_more(packed, &at, end, &size):
-            return False
-        size += LEAST
+        size = (token & 15) + LEAST
+        more = 255 if token & 15 == 15 else 0
+        while more == 255:
+            if at >= end:
+                return False
+            more = packed[at]
+            at += 1
+            size += more
         if back == 0 or back > made + KNOWN or size > room - made:
             return False
         put_match(out, made, room, back, size)

@@ -7,7 +7,7 @@
 cdef enum:
     MOST_PLACES = 64                  # places that one walk sets
     MOST_STEPS = 256                  # of one delta; a longer one is left to undo()
-    LONG = 1 << 16                    # bytes from which on the interpreter lock is released
+    LONG = 65536                      # bytes from which on the interpreter lock is released
 
 ctypedef unsigned long long Places    # a set of places: a bit for each
 
@@ -70,21 +70,33 @@ cdef void move(Rewind* way, Places live, Py_ssize_t by) noexcept nogil:
             way.places[number].at += by
 
 
-cdef void put_elements(Rewind* way, Place* place, Piece whole) noexcept nogil:
-    """Put a list in which others stand in place of some elements."""
-    cdef Py_ssize_t count = 0, after = place.first + place.news
-    cdef Py_ssize_t* bounds = NULL
-    if whole.at < whole.end and whole.text[whole.at] == c'[':
-        bounds = elements(&whole, &count)
-    if bounds == NULL or after > count:
+cdef void put_elements(Rewind* way, Place* place, Piece* walk) noexcept nogil:
+    """Put a list in which others stand in place of some elements; the walk goes behind it."""
+    cdef Py_ssize_t index = 0, first = walk.at + 1, before = first, behind, end
+    if walk.at >= walk.end or walk.text[walk.at] != c'[':
         way.failed = True
-    else:
-        put(way, b"[", 1)
-        put_joined(way, among(&whole, bounds, 0, place.first))
-        put_joined(way, Piece(place.value, 0, place.length))
-        put_joined(way, among(&whole, bounds, after, count))
-        put(way, b"]", 1)
-    free(bounds)
+        return
+    walk.at = first
+    while index < place.first + place.news:
+        end = after_value(walk.text, walk.at, walk.end) if goes_on(walk, c']') else -1
+        if end <= walk.at:
+            way.failed = True
+            return
+        walk.at = end
+        index += 1
+        if index <= place.first:
+            before = end
+    goes_on(walk, c']')
+    behind, end = walk.at, closing(walk)
+    if end < behind:
+        way.failed = True
+        return
+    put(way, b"[", 1)
+    put_joined(way, Piece(walk.text, first, before))
+    put_joined(way, Piece(place.value, 0, place.length))
+    put_joined(way, Piece(walk.text, behind, end))
+    put(way, b"]", 1)
+    walk.at = end + 1
 
 
 cdef void put_joined(Rewind* way, Piece some) noexcept nogil:
@@ -120,13 +132,17 @@ cdef void put_value(Rewind* way, Piece* walk, Places mine, Py_ssize_t step, int 
         put_back(way, walk, mine, depth + 1)
         move(way, mine, -step - 1)
         return
-    end = after_value(walk.text, walk.at, walk.end)
-    if end <= walk.at or mine & (mine - 1):  # another one is below it
+    if mine & (mine - 1):             # another one is below it
         way.failed = True
-    elif place.first >= 0:
-        put_elements(way, place, Piece(walk.text, walk.at, end))
-    else:
-        put(way, place.value, place.length)
+        return
+    if place.first >= 0:
+        put_elements(way, place, walk)
+        return
+    end = after_value(walk.text, walk.at, walk.end)
+    if end <= walk.at or place.value == NULL:  # an element that is new is no step
+        way.failed = True
+        return
+    put(way, place.value, place.length)
     walk.at = end
 
 
@@ -278,6 +294,20 @@ cdef void set_back(Rewind* way) noexcept nogil:
     way.count = 0
 
 
+cdef inline bint are_apart(Place* one, Place* other) noexcept nogil:
+    """Whether the ends of two paths, as far as both go, show that no place is at or below the other one.
+
+    PERF: of two paths most are; is_below() compares them from the beginning, which many have in common.
+    """
+    cdef Py_ssize_t at = min(one.size, other.size) - WORD
+    cdef unsigned long long end, other_end
+    if at < 0:
+        return False
+    memcpy(&end, one.path + at, WORD)
+    memcpy(&other_end, other.path + at, WORD)
+    return end != other_end
+
+
 cdef bint is_below(Place* one, Place* other) noexcept nogil:
     """Whether a place is the other one, or below it."""
     return (
@@ -303,7 +333,9 @@ cdef void gather(Rewind* way, Place place) noexcept nogil:
     cdef Place* known
     while number < way.count:
         known = &way.places[number]
-        if is_below(known, &place) and (place.first < 0 or is_replaced(known, &place)):
+        if are_apart(known, &place):
+            number += 1
+        elif is_below(known, &place) and (place.first < 0 or is_replaced(known, &place)):
             # its value takes the place of the other one
             way.count -= 1
             way.places[number] = way.places[way.count]

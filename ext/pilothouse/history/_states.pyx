@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t
 from pilothouse.api._json cimport splice_at
 from pilothouse.history._delta cimport Rewinding
 from pilothouse.history._packing cimport unpacked_size
+from pilothouse.history._recent cimport RecentChange, RecentChanges, Since
 from pilothouse.storage._entry cimport Entry, stored
 from pilothouse.storage._pairs cimport KeyValue, pair
 
@@ -65,24 +66,6 @@ cdef class PastState:
         return self._entry
 
 
-cdef class Since:
-    """The changes of a key that are undone, in the order in which they were made.
-
-    before, first: the ids of the one that came before, 0 for none, and of the first of them; and their times.
-    kind: of the last one. values: what is kept of each, None while there are none.
-    """
-
-    cdef long long before, before_ms, first, first_ms
-    cdef int kind
-    cdef readonly list values
-
-    cdef void add(self, long long id, int kind, long long time_ms, value):
-        if self.values is None:
-            self.first, self.first_ms, self.values = id, time_ms, []
-        self.kind = kind
-        self.values.append(value)
-
-
 def changed_since(rows, long long after, Py_ssize_t most):
     """The changes after an id, by keys, of rows of CHANGED_SINCE; and the key from which on others follow
     once there are `most` bytes, "" for none."""
@@ -110,6 +93,14 @@ def changed_since(rows, long long after, Py_ssize_t most):
         if value is not None:
             size += PyBytes_GET_SIZE(<bytes>value)
     return found, ""
+
+
+def changed_of(rows, long long after):
+    """The changes after an id, of rows of CHANGED_SINCE of one key."""
+    found, _ = changed_since(rows, after, MOST)
+    for since in (<dict>found).values():
+        return since
+    return Since.__new__(Since)
 
 
 def changed_between(objects, rows, Py_ssize_t most):
@@ -140,12 +131,11 @@ def changed_between(objects, rows, Py_ssize_t most):
     return {key: since for key, since in keys.items() if (<Since>since).values is not None}
 
 
-def unpacked_bytes(rows):
-    """The bytes of what rows of CHANGED_SINCE keep, once it is unpacked."""
+def unpacked_bytes(Since since not None):
+    """The bytes of what some changes keep, once it is unpacked."""
     cdef Py_ssize_t size = 0
     cdef bytes value
-    for row in rows:
-        value = (<tuple>row)[4]
+    for value in since.values or ():
         if value is not None:
             size += max(unpacked_size(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)), 0)
     return size
@@ -156,32 +146,71 @@ def weight(str key not None, PastState state not None):
     return len(key) + state.size() + BESIDE
 
 
+cdef inline bint is_before(PastState state, Since since) noexcept:
+    """Whether a state is the one before some changes."""
+    return state.since == since.before >> BITS and state.until == since.first >> BITS
+
+
 def undo(dict changed not None, known not None, dict then not None, now_of, decrypt, long long oldest):
     """Add the states before the changes of some keys to `then`.
 
-    known: states that are at hand. now_of: the Entry or KeyValue of a key after them, None without one.
-    decrypt: what is kept under a key, None where nothing is encrypted. oldest: the revision of a state whose
-    change is not kept. HistoryError, ValueError: a value cannot be read.
+    known: states that are at hand; those before other changes are passed over. now_of: the Entry or KeyValue
+    of a key after them, None without one. decrypt: what is kept under a key, None where nothing is encrypted.
+    oldest: the revision of a state whose change is not kept. HistoryError, ValueError: a value can not be
+    read.
     """
     cdef Since since
+    cdef PastState state
     cdef Rewinding way = Rewinding.__new__(Rewinding)
     for key, one in changed.items():
-        if known and key in known:
-            then[key] = known[key]
-            continue
         since = <Since>one
+        state = known.get(key) if known else None
+        if state is not None and is_before(state, since):
+            then[key] = state
+            continue
         if decrypt is not None:
             since.values = [kept and decrypt(key, kept) for kept in since.values]
         then[key] = before(key, since, now_of(key) if since.kind == CHANGED else None, way, oldest)
 
 
-def state_before(Entry latest not None, rows, long long after, long long oldest):
-    """The state of an object before the changes after an id that rows of CHANGED_SINCE have, None where there
-    are none. oldest: as undo() takes it. HistoryError, ValueError: a value cannot be read."""
-    found, _ = changed_since(rows, after, MOST)
-    for key, since in (<dict>found).items():
-        return before(key, <Since>since, latest, Rewinding.__new__(Rewinding), oldest)
-    return None
+def undo_recent(RecentChanges recent not None, keys, ids, known not None, now_of, long long oldest):
+    """The states of keys from one up to another, before their changes with ids above one and up to another
+    that are in memory; None where others are needed. known, now_of, oldest: as undo() takes them.
+
+    PERF: each key's changes are undone while they are in the processor's caches.
+    """
+    cdef Since since = Since.__new__(Since)
+    cdef Rewinding way = Rewinding.__new__(Rewinding)
+    cdef dict then = {}
+    cdef list values = []
+    cdef RecentChange one
+    cdef PastState state
+    cdef str first = keys[0], end = keys[1]
+    cdef long long after = ids[0], upto = ids[1]
+    if after < recent.after:
+        return None
+    for one in recent.latest():
+        if one.id <= after or not first <= one.key < end:
+            continue
+        values.clear()
+        since.values = None
+        if not recent.gather(since, one, values, after, upto):
+            return None
+        if since.values is None:
+            continue
+        state = known.get(one.key)
+        if state is None or not is_before(state, since):
+            state = before(one.key, since, now_of(one.key) if since.kind == CHANGED else None, way, oldest)
+        then[one.key] = state
+    return then if recent.after <= after else None  # others may have been dropped in the meantime
+
+
+def state_before(Entry latest not None, Since since not None, long long oldest):
+    """The state of an object before some changes, None where there are none. oldest: as undo() takes it.
+    HistoryError, ValueError: a value cannot be read."""
+    if since.values is None:
+        return None
+    return before(latest.key, since, latest, Rewinding.__new__(Rewinding), oldest)
 
 
 cdef PastState before(str key, Since since, now, Rewinding way, long long oldest):

@@ -21,7 +21,7 @@ def told(change, bytes stored, double share, to_json, clock):
     """
     cdef tuple row = <tuple>change    # PERF: of a class of its own, it would be gone over as any object
     cdef bytes old, value
-    id, key, _, written, new, _ = row
+    id, key, prev, written, new, _ = row
     at, audit_id, who = parts(written) if written else (0, "", b"")
     if stored is None:
         kind, value = CREATED, b""
@@ -34,4 +34,6 @@ def told(change, bytes stored, double share, to_json, clock):
             kind = CHANGED
             if value is None:
                 kind, value = REPLACED, old
-    return new_tuple(RecordedChange, (id, key, kind, at or int(clock() * 1000), who, audit_id, value))
+    return new_tuple(
+        RecordedChange, (id, key, kind, at or int(clock() * 1000), who, audit_id, value, prev)
+    )

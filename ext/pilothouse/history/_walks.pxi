@@ -3,21 +3,23 @@
 cdef enum:
     WORD = 8
 
-cdef unsigned long long ONES = 0x0101010101010101, HIGH = 0x8080808080808080, QUOTES = 0x2222222222222222
+cdef uint64_t ONES = 0x0101010101010101, HIGH = 0x8080808080808080, QUOTES = 0x2222222222222222
 
 
+@cython.overflowcheck(False)          # words wrap around
 cdef inline Py_ssize_t after_string(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
     """The offset behind the string whose opening quote is at `at`, -1 when it does not end."""
     cdef Py_ssize_t first = at + 1, back
-    cdef unsigned long long word
+    cdef uint64_t word
     at = first
     while at < end:
         if at + WORD <= end:    # most strings are short: a call of memchr would cost more
-            memcpy(&word, text + at, WORD)
-            word ^= QUOTES
-            if not (word - ONES) & ~word & HIGH:
+            word = word_at(text + at) ^ QUOTES
+            word = (word - ONES) & ~word & HIGH
+            if not word:
                 at += WORD
                 continue
+            at += lowest_bit(word) >> 3
         while at < end and text[at] != c'"':
             at += 1
         if at == end:

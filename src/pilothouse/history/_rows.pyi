@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pilothouse.history._recent import RecentChange
 from pilothouse.history.file import RecordedChange
 
 def rows_of(
@@ -10,4 +11,4 @@ def rows_of(
     add_object: Callable[[str], int],
     add_author: Callable[[bytes], int],
     seal: Callable[[str, bytes], bytes] | None,
-) -> tuple[list[Any], dict[int, int]]: ...
+) -> tuple[list[Any], dict[int, int], list[RecentChange]]: ...

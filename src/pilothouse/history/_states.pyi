@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from pilothouse.history._recent import RecentChanges, Since
 from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import KeyValue
 
@@ -15,12 +16,10 @@ class PastState:
     @property
     def entry(self) -> Entry | None: ...
 
-class Since:
-    values: list[bytes | None]
-
 def changed_since(rows: Iterable[Any], after: int, most: int) -> tuple[dict[str, Since], str]: ...
 def changed_between(objects: Iterable[Any], rows: Iterable[Any], most: int) -> dict[str, Since] | None: ...
-def unpacked_bytes(rows: Iterable[Any]) -> int: ...
+def changed_of(rows: Iterable[Any], after: int) -> Since: ...
+def unpacked_bytes(since: Since) -> int: ...
 def weight(key: str, state: PastState) -> int: ...
 def undo(
     changed: dict[str, Since],
@@ -30,4 +29,12 @@ def undo(
     decrypt: Callable[[str, bytes], bytes] | None,
     oldest: int,
 ) -> None: ...
-def state_before(latest: Entry, rows: Iterable[Any], after: int, oldest: int) -> PastState | None: ...
+def undo_recent(
+    recent: RecentChanges,
+    keys: tuple[str, str],
+    ids: tuple[int, int],
+    known: Mapping[str, PastState],
+    now_of: Callable[[str], Entry | KeyValue | None],
+    oldest: int,
+) -> dict[str, PastState] | None: ...
+def state_before(latest: Entry, since: Since, oldest: int) -> PastState | None: ...

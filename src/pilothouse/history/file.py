@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pilothouse.history._packing import pack, unpack
+from pilothouse.history._recent import RecentChange, RecentChanges
 from pilothouse.history._rows import rows_of
 from pilothouse.storage.interface import StorageError
 
@@ -23,6 +24,8 @@ FILE = "history.db"
 FORMAT = 3
 MOST_KNOWN, LARGEST_KNOWN = 20_000, 512
 """Keys and authors whose ids are remembered, and the bytes of one: larger ones are looked up each time."""
+RECENT = 4 << 20
+"""Bytes of the latest changes that are held in memory."""
 STEP = 1000
 """Changes that are dropped or rewritten in one transaction."""
 ROWS, COLUMNS = 64, 7
@@ -77,7 +80,8 @@ class ChangeKind(IntEnum):
 
 
 class RecordedChange(NamedTuple):
-    """A change to be kept. id: of its row in the store. time_ms: since 1970. author: as parts() tells it."""
+    """A change to be kept. id: of its row in the store. time_ms: since 1970. author: as parts() tells it.
+    prev: the id of the change of the key before, 0 for none."""
 
     id: int
     key: str
@@ -86,6 +90,7 @@ class RecordedChange(NamedTuple):
     author: bytes
     audit_id: str
     value: bytes
+    prev: int = 0
 
 
 class HistoryGap(NamedTuple):
@@ -128,6 +133,8 @@ class HistoryFile:
         """The time of that, in milliseconds since 1970."""
         self.gaps: list[HistoryGap] = []
         """The gaps, the oldest first."""
+        self.recent = RecentChanges(RECENT, ChangeKind.CHANGED)
+        """The changes that were kept last, as in the file, but not encrypted."""
 
     def open(self) -> None:
         """Open or make the file; HistoryError when that fails."""
@@ -149,6 +156,7 @@ class HistoryFile:
                 self.recorded, self.trimmed, self.since_ms = meta["recorded"], meta["trimmed"], meta["since"]
                 gaps = self._db.execute("SELECT first, last, began, ended FROM gaps ORDER BY last")
                 self.gaps = [HistoryGap(*row) for row in gaps]
+                self._forget_recent()
             except BaseException:
                 self._db.close()
                 raise
@@ -177,6 +185,13 @@ class HistoryFile:
             self._note("since", time_ms)
         self.recorded = self.trimmed = id
         self.since_ms = time_ms
+        self.recent.begin(id, time_ms)
+
+    def _forget_recent(self) -> None:
+        """Hold no change in memory that is in the file by now."""
+        row = self._db.execute("SELECT id, time FROM changes ORDER BY id DESC LIMIT 1").fetchone()
+        id, time_ms = row or (0, 0)
+        self.recent.begin(max(id, self.recorded), max(time_ms, self.since_ms))
 
     def skip(self, id: int, time_ms: int) -> None:
         """Begin again at an id, and note the gap since what has been recorded."""
@@ -191,20 +206,22 @@ class HistoryFile:
 
     def record(self, changes: Sequence[RecordedChange], upto: int) -> None:
         """Keep changes, all or none, and that the store's rows up to an id have been looked at."""
+        recent: list[RecentChange] = []
         with self._transaction():
             if changes:
-                self._insert(changes)
+                recent = self._insert(changes)
             self._note("recorded", upto)
+        self.recent.add(recent)
         self.recorded = upto
 
-    def _insert(self, changes: Sequence[RecordedChange]) -> None:
+    def _insert(self, changes: Sequence[RecordedChange]) -> list[RecentChange]:
         """Insert changes, which are in the order of ids, but those that are kept already."""
         kept = self._db.execute(
             "SELECT id FROM changes WHERE id >= ? AND id <= ?", (changes[0].id, changes[-1].id)
         )
         known = {id for (id,) in kept}
         new = [change for change in changes if change.id not in known] if known else changes
-        values, uses = rows_of(
+        values, uses, recent = rows_of(
             new, self._objects, self._authors, self._object_id, self._author_id, self._seal
         )
         for first in range(0, len(values), ROWS * COLUMNS):
@@ -213,6 +230,9 @@ class HistoryFile:
         self._db.executemany(
             "UPDATE authors SET uses = uses + ? WHERE id = ?", [(count, id) for id, count in uses.items()]
         )
+        if known:  # not all of them may be in memory
+            self.recent.begin(changes[-1].id, max(change.time_ms for change in changes))
+        return recent
 
     def _packed(self, key: str, value: bytes) -> bytes:
         packed = pack(value)
@@ -264,11 +284,12 @@ class HistoryFile:
             raise
 
     def look_around(self) -> None:
-        """Forget which ids are known when another process has written: it may have purged some."""
+        """Forget what is known when another process has written: it may have purged some."""
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._objects.clear()
             self._authors.clear()
+            self._forget_recent()
             self._version = version
             self.foreign_writes += 1
 
@@ -366,7 +387,8 @@ class HistoryFile:
         return count
 
     def _clear(self) -> None:
-        """Leave nothing of what is gone in the files."""
+        """Leave nothing of what is gone in memory and in the files."""
+        self._forget_recent()
         self._db.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -164,7 +164,7 @@ class History:
         """Objects as they were at a revision; `latest` are those at the later one `recorded` (undoable())."""
         now = {entry.key: entry for entry in latest}
         newer = sum([entry.rev > revision for entry in latest])
-        then = await self.reader.states(now.get, keys, (revision, recorded), newer)
+        then = await self.reader.states(now.get, now, keys, (revision, recorded), newer)
         same = [entry for entry in latest if entry.key not in then]
         changed = [entry for state in then.values() if (entry := state.entry) is not None]
         return sorted(same + changed, key=key_of)

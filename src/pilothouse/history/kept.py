@@ -55,7 +55,7 @@ class KeptChange(NamedTuple):
 def unmoved(change: RecordedChange) -> KeptChange:
     """A change that waits in the store, as it will be kept."""
     author = author_of(change.author) if change.author else None
-    id, key, kind, time_ms, _, audit_id, value = change
+    id, key, kind, time_ms, _, audit_id, value, _ = change
     return KeptChange(id, key, kind, time_ms, author=author, audit=audit_id, value=value)
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 from pilothouse.caches import Cache, CacheBudget
 from pilothouse.history._packing import unpack
-from pilothouse.history._states import PastState, state_before, unpacked_bytes, weight
+from pilothouse.history._recent import Since
+from pilothouse.history._states import (
+    PastState,
+    changed_of,
+    state_before,
+    undo_recent,
+    unpacked_bytes,
+    weight,
+)
 from pilothouse.history.author import UNKNOWN
 from pilothouse.history.file import HistoryError, connect
 from pilothouse.history.kept import KeptChange, KeptRows, unmoved
@@ -144,7 +152,7 @@ class HistoryReader:
     ) -> PastState:
         """Like get(); its entry is `latest` itself where the key has not changed since."""
         state = self._remembered(key, revision, at_ms)
-        if state is None and latest is not None and self._ciphers is None:
+        if state is None and latest is not None:
             state = await self._at_once(latest, latest_at, revision, at_ms)
         if state is not None:
             return state
@@ -162,18 +170,21 @@ class HistoryReader:
         return 0
 
     async def _at_once(self, latest: Entry, latest_at: int, revision: int, at_ms: int) -> PastState | None:
-        """The state, where nothing is encrypted, by one look at the file; None where kept changes do not lead
-        there from the latest one."""
+        """The state by the changes that are in memory, or, where nothing is encrypted, by one look at the
+        file; None where kept changes do not lead there from the latest one."""
         recorded = self._settled(latest, latest_at)
         if not recorded:
             return None
-        found = await self._read_short(self._since, latest.key, recorded, revision, at_ms)
+        asked = latest.key, recorded, revision, at_ms
+        found = self._since_in_memory(*asked)
+        if found is None and self._ciphers is None:
+            found = await self._read_short(self._since_in_file, *asked)
         if found is None:
             return None
-        rows, after = found
-        undoing = latest, rows, after, min(self.reach, revision_of(after))
+        since, after = found
+        undoing = latest, since, min(self.reach, revision_of(after))
         state: PastState | None
-        if len(latest.value) + unpacked_bytes(rows) > INLINE:
+        if len(latest.value) + unpacked_bytes(since) > INLINE:
             state = await self._read(state_before, *undoing)
         else:
             try:
@@ -194,7 +205,7 @@ class HistoryReader:
         if revision >= recorded:
             return None
         key = latest.key
-        then = await self.states({key: latest}.get, (key, key + "\0"), (revision, recorded), 0)
+        then = await self.states({key: latest}.get, (key,), (key, key + "\0"), (revision, recorded), 0)
         return then[key] if key in then else PastState(latest)
 
     async def _from_store(self, key: str, revision: int) -> PastState:
@@ -228,18 +239,32 @@ class HistoryReader:
         if self._ciphers is None:
             self._states.put_all({key: state for key, state in states.items() if state.since})
 
-    def _since(
+    def _since_in_memory(
         self, key: str, recorded: int, revision: int, at_ms: int
-    ) -> tuple[list[tuple[Any, ...]], int] | None:
-        """The rows of the changes of a key after a revision or a time, as CHANGED_SINCE has them, and the id
-        of the last row of that revision; None where that is not known here."""
-        if at_ms >= self._recorder.since_ms and not revision:
-            revision = revision_of(self._first_after(at_ms)) - 1
-        if not self.reach <= revision < recorded:
+    ) -> tuple[Since, int] | None:
+        """Like _since_in_file(), where the changes are in memory."""
+        recent = self._recorder.recent
+        ids = self._ids(recorded, revision, at_ms, recent.first_after)
+        since = recent.of(key, *ids) if ids else None
+        return (since, ids[0]) if since is not None and ids else None
+
+    def _since_in_file(self, key: str, recorded: int, revision: int, at_ms: int) -> tuple[Since, int] | None:
+        """The changes of a key after a revision or a time, up to another revision, and the id of the last row
+        before; None where that is not known here."""
+        ids = self._ids(recorded, revision, at_ms, self._first_after)
+        if ids is None:
             return None
-        after = last_of(revision)
-        args = {"first": key, "end": key + "\0", "after": after, "upto": last_of(recorded)}
-        return self._db.execute(CHANGED_SINCE, args).fetchall(), after
+        args = {"first": key, "end": key + "\0", "after": ids[0], "upto": ids[1]}
+        return changed_of(self._db.execute(CHANGED_SINCE, args).fetchall(), ids[0]), ids[0]
+
+    def _ids(
+        self, recorded: int, revision: int, at_ms: int, first_after: Callable[[int], int]
+    ) -> tuple[int, int] | None:
+        """The ids of the last rows of a revision or a time, and of a later revision; None where the first one
+        is not known. first_after: the id of the first change after a time, 0 where that is not known."""
+        if at_ms >= self._recorder.since_ms and not revision:
+            revision = revision_of(first_after(at_ms)) - 1
+        return (last_of(revision), last_of(recorded)) if self.reach <= revision < recorded else None
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int) -> Page:
         """The keys under a prefix as they were at a revision, as JSON; their number is unknown."""
@@ -305,7 +330,7 @@ class HistoryReader:
             return None if kv is None else self._json_of(kv)
 
         newer = sum([kv.mod > revision for kv in base])
-        then = await self.states(now_of, keys, (revision, recorded), newer)
+        then = await self.states(now_of, now, keys, (revision, recorded), newer)
         same = await self._read(self._as_json, [kv for kv in base if kv.key not in then])
         changed = [kv for state in then.values() if (kv := state.kv) is not None]
         return sorted(same + changed, key=attrgetter("key"))
@@ -313,16 +338,27 @@ class HistoryReader:
     async def states(
         self,
         now_of: Callable[[str], Entry | KeyValue | None],
+        present: Iterable[str],
         keys: tuple[str, str],
         revisions: tuple[int, int],
         changed: int,
     ) -> dict[str, PastState]:
         """The states at the first of two revisions, of the keys between two that have been changed until the
-        other one. now_of: a key at that one, as it is served or as JSON. changed: how many have been changed,
-        at least."""
+        other one. now_of: a key at that one, as it is served or as JSON. present: those that are there then.
+        changed: how many have been changed, at least."""
         ids = last_of(revisions[0]), last_of(revisions[1])
-        known: dict[str, PastState] = {}
         self._forget_purged()
+        recent, known = self._recorder.recent, dict[str, PastState]()
+        if recent.after <= ids[0]:
+            known = {key: state for key in present if (state := self._states[key]) is not None}
+            oldest = min(self.reach, revisions[0])
+            then: dict[str, PastState] | None = await self._read(
+                lambda: undo_recent(recent, keys, ids, known, now_of, oldest)
+            )
+            if then is not None:
+                self._remember({key: state for key, state in then.items() if known.get(key) is not state})
+                return then
+            known = {}
         if self._states:
             spans = await self._read(self._spans, keys, ids)
             for key, since, until in spans:
@@ -336,9 +372,11 @@ class HistoryReader:
                 return known
         undoing = Undoing(self._db, now_of, keys, ids, self.reach, known=known, changed=changed)
         if self._ciphers is not None:
-            while changed := await self._read(undoing.read):
-                await self._prepare((key, value) for key, one in changed.items() for value in one.values)
-                await self._read(undoing.undo, changed, self._ciphers.decrypt)
+            while changes := await self._read(undoing.read):
+                await self._prepare(
+                    (key, value) for key, one in changes.items() for value in one.values or ()
+                )
+                await self._read(undoing.undo, changes, self._ciphers.decrypt)
         found: dict[str, PastState] = await self._read(undoing.all)
         self._remember({key: state for key, state in found.items() if key not in known} if known else found)
         return found

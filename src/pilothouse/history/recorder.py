@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pilothouse.history import author
+from pilothouse.history._recent import RecentChanges
 from pilothouse.history.file import HistoryError, HistoryFile, RecordedChange
 from pilothouse.history.metrics import HistoryMetrics
 from pilothouse.history.places import Place
@@ -127,6 +128,11 @@ class HistoryRecorder(BackgroundTask):
     def since_ms(self) -> int:
         """The time from which on states are known, in milliseconds since 1970."""
         return self._file.since_ms
+
+    @property
+    def recent(self) -> RecentChanges:
+        """The changes that were kept last."""
+        return self._file.recent
 
     @property
     def foreign_writes(self) -> int:
@@ -325,8 +331,9 @@ class HistoryRecorder(BackgroundTask):
                 self._bases.setdefault(change.key, (change.prev, change.id))
                 left_out += 1
             else:
-                base = self._base(change) if self._bases else change.old
-                made = self._teller.told(change, base, 0.0 if draw() < WHOLE else HALF)
+                if self._bases:
+                    change = self._from_base(change)
+                made = self._teller.told(change, change.old, 0.0 if draw() < WHOLE else HALF)
                 if made is not None:
                     kept.append(made)
         if self._bases:  # after a kill, what was left out and not made up for yet is read again
@@ -384,8 +391,7 @@ class HistoryRecorder(BackgroundTask):
             found = self._known[folder] = self._policy.keep(place.resource, place.namespace)
         return found
 
-    def _base(self, change: StoredChange) -> bytes | None:
-        """The stored value from which a change starts: where changes before it were left out, the one before
-        them."""
+    def _from_base(self, change: StoredChange) -> StoredChange:
+        """The change as one that starts from the value before those that were left out before it."""
         base = self._bases.pop(change.key, None)
-        return change.old if base is None else self._source.value(base[0])
+        return change if base is None else change._replace(prev=base[0], old=self._source.value(base[0]))

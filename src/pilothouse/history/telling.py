@@ -43,7 +43,14 @@ class ChangeTeller:
         at, audit_id, who = parts(change.author) if change.author else (0, "", b"")
         time_ms = at or int(self._clock() * 1000)
         return RecordedChange(
-            change.id, change.key, kind, time_ms=time_ms, author=who, audit_id=audit_id, value=b""
+            change.id,
+            change.key,
+            kind,
+            time_ms=time_ms,
+            author=who,
+            audit_id=audit_id,
+            value=b"",
+            prev=change.prev,
         )
 
     def _unreadable(self, change: StoredChange, stored: bytes | None, error: Exception) -> ChangeKind:

@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pilothouse.history._states import PastState, Since, changed_between, changed_since, undo
+from pilothouse.history._recent import Since
+from pilothouse.history._states import PastState, changed_between, changed_since, undo
 from pilothouse.storage._entry import Entry
 from pilothouse.storage.interface import KeyValue
 from pilothouse.storage.sqlite.changes import revision_of
