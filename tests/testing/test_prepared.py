@@ -99,6 +99,21 @@ def test_the_definitions_of_the_state_hold(pair: tuple[LentServer, LentServer]) 
         other.call("POST", REDS, red("bright", 255))
 
 
+def test_a_definition_that_is_deleted_in_one_goes_on_in_the_other(
+    pair: tuple[LentServer, LentServer],
+) -> None:
+    one, other = (server._client() for server in pair)
+    with one, other:
+        held = red("held", 1)
+        held["metadata"]["finalizers"] = ["example.com/held"]
+        one.call("POST", REDS, held)
+        one.call("DELETE", f"{CRDS}/reds.example.com")
+        with pytest.raises(RefusedError, match="create not allowed while custom resource definition is"):
+            one.call("POST", REDS, red("late", 2))
+        other.call("POST", REDS, red("late", 2))
+        assert names(other, REDS) == {"sky", "late"}
+
+
 def test_one_that_is_stopped_leaves_the_others(prepared: PreparedState) -> None:
     with prepared.server() as other:
         with prepared.server() as one:

@@ -80,8 +80,8 @@ class Catalog:
         self._groups: dict[str, set[str]] = {}
         self._kinds: dict[tuple[str, str, str], Resource] = {}
         self._priorities: dict[tuple[str, str], tuple[int, int]] = {}
-        self._preferred: dict[str, Resource] = {}
-        """What `by_group_resource` has found; copies share it until one of them changes."""
+        self._preferred: dict[str, dict[str, Resource]] = {}
+        """Group -> plural -> what `by_group_resource` has found; copies share it until a group changes."""
         self.changed: list[Callable[[str, str], None]] = []
         self.backends: dict[tuple[str, str], AggregatedServer] = {}
         """Group versions that aggregated servers answer;
@@ -108,15 +108,16 @@ class Catalog:
 
     def by_group_resource(self, name: str) -> Resource | None:
         """The resource named like `pods` or `deployments.apps`, in its preferred version."""
-        known = self._preferred.get(name)
-        if known is None:
-            plural, _, group = name.partition(".")
-            found = self._groups.get(group, ())
-            versions = found if len(found) < 2 else self.versions(group)
-            known = next((r for v in versions if (r := self.get(group, v, plural)) is not None), None)
-            if known is not None:
-                self._preferred[name] = known
-        return known
+        plural, _, group = name.partition(".")
+        known = self._preferred.get(group)
+        if known is not None and plural in known:
+            return known[plural]
+        found = self._groups.get(group, ())
+        versions = found if len(found) < 2 else self.versions(group)
+        preferred = next((r for v in versions if (r := self.get(group, v, plural)) is not None), None)
+        if preferred is not None:
+            self._preferred.setdefault(group, {})[plural] = preferred
+        return preferred
 
     def groups(self) -> list[str]:
         """All groups except the core group "", in the order of /apis."""
@@ -198,8 +199,8 @@ class Catalog:
         return resource
 
     def _notify(self, group: str, version: str) -> None:
-        others = {name: found for name, found in self._preferred.items() if found.group != group}
-        self._preferred = others
+        if group in self._preferred:
+            self._preferred = {name: found for name, found in self._preferred.items() if name != group}
         for callback in self.changed:
             callback(group, version)
 
