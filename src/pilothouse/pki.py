@@ -27,7 +27,7 @@ from pilothouse.files import NO_SPACE, make_private, put, write_file, written
 from pilothouse.logs import Logger
 from pilothouse.process.frozen import frozen
 from pilothouse.process.record import record
-from pilothouse.soundness import Soundness
+from pilothouse.server.soundness import Soundness
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -76,7 +76,7 @@ class Files:
     """The CA of front proxies, and the certificate by which this server is one;
     empty: the flags name others."""
     sound: tuple[str, ...] = ()
-    """Those that are known to be good, for so long that they need not be renewed."""
+    """The files that are known to be good, for so long that they need not be renewed."""
 
 
 @record

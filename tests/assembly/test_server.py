@@ -417,7 +417,7 @@ async def main():
 asyncio.run(main())
 """
 MODULES = 550
-"""Those of ours that a start may import: each takes a tenth of a millisecond at the least."""
+"""Most modules of ours that a start imports: each takes a tenth of a millisecond at the least."""
 
 
 def test_a_start_imports_what_it_needs(tmp_path: pathlib.Path) -> None:

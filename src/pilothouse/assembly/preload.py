@@ -9,7 +9,7 @@ from pilothouse.lifecycle import BackgroundTask
 SOON, AFTER = 0.05, 1.0
 """Seconds from the start of the server, which the first requests have for themselves."""
 CERTIFICATES = ("cryptography.x509",)
-"""What the first client with a certificate needs."""
+"""For the first client with a certificate."""
 MODULES = (
     "pilothouse.api.validate.pod.spec",
     "pilothouse.api.validate.pod.status",

@@ -46,7 +46,7 @@ class BootstrapWriter:
         self._strategies: dict[str, Strategy] = {}
 
     def _strategy(self, resource: Resource) -> Strategy:
-        """What a resource has its objects prepared by, without the rules of the kind."""
+        """How a resource has its objects prepared, without the rules of the kind."""
         name = resource.group_resource
         found = self._strategies.get(name)
         if found is None:

@@ -80,7 +80,7 @@ class _Accepted:
 
 @frozen
 class _Findings:
-    """What a stored definition says, without its schemas.
+    """The content of a stored definition, without its schemas.
 
     digests, definition: what several clusters have in common; None where nothing is.
     unfinished: its status may have to be updated though it has no fault.

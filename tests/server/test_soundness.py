@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pilothouse.soundness import Soundness
+from pilothouse.server.soundness import Soundness
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def test_it_holds_elsewhere_for_the_same_files(sound: Soundness, tmp_path: Path)
         (tmp_path / "other" / name).write_bytes((tmp_path / name).read_bytes())
     path, *files = (tmp_path / "other" / name for name in names)
     assert Soundness(path, files, ("host",)).holds(15.0)
+    assert Soundness(path, files, ()).holds(15.0), "it is good for more"
     assert not Soundness(path, files, ("another",)).holds(15.0)
+    assert not Soundness(path, files, ("host", "another")).holds(15.0)
     assert not Soundness(path, files[:1], ("host",)).holds(15.0)
     assert not Soundness(path, files[::-1], ("host",)).holds(15.0)
 
@@ -38,7 +40,18 @@ def test_changed_and_missing_files_are_not_known(sound: Soundness, tmp_path: Pat
     assert not sound.holds(15.0)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"since":"0","until":30,"digest":""}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"since":"0","until":30,"for":[],"digest":""}',
+        '{"since":0,"until":30,"for":7}',
+    ],
+)
 def test_a_record_that_cannot_be_read_says_nothing(sound: Soundness, tmp_path: Path, text: str) -> None:
     assert sound.holds(15.0)
     (tmp_path / "sound.json").write_text(text)

@@ -1,6 +1,6 @@
 """Keeps that files were found good, so that they need not be read again while they stay as they are.
 
-Certificates, for example: the library that reads them takes a sixth of a start.
+So it is with certificates: the library that reads them takes a sixth of a start.
 """
 
 from collections.abc import Iterable
@@ -18,30 +18,31 @@ FORMAT = 1
 class Soundness:
     """A file that says which others were found good, and for how long.
 
-    files: the others. about: what else they were judged by. Whoever may write the file has to be one who may
-    write the others.
+    files: the others. needs: what they have to be good for, such as the names of a host.
+    The file is as safe as the others: who writes it decides what is good.
     """
 
-    def __init__(self, path: Path, files: Iterable[Path], about: Iterable[str]) -> None:
+    def __init__(self, path: Path, files: Iterable[Path], needs: Iterable[str]) -> None:
         self._path = path
         self._files = tuple(files)
-        self._about = tuple(about)
+        self._needs = frozenset(needs)
 
     def holds(self, now: float) -> bool:
         """Whether the files are still those that were found good, at a time in Unix seconds."""
         try:
             kept = orjson.loads(self._path.read_bytes())
-            return bool(kept["since"] <= now < kept["until"] and kept["digest"] == self._digest())
+            in_time, enough = kept["since"] <= now < kept["until"], self._needs.issubset(kept["for"])
+            return bool(in_time and enough and kept["digest"] == self._digest())
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
     def keep(self, since: float, until: float) -> None:
         """Keep that the files are good between two times in Unix seconds. OSError."""
-        kept = {"since": since, "until": until, "digest": self._digest()}
+        kept = {"since": since, "until": until, "for": sorted(self._needs), "digest": self._digest()}
         try_to_write(self._path, orjson.dumps(kept))
 
     def _digest(self) -> str:
-        found = sha256(orjson.dumps([FORMAT, *self._about]))
+        found = sha256(b"%d" % FORMAT)
         for path in self._files:
             found.update(sha256(path.name.encode()).digest())
             found.update(sha256(path.read_bytes()).digest())
