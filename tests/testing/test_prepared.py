@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from eventually import eventually
 
 from pilothouse.testing.client import KubeClient, RefusedError
 from pilothouse.testing.prepared import LentServer, PreparedState
@@ -108,6 +109,12 @@ def test_a_definition_that_is_deleted_in_one_goes_on_in_the_other(
         held["metadata"]["finalizers"] = ["example.com/held"]
         one.call("POST", REDS, held)
         one.call("DELETE", f"{CRDS}/reds.example.com")
+
+        def is_held() -> bool:
+            conditions = one.call("GET", f"{CRDS}/reds.example.com")["status"]["conditions"]
+            return "InstanceDeletionInProgress" in {each["reason"] for each in conditions}
+
+        eventually(is_held, "the deletion", 30)
         with pytest.raises(RefusedError, match="create not allowed while custom resource definition is"):
             one.call("POST", REDS, red("late", 2))
         other.call("POST", REDS, red("late", 2))
