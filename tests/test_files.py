@@ -1,9 +1,14 @@
+import getpass
 import pathlib
+import subprocess
+import sys
+import tempfile
 
 import pytest
 import small_disk
 
 from pilothouse import files
+from pilothouse.files import make_private
 
 
 def test_files_are_written_whole(tmp_path: pathlib.Path) -> None:
@@ -57,3 +62,70 @@ assert sorted(p.name for p in path.parent.iterdir()) == ["a", "ballast"]
 def test_a_full_disk_keeps_what_was_there(tmp_path: pathlib.Path) -> None:
     said = small_disk.run(tmp_path, 1, "-c", ON_A_FULL_DISK, str(tmp_path))
     assert said.count("The disk is full, a file was not written") == 1
+
+
+def test_the_data_directory_is_closed_to_others(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, old, shared = tmp_path / "a" / "new", tmp_path / "old", tmp_path / "shared"
+    make_private(new)
+    assert new.stat().st_mode & 0o777 == 0o700
+    make_private(new)
+    assert not caplog.records
+    old.mkdir()
+    old.chmod(0o755)
+    with caplog.at_level("INFO"):
+        make_private(old)
+    assert old.stat().st_mode & 0o777 == 0o700
+    assert [r.getMessage() for r in caplog.records] == ["The data directory was closed to others"]
+    shared.mkdir()
+    shared.chmod(0o1777)
+    make_private(shared)
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+    assert caplog.records[-1].getMessage() == "Others can enter the data directory"
+
+
+def test_a_data_directory_that_cannot_be_used_is_told_with_its_owner() -> None:
+    """The process of the test is the user nobody, because the tests may run as root."""
+    script = """
+import os, pathlib, sys
+from pilothouse.files import make_private
+there = pathlib.Path(sys.argv[1])
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setuid(65534)
+for path in (there, there / "deep" / "er"):
+    try:
+        make_private(path)
+    except PermissionError as error:
+        print(error.strerror)
+"""
+    with tempfile.TemporaryDirectory() as name:
+        there = pathlib.Path(name)
+        there.chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", script, name], capture_output=True, text=True, check=True
+        ).stdout
+    owner = f"{name} is owned by {getpass.getuser()} with mode 0555"
+    first, second = done.splitlines()
+    assert first.startswith(f"data directory {name} can not be used: Permission denied; {owner}, and this")
+    assert second.startswith(f"data directory {name}/deep/er can not be used: Permission denied; {owner}")
+
+
+@pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")
+def test_a_read_only_file_system_is_called_so(tmp_path: pathlib.Path) -> None:
+    """access(2) says only that one may not write."""
+    script = """
+import pathlib, subprocess, sys
+from pilothouse.files import make_private
+there = pathlib.Path(sys.argv[1])
+subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
+for path in (there, there / "deep"):
+    try:
+        make_private(path)
+    except OSError as error:
+        print(error.strerror, file=sys.stderr)
+"""
+    first, second = small_disk.run(tmp_path, 1, "-c", script, str(tmp_path)).splitlines()
+    assert first.startswith(f"data directory {tmp_path} can not be used: Read-only file system;")
+    assert second.startswith(f"data directory {tmp_path}/deep can not be used: Read-only file system;")

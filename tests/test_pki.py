@@ -1,13 +1,11 @@
 import base64
 import datetime
-import getpass
 import ipaddress
 import os
 import pathlib
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 
 import pytest
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 from cryptography.x509.oid import NameOID
+from quality.test_imports import python
 
 from pilothouse import pki
 from pilothouse.configuration import options
@@ -77,6 +76,46 @@ def test_second_start_keeps_what_is_good(tmp_path: pathlib.Path) -> None:
     names = load(first.serving_cert).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "api.example.com" in names.get_values_for_type(x509.DNSName)
     assert pathlib.Path(first.ca_cert).read_bytes() == before[first.ca_cert]
+
+
+def test_what_was_found_good_is_not_read_again(tmp_path: pathlib.Path) -> None:
+    _, first = prepare(tmp_path)
+    program = (
+        "import sys; from pilothouse import pki; from pilothouse.configuration import options\n"
+        "files = pki.prepare(options.parse(sys.argv[1:]))\n"
+        "found = (path in files.sound for path in (files.serving_cert, files.signing_key))\n"
+        "print('cryptography' in sys.modules, *found)"
+    )
+    flags = [f"--data-dir={tmp_path}/data", "--service-cluster-ip-range=10.96.0.0/12"]
+
+    def started(*more: str) -> list[str]:
+        return python("-c", program, *flags, *more).stdout.split()
+
+    assert started() == ["False", "True", "True"]
+    assert started("--external-hostname=api.example.com") == ["True", "False", "False"], "made anew for it"
+    assert started("--external-hostname=api.example.com") == ["False", "True", "True"]
+    pathlib.Path(first.admin_key).write_bytes(b"none")
+    assert started("--external-hostname=api.example.com") == ["True", "False", "False"], "made anew"
+    assert first.sound == () and pathlib.Path(first.admin_key).read_bytes() != b"none"
+
+
+def test_a_key_of_tokens_that_others_have_made_is_read_at_each_start(tmp_path: pathlib.Path) -> None:
+    config, files = prepare(tmp_path)
+    assert pki.prepare(config).sound
+    pathlib.Path(files.signing_key).write_bytes(pki.key_pem(ec.generate_private_key(ec.SECP256R1())))
+    assert [pki.prepare(config).sound for _ in range(2)] == [(), ()]
+    pathlib.Path(files.signing_key).write_bytes(b"none")
+    assert [pki.prepare(config).sound for _ in range(2)] == [(), ()]
+
+
+def test_a_foreign_serving_certificate_is_looked_at_each_time(tmp_path: pathlib.Path) -> None:
+    config, files = prepare(tmp_path)
+    other = pki.CertificateAuthority.create("others")
+    pathlib.Path(files.serving_cert).write_bytes(pki.pem(other.certificate))
+    pathlib.Path(files.serving_key).write_bytes(pki.key_pem(other.key))
+    for _ in range(2):
+        again = pki.prepare(config)
+        assert again.sound == () and again.ca_cert == again.serving_cert
 
 
 @pytest.mark.parametrize(("days", "kept"), [(29, False), (31, True)])
@@ -209,73 +248,6 @@ print(*(hash(open(path).read()) for path in paths))
     assert len(said) == 1 and len(said.pop().split()) == 4
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "data/apiserver.crt", tmp_path / "data/apiserver.key")
-
-
-def test_the_data_directory_is_closed_to_others(
-    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    new, old, shared = tmp_path / "a" / "new", tmp_path / "old", tmp_path / "shared"
-    pki.make_private(new)
-    assert new.stat().st_mode & 0o777 == 0o700
-    pki.make_private(new)
-    assert not caplog.records
-    old.mkdir()
-    old.chmod(0o755)
-    with caplog.at_level("INFO"):
-        pki.make_private(old)
-    assert old.stat().st_mode & 0o777 == 0o700
-    assert [r.getMessage() for r in caplog.records] == ["The data directory was closed to others"]
-    shared.mkdir()
-    shared.chmod(0o1777)
-    pki.make_private(shared)
-    assert shared.stat().st_mode & 0o7777 == 0o1777
-    assert caplog.records[-1].getMessage() == "Others can enter the data directory"
-
-
-def test_a_data_directory_that_cannot_be_used_is_told_with_its_owner() -> None:
-    """The process of the test is the user nobody, because the tests may run as root."""
-    script = """
-import os, pathlib, sys
-from pilothouse import pki
-there = pathlib.Path(sys.argv[1])
-if os.geteuid() == 0:
-    os.setgroups([])
-    os.setuid(65534)
-for path in (there, there / "deep" / "er"):
-    try:
-        pki.make_private(path)
-    except PermissionError as error:
-        print(error.strerror)
-"""
-    with tempfile.TemporaryDirectory() as name:
-        there = pathlib.Path(name)
-        there.chmod(0o555)
-        done = subprocess.run(
-            [sys.executable, "-c", script, name], capture_output=True, text=True, check=True
-        ).stdout
-    owner = f"{name} is owned by {getpass.getuser()} with mode 0555"
-    first, second = done.splitlines()
-    assert first.startswith(f"data directory {name} can not be used: Permission denied; {owner}, and this")
-    assert second.startswith(f"data directory {name}/deep/er can not be used: Permission denied; {owner}")
-
-
-@pytest.mark.skipif(not small_disk.usable(), reason="no mount namespaces")
-def test_a_read_only_file_system_is_called_so(tmp_path: pathlib.Path) -> None:
-    """access(2) says only that one may not write."""
-    script = """
-import pathlib, subprocess, sys
-from pilothouse import pki
-there = pathlib.Path(sys.argv[1])
-subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
-for path in (there, there / "deep"):
-    try:
-        pki.make_private(path)
-    except OSError as error:
-        print(error.strerror, file=sys.stderr)
-"""
-    first, second = small_disk.run(tmp_path, 1, "-c", script, str(tmp_path)).splitlines()
-    assert first.startswith(f"data directory {tmp_path} can not be used: Read-only file system;")
-    assert second.startswith(f"data directory {tmp_path}/deep can not be used: Read-only file system;")
 
 
 def organizations(certificate: x509.Certificate) -> list[object]:

@@ -97,6 +97,32 @@ def check_usable(directory: pathlib.Path) -> pathlib.Path:
     return there
 
 
+def make_private(directory: pathlib.Path) -> None:
+    """Make a directory that only this user can enter; one that others can enter is closed to them.
+
+    A directory of somebody else, or a shared one such as /tmp, stays as it is.
+    """
+    check_usable(directory)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(directory, error) from None
+    found = directory.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if not mode & 0o077:
+        return
+    pairs = {"path": str(directory), "mode": f"{mode:04o}"}
+    if found.st_uid != os.geteuid() or mode & stat.S_ISVTX:
+        log.warning("Others can enter the data directory", **pairs)
+        return
+    try:
+        directory.chmod(mode & 0o700)
+    except OSError as error:
+        log.warning("Others can enter the data directory", err=error, **pairs)
+        return
+    log.info("The data directory was closed to others", **pairs)
+
+
 def _existing(path: pathlib.Path) -> pathlib.Path:
     """The part of a path that is there."""
     while not os.path.lexists(path) and path != path.parent:

@@ -14,7 +14,7 @@ import ipaddress
 import os
 import pathlib
 import socket
-import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,11 @@ from pilothouse.configuration.addresses import advertised, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.configuration.sections.serving import ServingOptions
-from pilothouse.files import NO_SPACE, check_usable, put, try_to_write, unusable, write_file, written
+from pilothouse.files import NO_SPACE, make_private, put, write_file, written
 from pilothouse.logs import Logger
 from pilothouse.process.frozen import frozen
 from pilothouse.process.record import record
+from pilothouse.server.soundness import Soundness
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -45,6 +46,8 @@ KUBELET_CLIENT, ADMINS = "kube-apiserver-kubelet-client", "kubeadm:cluster-admin
 A binding lets the group do everything."""
 FRONT_PROXY = "front-proxy-client"
 """The identity with which the server calls aggregated servers."""
+SOUND = "sound.json"
+"""The file in the data directory that says that the others were found good."""
 
 
 @frozen
@@ -72,6 +75,8 @@ class Files:
     proxy_key: str = ""
     """The CA of front proxies, and the certificate by which this server is one;
     empty: the flags name others."""
+    sound: tuple[str, ...] = ()
+    """The files that are known to be good, for so long that they need not be renewed."""
 
 
 @record
@@ -289,46 +294,6 @@ def _invalid_signature() -> type[Exception]:
     return InvalidSignature
 
 
-def make_private(directory: pathlib.Path) -> None:
-    """Make a directory that only this user can enter; one that others can enter is closed to them.
-
-    A directory of somebody else, or a shared one such as /tmp, stays as it is.
-    """
-    check_usable(directory)
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise unusable(directory, error) from None
-    found = directory.stat()
-    mode = stat.S_IMODE(found.st_mode)
-    if not mode & 0o077:
-        return
-    pairs = {"path": str(directory), "mode": f"{mode:04o}"}
-    if found.st_uid != os.geteuid() or mode & stat.S_ISVTX:
-        log.warning("Others can enter the data directory", **pairs)
-        return
-    try:
-        directory.chmod(mode & 0o700)
-    except OSError as error:
-        log.warning("Others can enter the data directory", err=error, **pairs)
-        return
-    log.info("The data directory was closed to others", **pairs)
-
-
-def record_port(options: DataOptions, port: int) -> None:
-    """Keep the port that a server of this data directory listens on, for `last_port`."""
-    try_to_write(options.directory / "port", f"{port}\n".encode())
-
-
-def last_port(config: Config) -> int:
-    """The port that the server of this data directory was last reached at;
-    that of the flags when none has run."""
-    try:
-        return int((config.data.directory / "port").read_text())
-    except (OSError, ValueError):
-        return config.serving.secure_port
-
-
 def check_authority(options: DataOptions) -> None:
     """OSError when the data directory has no CA of a server that can be used."""
     cert, key = options.directory / "ca.crt", options.directory / "ca.key"
@@ -398,37 +363,100 @@ def _alone(directory: pathlib.Path) -> Iterator[None]:
 
 
 def _prepare(config: Config, renew_before: datetime.timedelta, serving: bool) -> Files:
-    data, outbound, authentication = config.data.directory, config.outbound, config.authentication
-    authority = _authority(data / "ca", "kubernetes", renew_before)
-    ca_cert = str(data / "ca.crt")
-    serving_cert, serving_key, trusted = _serving(config, authority, pathlib.Path(ca_cert), serving)
-    admin_cert, admin_key = _client(data / "admin", authority, "kubernetes-admin", "system:masters")
-    kubelet = proxy = ("", "")
-    proxy_ca = ""
+    files = _places(config)
+    own = _made_here(config, files)
+    sound = Soundness(config.data.directory / SOUND, own, serving_hosts(config))
+    if sound.holds(time.time()):
+        return dataclasses.replace(files, sound=tuple(map(str, own)))
+    foreign = _make(config, files, renew_before, serving)
+    if foreign:
+        return dataclasses.replace(files, ca_cert=foreign)
+    if serving and (span := _good(own)):
+        sound.keep(*span)
+    return files
+
+
+def _places(config: Config) -> Files:
+    """The paths of what flags name, and of what is made here in place of the rest."""
+    data, given, outbound = config.data.directory, config.serving, config.outbound
+    accounts, proxies = config.authentication.service_accounts, config.authentication.request_header
+
+    def pair(name: str, directory: pathlib.Path = data) -> tuple[str, str]:
+        return str(directory / f"{name}.crt"), str(directory / f"{name}.key")
+
+    ca, none = pair("ca"), ("", "")
+    own = pair("apiserver", config.data.certificate_directory)
+    serving = (given.tls_cert_file, given.tls_private_key_file) if given.tls_cert_file else own
+    kubelet = proxy = none
     if not (outbound.kubelet_client_certificate or outbound.kubelet_client_key):
-        kubelet = _client(data / "apiserver-kubelet-client", authority, KUBELET_CLIENT, ADMINS)
-    if not (authentication.request_header.requestheader_client_ca_file or outbound.proxy_client_cert_file):
-        proxies = _authority(data / "front-proxy-ca", "front-proxy-ca", renew_before)
-        proxy_ca = str(data / "front-proxy-ca.crt")
-        proxy = _client(data / "front-proxy-client", proxies, FRONT_PROXY)
-    client_ca = tuple(dict.fromkeys(path for path in (authentication.client_ca_file, ca_cert) if path))
-    accounts = authentication.service_accounts
+        kubelet = pair("apiserver-kubelet-client")
+    if not (proxies.requestheader_client_ca_file or outbound.proxy_client_cert_file):
+        proxy = pair("front-proxy-client")
     return Files(
-        serving_cert=serving_cert,
-        serving_key=serving_key,
-        ca_cert=trusted,
-        client_ca=client_ca,
-        signing_key=accounts.service_account_signing_key_file or _signing_key(data / "sa.key"),
-        admin_cert=admin_cert,
-        admin_key=admin_key,
-        issuer_cert=ca_cert,
-        issuer_key=str(data / "ca.key"),
+        *serving,
+        ca_cert=given.tls_cert_file or ca[0],
+        client_ca=tuple(dict.fromkeys(filter(None, (config.authentication.client_ca_file, ca[0])))),
+        signing_key=accounts.service_account_signing_key_file or str(data / "sa.key"),
+        admin_cert=str(data / "admin.crt"),
+        admin_key=str(data / "admin.key"),
+        issuer_cert=ca[0],
+        issuer_key=ca[1],
         kubelet_cert=kubelet[0],
         kubelet_key=kubelet[1],
-        proxy_ca=proxy_ca,
+        proxy_ca=pair("front-proxy-ca")[0] if proxy[0] else "",
         proxy_cert=proxy[0],
         proxy_key=proxy[1],
     )
+
+
+def _made_here(config: Config, files: Files) -> list[pathlib.Path]:
+    """The files that are made here: keys, and certificates with theirs."""
+    given, data = config.serving.tls_cert_file, config.data.directory
+    clients = (files.admin_cert, files.kubelet_cert, files.proxy_cert)
+    certificates = (files.issuer_cert, files.proxy_ca, "" if given else files.serving_cert, *clients)
+    made = [pathlib.Path(path) for path in certificates if path]
+    accounts = config.authentication.service_accounts
+    names = () if accounts.service_account_signing_key_file else ("sa.key", "sa.pub")
+    return [*made, *(path.with_suffix(".key") for path in made), *(data / name for name in names)]
+
+
+def _good(files: Iterable[pathlib.Path]) -> tuple[float, float] | None:
+    """Since when, and until when, in Unix seconds, no certificate of the files has to be renewed;
+    None when the key of tokens is none of ours, and is to be read at each start."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    found: list[x509.Certificate] = []
+    try:
+        for path in files:
+            if path.suffix == ".crt":
+                found += x509.load_pem_x509_certificates(path.read_bytes())
+            elif path.name == "sa.key":
+                key = load_pem_private_key(path.read_bytes(), None, unsafe_skip_rsa_key_validation=True)
+                if not isinstance(key, rsa.RSAPrivateKey):
+                    return None
+    except (OSError, ValueError, TypeError):
+        return None
+    since = max(one.not_valid_before_utc for one in found)
+    until = min(one.not_valid_after_utc for one in found) - RENEW_BEFORE
+    return since.timestamp(), until.timestamp()
+
+
+def _make(config: Config, files: Files, renew_before: datetime.timedelta, serving: bool) -> str:
+    """Make what is missing or no longer good; the path of a foreign serving certificate, "" for ours."""
+    data = config.data.directory
+    authority = _authority(data / "ca", "kubernetes", renew_before)
+    foreign = "" if config.serving.tls_cert_file else _serving(config, files, authority, serving)
+    _client(data / "admin", authority, "kubernetes-admin", "system:masters")
+    if files.kubelet_cert:
+        _client(data / "apiserver-kubelet-client", authority, KUBELET_CLIENT, ADMINS)
+    if files.proxy_ca:
+        proxies = _authority(data / "front-proxy-ca", "front-proxy-ca", renew_before)
+        _client(data / "front-proxy-client", proxies, FRONT_PROXY)
+    if not config.authentication.service_accounts.service_account_signing_key_file:
+        _signing_key(data / "sa.key")
+    return foreign
 
 
 def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) -> CertificateAuthority:
@@ -448,16 +476,15 @@ def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) 
     return authority
 
 
-def _client(path: pathlib.Path, authority: CertificateAuthority, name: str, *groups: str) -> tuple[str, str]:
-    """The client certificate in PATH.crt and its key,
-    made when it is missing, not of this CA or about to expire."""
+def _client(path: pathlib.Path, authority: CertificateAuthority, name: str, *groups: str) -> None:
+    """Make the client certificate in PATH.crt and its key,
+    when it is missing, not of this CA or about to expire."""
     cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
     pair = _load(cert, key)
     if pair is None or not _covers_issuer(pair[0], authority):
         old = _load(cert, key, datetime.timedelta(0))
         usable = old is not None and _covers_issuer(old[0], authority)
         _renewed(cert, key, *authority.issue(name, groups, server=False), usable)
-    return str(cert), str(key)
 
 
 def _renewed(cert: pathlib.Path, key: pathlib.Path, made: bytes, made_key: bytes, usable: bool) -> bool:
@@ -483,24 +510,20 @@ def _covers_issuer(certificate: "x509.Certificate", authority: CertificateAuthor
     return True
 
 
-def _serving(
-    config: Config, authority: CertificateAuthority, ca_cert: pathlib.Path, make: bool
-) -> tuple[str, str, str]:
-    """Serving certificate, its key, and what clients trust: the operator's files first, then --cert-dir."""
-    given, directory = config.serving, config.data.certificate_directory
-    if given.tls_cert_file:
-        return given.tls_cert_file, given.tls_private_key_file, given.tls_cert_file
-    cert, key = directory / "apiserver.crt", directory / "apiserver.key"
+def _serving(config: Config, files: Files, authority: CertificateAuthority, make: bool) -> str:
+    """Make the serving certificate when it is missing or no longer good;
+    the path of a foreign one, which clients trust, "" for our own."""
+    cert, key = pathlib.Path(files.serving_cert), pathlib.Path(files.serving_key)
     if cert.exists() and key.exists() and not _is_ours(cert, authority.certificate.subject):
-        return str(cert), str(key), str(cert)
+        return str(cert)
     if not make:
-        return str(cert), str(key), str(ca_cert)
+        return ""
     hosts, pair = serving_hosts(config), _load(cert, key)
     if pair is None or not _covers(pair[0], hosts, authority):
         old = _load(cert, key, datetime.timedelta(0))
         usable = old is not None and _covers(old[0], hosts, authority)
         _renewed(cert, key, *authority.issue("kube-apiserver", hosts=hosts, server=True), usable)
-    return str(cert), str(key), str(ca_cert)
+    return ""
 
 
 def brought_serving_pair(config: Config) -> tuple[str, str] | None:
@@ -527,8 +550,9 @@ def _is_ours(cert: pathlib.Path, authority: "x509.Name") -> bool:
     return certificate.issuer == authority and certificate.subject == _name("kube-apiserver")
 
 
-def _signing_key(path: pathlib.Path) -> str:
-    """The key of service account tokens; beside it is its public half, for those who check them.
+def _signing_key(path: pathlib.Path) -> None:
+    """Make the key of service account tokens when it is missing,
+    and its public half for those who check them.
 
     The key is the server's own, so it is not tested for primes, which takes 40 ms of a processor.
     """
@@ -541,7 +565,6 @@ def _signing_key(path: pathlib.Path) -> str:
         private = s.load_pem_private_key(path.read_bytes(), None, unsafe_skip_rsa_key_validation=True)
         key = private.public_key()
         write_file(public, key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo), 0o644)
-    return str(path)
 
 
 def admin_kubeconfig(

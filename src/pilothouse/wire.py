@@ -27,7 +27,8 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-SHORT = [_varint(value) for value in range(KNOWN)]
+_BYTES = [bytes((value,)) for value in range(256)]
+SHORT = _BYTES[:128] + [low + high for high in _BYTES[1 : KNOWN >> 7] for low in _BYTES[128:]]
 
 
 def varint(value: int) -> bytes:

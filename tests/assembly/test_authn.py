@@ -143,7 +143,7 @@ async def test_a_provider_of_identities(runner: asyncio.Runner, tmp_path: Path) 
 
 def test_a_key_of_a_cluster_is_its_only_one(tmp_path: Path) -> None:
     """Tokens of a logical cluster are signed and checked by its own key, whatever the flags name."""
-    files: Any = SimpleNamespace(signing_key=str(tmp_path / "sa.key"))
+    files: Any = SimpleNamespace(signing_key=str(tmp_path / "sa.key"), sound=())
     Path(files.signing_key).write_bytes(keys.new_private())
     own, options = keys.new_private(), ServiceAccountOptions()
     [of_file] = public_keys(options, files).published()

@@ -6,13 +6,14 @@ from pilothouse.assembly import preload
 
 PROGRAM = """
 import asyncio, sys
-from pilothouse.assembly.preload import MODULES, Preload
+from pilothouse.assembly.preload import CERTIFICATES, MODULES, Preload
 
 async def main():
-    assert not set(MODULES) & sys.modules.keys()
-    task = Preload(after=0)
+    wanted = {*CERTIFICATES, *MODULES}
+    assert not wanted & sys.modules.keys()
+    task = Preload(after=0, soon=0)
     task.start()
-    while not set(MODULES) <= sys.modules.keys():
+    while not wanted <= sys.modules.keys():
         await asyncio.sleep(0.01)
     await task.close()
 
@@ -26,7 +27,7 @@ def test_modules_are_imported_in_the_background() -> None:
 
 
 async def waited() -> None:
-    task = preload.Preload(after=3600)
+    task = preload.Preload(after=3600, soon=3600)
     task.start()
     await asyncio.sleep(0)
     await task.close()

@@ -19,6 +19,7 @@ import pytest
 from certificates import expired
 from cryptography.hazmat.primitives import serialization
 from eventually import aeventually, eventually
+from quality.test_imports import python
 
 import pilothouse
 from pilothouse import pki
@@ -400,3 +401,32 @@ def test_a_webhook_that_refuses_everything_does_not_lock_a_server_out(tmp_path: 
             assert (await running.call("POST", maps, {"metadata": {"name": "a"}}))[0] == 201
 
     asyncio.run(go())
+
+
+STARTED = """
+import asyncio, socket, sys
+from pilothouse.assembly.server import Server
+from pilothouse.configuration import options
+
+async def main():
+    server = Server(options.parse(sys.argv[1:]), sockets=[socket.create_server(("127.0.0.1", 0))])
+    await server.start()
+    print(*sys.modules)
+    await server.stop()
+
+asyncio.run(main())
+"""
+MODULES = 550
+"""Most modules of ours that a start imports: each takes a tenth of a millisecond at the least."""
+
+
+def test_a_start_imports_what_it_needs(tmp_path: pathlib.Path) -> None:
+    """The first makes keys, the next ones do not read them."""
+    flags = [f"--data-dir={tmp_path}", "--storage-backend=memory", "--advertise-address=127.0.0.1"]
+    first, second = (set(python("-c", STARTED, *flags).stdout.split()) for _ in range(2))
+    assert "cryptography.x509" in first
+    late = ("cryptography", "difflib", "email", "joserfc", "re2", "yaml", "pilothouse.api.cel")
+    assert [name for name in second if name.startswith(late)] == []
+    rules = {name for name in second if name.startswith("pilothouse.api.validate.")}
+    assert not rules & {f"pilothouse.api.validate.{name}" for name in ("endpoints", "rbac", "discovery")}
+    assert len([name for name in second if name.startswith("pilothouse")]) <= MODULES

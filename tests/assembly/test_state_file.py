@@ -7,12 +7,15 @@ import tarfile
 import orjson
 import pytest
 
-from pilothouse.assembly.state_file import StateFile, StateFileError, keys_in, objects_of
+from pilothouse import pki
+from pilothouse.assembly.state_file import NAMES, StateFile, StateFileError, keys_in, objects_of
+from pilothouse.configuration import options
+from pilothouse.pki import SOUND
 from pilothouse.storage.interface import KeyValue, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.sqlite.file import DataDirectory
 
-KEYS = {"ca.crt": b"cert", "ca.key": b"key", "sa.key": b"secret"}
+KEYS = {"ca.crt": b"cert", "ca.key": b"key", "sa.key": b"secret", "sa.pub": b"public", "sound.json": b"{}"}
 LEASE = 2_000_000_000_000
 
 
@@ -53,13 +56,23 @@ def test_a_data_directory_gets_it(state: StateFile, tmp_path: pathlib.Path) -> N
     state.restore(tmp_path)
     assert keys_in(tmp_path) == KEYS and DataDirectory(tmp_path).file.exists()
     modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in KEYS}
-    assert modes == {"ca.crt": 0o644, "ca.key": 0o600, "sa.key": 0o600}
+    public = dict.fromkeys(("ca.crt", "sa.pub"), 0o644)
+    assert modes == public | dict.fromkeys(("ca.key", "sa.key", "sound.json"), 0o600)
     state.put_keys(tmp_path)  # the same ones
     with pytest.raises(Unavailable, match="restored into a directory without a store"):
         state.restore(tmp_path)
     (tmp_path / "ca.key").write_bytes(b"another")
     with pytest.raises(StateFileError, match=r"ca\.key is another one than in the state"):
         state.put_keys(tmp_path)
+
+
+def test_keys_that_were_found_good_are_so_in_another_directory(tmp_path: pathlib.Path) -> None:
+    one, other = (options.parse([f"--data-dir={tmp_path / name}"]) for name in ("one", "other"))
+    pki.prepare(one)
+    StateFile(b"", keys_in(tmp_path / "one"), 0.0).put_keys(tmp_path / "other")
+    files = pki.prepare(other)
+    assert {pathlib.Path(path).name for path in files.sound} == set(NAMES) - {SOUND}
+    assert {pathlib.Path(path).parent for path in files.sound} == {tmp_path / "other"}
 
 
 def test_what_is_no_sound_state(state: StateFile, tmp_path: pathlib.Path) -> None:

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from pilothouse import cli, pki
 from pilothouse.configuration import options
+from pilothouse.configuration.last_port import record_port
 
 
 def made(capfd: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -52,7 +53,7 @@ def test_the_administrator_elsewhere(tmp_path: pathlib.Path, capfd: pytest.Captu
 def test_the_port_of_the_server(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The port on which a server has listened counts, unless a flag says otherwise."""
     flag = f"--data-dir={tmp_path}"
-    pki.record_port(options.parse([flag]).data, 7443)
+    record_port(options.parse([flag]).data, 7443)
     assert made(capfd, flag)["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:7443"
     assert made(capfd, flag, "--user=a", "--bind-address=192.0.2.7")["clusters"][0]["cluster"]["server"] == (
         "https://192.0.2.7:7443"

@@ -10,7 +10,7 @@ import pytest
 from harness import Rig
 
 from pilothouse import pki
-from pilothouse.controllers.authentication_trust import AuthenticationTrust, merged
+from pilothouse.controllers.authentication_trust import FIRST, AuthenticationTrust, merged
 
 PATH = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -109,6 +109,16 @@ async def test_it_is_looked_at_again(rig: Rig, virtual: Any) -> None:
     controller = await running(rig, own, lambda: now)
     now += datetime.timedelta(days=2)
     await virtual.advance(3601)
+    assert (await rig.ok("GET", PATH))["data"] == {"client-ca-file": ONE}
+    await controller.close()
+
+
+async def test_a_start_with_nothing_to_merge_reads_them_later(rig: Rig, virtual: Any) -> None:
+    own = {"client-ca-file": ONE + ca(1)}
+    await (await running(rig, own)).close()
+    controller = await running(rig, own, lambda: NOW + datetime.timedelta(days=2))
+    assert (await rig.ok("GET", PATH))["data"] == own
+    await virtual.advance(FIRST + 1)
     assert (await rig.ok("GET", PATH))["data"] == {"client-ca-file": ONE}
     await controller.close()
 

@@ -1,11 +1,13 @@
 """Writing the objects of a fresh cluster to the store."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from harness import CONFIG_MAPS, Rig
 
+from pilothouse.api.values.fields import Errors
 from pilothouse.controllers.bootstrap import BootstrapObject, BootstrapSettings, ensure, objects
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.storage.encryption.errors import EncryptionError
@@ -140,3 +142,30 @@ async def test_what_was_damaged_is_mended(rig: Rig, writer: BootstrapWriter) -> 
     await rig.ok("PUT", path, {**role, "rules": []})
     await ensure(writer, objects(settings()))
     assert (await rig.ok("GET", path))["rules"] == role["rules"]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
+async def test_all_objects_fit_the_rules_of_their_kinds(rig: Rig, address: str) -> None:
+    """Nobody looks when they are written."""
+    given = replace(settings(), advertise_address=address, kubelet_group="kubelets")
+    made, writer = objects(given), writer_of(rig)
+    assert await ensure(writer, made) == []
+    for one in made:
+        live = writer.get(one)
+        assert live is not None, one.name
+        resource = rig.catalog.get(one.group, one.version, one.plural)
+        assert resource is not None
+        rules, faults, ctx = resource.strategy, Errors(), writer._context(resource, one)
+        for metadata in ("uid", "resourceVersion"):
+            live["metadata"].pop(metadata)
+        if rules.validate is not None:
+            rules.validate(ctx, live, faults)
+        assert faults.causes == [], one.name
+
+
+async def test_the_rules_of_the_kinds_are_not_asked(rig: Rig, writer: BootstrapWriter, one: Any) -> None:
+    resource = rig.catalog.get("", "v1", "configmaps")
+    assert resource is not None and resource.strategy.validate is not None
+    own = writer._strategy(resource)
+    assert (own.validate, own.validate_update, own.validate_anew) == (None, None, None)
+    assert own.prepare_update == resource.strategy.prepare_update and writer._strategy(resource) is own

@@ -58,6 +58,24 @@ def test_resources_come_and_go() -> None:
     assert seen == [("example.com", "v1")] * 3
 
 
+def test_what_was_found_is_forgotten_when_its_group_changes() -> None:
+    shared = default_catalog()
+    jobs = shared.by_group_resource("jobs.batch")
+    assert jobs is not None and shared.by_group_resource("widgets.batch") is None
+    other = shared.copy()
+    other.add(replace(jobs, plural="widgets", kind="Widget"))
+    newer = replace(jobs, version="v2")
+    other.add(newer)
+    other.set_priority("batch", "v2", 17400, 20)
+    found = other.by_group_resource("widgets.batch")
+    assert found is not None and found.kind == "Widget" and other.by_group_resource("jobs.batch") is newer
+    assert (
+        shared.by_group_resource("widgets.batch") is None and shared.by_group_resource("jobs.batch") is jobs
+    )
+    other.remove("batch", "v1", "widgets")
+    assert other.by_group_resource("widgets.batch") is None
+
+
 def test_every_file_of_the_list_holds_one_group_and_names_its_records_once() -> None:
     records = catalog.built_in()
     named = [(r.group, r.version, r.plural) for r in records]

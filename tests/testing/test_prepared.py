@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from eventually import eventually
 
 from pilothouse.testing.client import KubeClient, RefusedError
 from pilothouse.testing.prepared import LentServer, PreparedState
@@ -97,6 +98,27 @@ def test_the_definitions_of_the_state_hold(pair: tuple[LentServer, LentServer]) 
         pair[0].wait(f"{CRDS}/reds.example.com", "delete")
         assert names(other, REDS) == {"sky"}
         other.call("POST", REDS, red("bright", 255))
+
+
+def test_a_definition_that_is_deleted_in_one_goes_on_in_the_other(
+    pair: tuple[LentServer, LentServer],
+) -> None:
+    one, other = (server._client() for server in pair)
+    with one, other:
+        held = red("held", 1)
+        held["metadata"]["finalizers"] = ["example.com/held"]
+        one.call("POST", REDS, held)
+        one.call("DELETE", f"{CRDS}/reds.example.com")
+
+        def is_held() -> bool:
+            conditions = one.call("GET", f"{CRDS}/reds.example.com")["status"]["conditions"]
+            return "InstanceDeletionInProgress" in {each["reason"] for each in conditions}
+
+        eventually(is_held, "the deletion", 30)
+        with pytest.raises(RefusedError, match="create not allowed while custom resource definition is"):
+            one.call("POST", REDS, red("late", 2))
+        other.call("POST", REDS, red("late", 2))
+        assert names(other, REDS) == {"sky", "late"}
 
 
 def test_one_that_is_stopped_leaves_the_others(prepared: PreparedState) -> None:

@@ -4,12 +4,13 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from pilothouse.gotext import quote
+from pilothouse.process.patterns import pattern
 
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
-_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
-_NOT_IN_HOST = re.compile(r'[ <>"\\^`{|}]')
-_IP_LITERAL = re.compile(r"^\[[^]]*\]")
-_PORT = re.compile(":[0-9]*", re.ASCII)
+_CONTROL = pattern("[\x00-\x1f\x7f]")
+_ESCAPE = pattern("%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
+_NOT_IN_HOST = pattern(r'[ <>"\\^`{|}]')
+_IP_LITERAL = pattern(r"^\[[^]]*\]")
+_PORT = pattern(":[0-9]*", re.ASCII)
 
 
 def parsed(url: str) -> SplitResult:

@@ -53,10 +53,15 @@ def public_keys(
     """The keys by which service account tokens are checked; `own` is a private key in PEM, the only one."""
     if signer is not None:
         return signer
-    if own:
-        return keys.OwnKeys(own)
+    if own or (_is_sound(files) and not options.service_account_key_file):
+        return keys.OwnKeys(own or Path(files.signing_key).read_bytes())
     paths = options.service_account_key_file or (files.signing_key,)
     return keys.StaticKeys([key for path in paths for key in _read(path, keys.load_public)])
+
+
+def _is_sound(files: Files) -> bool:
+    """Whether the signing key is known to be good, so that it need not be read before somebody uses it."""
+    return files.signing_key in files.sound
 
 
 def _read(path: str, load: Callable[[bytes], T]) -> T:
@@ -96,8 +101,10 @@ def token_issuer(
     """Signs the tokens of service accounts, with the private key `own` in PEM where there is one."""
     longest, extended = int(options.service_accounts.service_account_max_token_expiration), EXTENDED_LIFETIME
     if signer is None:
-        own_key = keys.signing_by(own) if own else None
-        sign = own_key or keys.signing_with(_read(files.signing_key, keys.load_private))
+        if own or _is_sound(files):
+            sign = keys.signing_by(own or Path(files.signing_key).read_bytes())
+        else:
+            sign = keys.signing_with(_read(files.signing_key, keys.load_private))
     else:
         sign, extended = signer.sign, min(extended, signer.max_lifetime)
         longest = longest or signer.max_lifetime

@@ -1,6 +1,6 @@
 """Follows the certificates of the listener, and the CAs by which clients and front proxies are known."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pilothouse.authn.authenticator import UnionAuthenticator
@@ -58,10 +58,11 @@ def follow_certificates(
     contexts: Contexts,
     authorities: Authorities,
     authenticator: UnionAuthenticator,
+    sound: Sequence[str] = (),
 ) -> None:
     """Follow the files of all certificates.
-    The handshake and the authenticator use the same CAs at every moment."""
-    tell_faults({path: Path(path).read_bytes() for path in settings.certificates()})
+    The handshake and the authenticator use the same CAs at every moment. sound: files that have no faults."""
+    tell_faults({path: Path(path).read_bytes() for path in settings.certificates() if path not in sound})
 
     def use(loaded: Loaded) -> None:
         contexts.use(loaded)
@@ -82,6 +83,8 @@ def follow_certificates(
 
 def tell_faults(certificates: Files) -> None:
     """Log the serving certificates that have expired or are not good yet: clients refuse them."""
+    if not certificates:
+        return
     from cryptography import x509
 
     for path, data in certificates.items():

@@ -28,6 +28,7 @@ from pilothouse.configuration.features import FeatureMetrics
 from pilothouse.endpoints.documents.health import Health
 from pilothouse.endpoints.journal.journal import Journal
 from pilothouse.endpoints.request.metrics import HealthMetrics
+from pilothouse.files import make_private
 from pilothouse.flowcontrol.memory import MemoryBudget
 from pilothouse.lifecycle import Background, Opened
 from pilothouse.metrics.instruments import MetricsRegistry
@@ -208,7 +209,9 @@ class Host:
             curves=serving.tls_curve_preferences,
         )
         contexts = tls.Contexts(settings)
-        follow_certificates(self.reloads, settings, contexts, self.authorities, authenticator)
+        follow_certificates(
+            self.reloads, settings, contexts, self.authorities, authenticator, self.files.sound
+        )
         listener = Listener(handler.handle, sockets, contexts, _limits(self.config), handler.admit)
         self.metrics.add(ConnectionMetrics(listener))
         return listener
@@ -235,7 +238,7 @@ async def _state(config: Config, clock: ServerClock) -> "StateFile | None":
 
     def read() -> StateFile:
         found = StateFile.read(pathlib.Path(config.data.from_state))
-        pki.make_private(config.data.directory)
+        make_private(config.data.directory)
         found.put_keys(config.data.directory, sync=config.store.backend != "memory")
         return found
 

@@ -6,8 +6,10 @@ from importlib import import_module
 
 from pilothouse.lifecycle import BackgroundTask
 
-AFTER = 1.0
+SOON, AFTER = 0.05, 1.0
 """Seconds from the start of the server, which the first requests have for themselves."""
+CERTIFICATES = ("cryptography.x509",)
+"""For the first client with a certificate."""
 MODULES = (
     "pilothouse.api.validate.pod.spec",
     "pilothouse.api.validate.pod.status",
@@ -28,11 +30,12 @@ MODULES = (
 class Preload(BackgroundTask):
     """Imports the modules on a thread, once for all servers of a process."""
 
-    def __init__(self, after: float = AFTER) -> None:
-        self._after = after
+    def __init__(self, after: float = AFTER, soon: float = SOON) -> None:
+        self._waits = (soon, CERTIFICATES), (after, MODULES)
 
     async def _run(self) -> None:
-        await asyncio.sleep(self._after)
-        for name in MODULES:
-            if name not in sys.modules:
-                await asyncio.to_thread(import_module, name)
+        for seconds, names in self._waits:
+            await asyncio.sleep(seconds)
+            for name in names:
+                if name not in sys.modules:
+                    await asyncio.to_thread(import_module, name)

@@ -16,6 +16,7 @@ from pilothouse.assembly.preload import Preload
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.configuration.config import Config
+from pilothouse.configuration.last_port import record_port
 from pilothouse.controllers.bootstrap import BootstrapObject
 from pilothouse.endpoints.pipeline import Pipeline
 from pilothouse.files import try_to_write
@@ -224,7 +225,7 @@ class Server:
 def _tell(running: Running) -> None:
     host, cluster, listener = running
     config = host.config
-    pki.record_port(config.data, listener.port)
+    record_port(config.data, listener.port)
     kubeconfig = _write_kubeconfig(running)
     log.info(
         "Serving",

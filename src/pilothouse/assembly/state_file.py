@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from pilothouse.files import write_file
+from pilothouse.pki import SOUND
 from pilothouse.process.frozen import frozen
 from pilothouse.storage.interface import KeyValue, Unavailable
 from pilothouse.storage.memory import MemoryStorage
@@ -28,7 +29,7 @@ FORMAT = 1
 OBJECTS, KEYS, ABOUT = "objects", "keys/", "state.json"
 PUBLIC = 0o644
 PAIRS = ("ca", "admin", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client")
-NAMES = ("sa.key", *(f"{name}.{end}" for name in PAIRS for end in ("crt", "key")))
+NAMES = ("sa.key", "sa.pub", SOUND, *(f"{name}.{end}" for name in PAIRS for end in ("crt", "key")))
 """The files of a data directory that belong to a state."""
 
 
@@ -107,7 +108,7 @@ class StateFile:
         for name, data in self.keys.items():
             path = directory / name
             if not path.exists():
-                write_file(path, data, PUBLIC if name.endswith(".crt") else 0o600, sync=sync)
+                write_file(path, data, PUBLIC if name.endswith((".crt", ".pub")) else 0o600, sync=sync)
             elif path.read_bytes() != data and name in _OWN:
                 raise StateFileError(
                     f"{path} is another one than in the state: start from it with a data directory of its own"

@@ -3,7 +3,6 @@
 What stands around the objects is encoded by `_audit`.
 """
 
-import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from pilothouse.api.values.identity import User
 from pilothouse.audit._audit import Event
 from pilothouse.audit.sources import source_ips, user_agent
 from pilothouse.gotext import quote
+from pilothouse.process.patterns import pattern
 from pilothouse.server.request import Request
 
 HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
@@ -213,7 +213,7 @@ def escaped(data: bytes) -> bytes:
     return data
 
 
-_TEXT_OR_SPACE = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
+_TEXT_OR_SPACE = pattern(rb'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
 
 
 def compact(data: bytes) -> bytes:

@@ -5,7 +5,6 @@ import base64
 import functools
 import json
 import math
-import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from hashlib import sha256
 from itertools import islice
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from pilothouse.api._schema import shape
 from pilothouse.process.frozen import frozen
+from pilothouse.process.patterns import pattern
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
@@ -24,8 +24,8 @@ MAX_PLAIN, MAX_PARTS = 16 << 10, 10_000
 """Bytes of a payload from which on its members, objects and arrays are counted,
 and how many it may have. Tokens of clients are shorter, those of distributed
 claims are not, and they are read before their signature is verified."""
-_ISSUER = re.compile(rb'"iss"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\\x00-\x1f]|\\.)*")')
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ISSUER = pattern(rb'"iss"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\\x00-\x1f]|\\.)*")')
+_SURROGATE = pattern(rb"\\u[dD][89a-fA-F]")
 _MAX_ISSUERS = 8
 """Members `iss` of a payload that are looked at."""
 

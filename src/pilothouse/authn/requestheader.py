@@ -1,6 +1,5 @@
 """Users from the headers of a front proxy, which its client certificate authenticates (--requestheader-*)."""
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
@@ -9,9 +8,10 @@ from pilothouse import errors
 from pilothouse.api.values.identity import User
 from pilothouse.authn.x509 import verified
 from pilothouse.caches import Cache, CacheBudget
+from pilothouse.process.patterns import pattern
 from pilothouse.server.request import Request
 
-_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+_BAD_ESCAPE = pattern("%(?![0-9A-Fa-f]{2})")
 
 
 def unescape_key(key: str) -> str:

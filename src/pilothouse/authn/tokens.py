@@ -3,7 +3,6 @@
 import base64
 import csv
 import hmac
-import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -11,6 +10,7 @@ from pilothouse.api.values import times
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import User
 from pilothouse.authn.authenticator import TokenIdentity
+from pilothouse.process.patterns import pattern
 from pilothouse.registry.readers import Readers
 
 
@@ -65,8 +65,8 @@ def _records(text: str, name: str) -> list[list[str]]:
         raise ValueError(f"token file '{name}': {error}") from None
 
 
-_BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
-_BOOTSTRAP_GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
+_BOOTSTRAP = pattern(r"([a-z0-9]{6})\.([a-z0-9]{16})")
+_BOOTSTRAP_GROUP = pattern(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
 
 
 class BootstrapTokens:

@@ -16,6 +16,7 @@ from pilothouse.configuration import options
 from pilothouse.configuration.addresses import reachable, url
 from pilothouse.configuration.config import Config
 from pilothouse.configuration.flags import Flag, FlagError
+from pilothouse.configuration.last_port import last_port
 from pilothouse.configuration.sections.data import DataOptions
 from pilothouse.files import write_file
 
@@ -88,7 +89,7 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
     if not values["create"]:
         pki.check_authority(config.data)
     files = pki.prepare(config, keep_authorities=True, serving=False)
-    port = config.serving.secure_port if "secure-port" in config.given else pki.last_port(config)
+    port = config.serving.secure_port if "secure-port" in config.given else last_port(config)
     if not user and not token and not named:
         return pki.admin_kubeconfig(config.serving, files, port)
     server = named or url(reachable(config.serving), port)

@@ -29,6 +29,8 @@ LISTS = (
 SLACK = datetime.timedelta(minutes=5)
 AGAIN = 3600.0
 """Seconds after which CAs are looked at again."""
+FIRST = 60.0
+"""Seconds after which they are read where a start has nothing to merge: some may have expired."""
 
 
 class AuthenticationTrust(Background):
@@ -51,6 +53,8 @@ class AuthenticationTrust(Background):
         self._key = self._resource.key(NAMESPACE, TRUST)
         self._queue = WorkQueue("cluster-authentication-trust", self._merge, metrics=client.metrics)
         self._forget: Callable[[], None] = lambda: None
+        self._read = False
+        """Whether the CAs were read, or will be soon."""
 
     def start(self) -> None:
         self._forget = self._client.store.cache(self._resource).subscribe(self._changed)
@@ -70,8 +74,11 @@ class AuthenticationTrust(Background):
             self._queue.add(TRUST)
 
     async def _merge(self, key: str) -> float | None:
-        live = self._client.get(self._resource, NAMESPACE, TRUST)
-        data = merged((live or {}).get("data") or {}, self._own(), self._now())
+        live, own = self._client.get(self._resource, NAMESPACE, TRUST), self._own()
+        read, self._read = self._read, True
+        if not read and live is not None and live.get("data") == own:
+            return FIRST
+        data = merged((live or {}).get("data") or {}, own, self._now())
         if live is None:
             metadata = {"name": TRUST, "namespace": NAMESPACE}
             new = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}

@@ -1,7 +1,11 @@
-"""Writes bootstrap objects: all missing ones in one transaction, later changes as any client does."""
+"""Writes bootstrap objects: all missing ones in one transaction, later changes as any client does.
+
+They are the server's own and fit the rules of their kinds, so a start does not compile these.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pilothouse.api import codec, meta
 from pilothouse.api.changes import apply, managed
@@ -17,7 +21,7 @@ from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import before_create, undo
 from pilothouse.registry.store import Store
-from pilothouse.registry.strategy import HookServices, WriteContext
+from pilothouse.registry.strategy import HookServices, Strategy, WriteContext
 from pilothouse.storage.interface import Op, RevisionConflict
 
 
@@ -39,6 +43,17 @@ class BootstrapWriter:
         self.readers = readers
         self.services = services
         self.metrics = metrics
+        self._strategies: dict[str, Strategy] = {}
+
+    def _strategy(self, resource: Resource) -> Strategy:
+        """How a resource has its objects prepared, without the rules of the kind."""
+        name = resource.group_resource
+        found = self._strategies.get(name)
+        if found is None:
+            found = self._strategies[name] = replace(
+                resource.strategy, validate=None, validate_update=None, validate_anew=None, warnings=None
+            )
+        return found
 
     def _resource(self, planned: BootstrapObject) -> Resource | None:
         """The planned object's resource; None if its group is disabled."""
@@ -46,7 +61,7 @@ class BootstrapWriter:
 
     def _client(self, planned: BootstrapObject) -> Client:
         given = self.store, self.catalog, self.readers, self.services, planned.manager
-        return Client(*given, metrics=self.metrics, clock=self.clock)
+        return Client(*given, metrics=self.metrics, clock=self.clock, strategy_of=self._strategy)
 
     def get(self, planned: BootstrapObject) -> Object | None:
         resource = self._resource(planned)
@@ -96,7 +111,7 @@ class BootstrapWriter:
         metadata["creationTimestamp"] = ctx.now
         generation = metadata.get("generation")
         self._track(resource, planned, obj, ctx.now)
-        before_create(resource, ctx, resource.strategy, obj)
+        before_create(resource, ctx, self._strategy(resource), obj)
         if status:
             obj["status"] = status
         if generation:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import orjson
@@ -21,8 +22,9 @@ from pilothouse.controllers.queue import WorkQueue
 from pilothouse.gotext import quote
 from pilothouse.lifecycle import Background
 from pilothouse.logs import Logger
+from pilothouse.process.frozen import frozen
 from pilothouse.registry.client import Client
-from pilothouse.registry.crd import Definitions, Digests
+from pilothouse.registry.crd import Definition, Definitions, Digests
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
 from pilothouse.registry.resource import Resource
 from pilothouse.storage._entry import Entry
@@ -76,13 +78,23 @@ class _Accepted:
                     del counts[text]
 
 
-def _digests(entries: Iterable[Entry]) -> dict[str, Digests]:
-    """The digests of the definitions that can be read, by their keys."""
-    out = {}
-    for entry in entries:
-        with contextlib.suppress(Exception):  # it is told where each is processed
-            out[entry.key] = Digests(entry.value, orjson.loads(entry.value))
-    return out
+@frozen
+class _Findings:
+    """The content of a stored definition, without its schemas.
+
+    digests, definition: what several clusters have in common; None where nothing is.
+    unfinished: its status may have to be updated though it has no fault.
+    """
+
+    obj: Object
+    trouble: str
+    unfinished: bool
+    digests: Digests | None = None
+    definition: Definition | None = None
+
+
+def _found(obj: Object) -> _Findings:
+    return _Findings(obj, _trouble(obj), _unfinished(obj, ""))
 
 
 class CustomResourceDefinitions(Background):
@@ -106,10 +118,24 @@ class CustomResourceDefinitions(Background):
         """Serve the existing definitions and follow their changes."""
         cache, readers = self.client.store.cache(self.resource), self.client.readers
         entries = cache.list(self.resource.key_prefix, None).entries
-        known = readers.judged("digests", (self.resource.group_resource,), partial(_digests, entries)) or {}
+        judge = partial(self._to_share, entries)
+        known = readers.judged("definitions", (self.resource.group_resource,), judge) or {}
         for entry in entries:
             self._process(entry.value, known.get(entry.key))
         cache.subscribe(self._changed)
+
+    def _to_share(self, entries: Iterable[Entry]) -> dict[str, _Findings]:
+        """The findings about the definitions that can be read, by their keys."""
+        out = {}
+        for entry in entries:
+            with contextlib.suppress(Exception):  # it is told where each is processed
+                obj = orjson.loads(entry.value)
+                digests = Digests(entry.value, obj)
+                made = None if digests.fault else self.definitions.to_share(entry.value, obj, digests)
+                for version in obj["spec"]["versions"]:
+                    version.pop("schema", None)
+                out[entry.key] = replace(_found(obj), digests=digests, definition=made)
+        return out
 
     async def close(self) -> None:
         await self._naming.close()
@@ -122,25 +148,27 @@ class CustomResourceDefinitions(Background):
         elif old is not None:
             self._unregister(orjson.loads(old.value))
 
-    def _process(self, raw: bytes, digests: Digests | None = None) -> None:
-        """Process a stored definition, with its `digests` where they are known; one that cannot be processed
-        does not stop the others."""
+    def _process(self, raw: bytes, known: _Findings | None = None) -> None:
+        """Process a stored definition, with what is known of it; one that cannot be processed does not stop
+        the others."""
         try:
-            self._register(raw, orjson.loads(raw), digests)
+            self._register(raw, known or _found(orjson.loads(raw)))
         except Exception:
             log.exception("A definition cannot be read", begins=repr(raw[:200]))
 
-    def _register(self, raw: bytes, obj: Object, digests: Digests | None) -> None:
+    def _register(self, raw: bytes, found: _Findings) -> None:
+        obj = found.obj
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
         accepted = (obj.get("status") or {}).get("acceptedNames") or {}
         before = self._accepted[group].put(name, accepted)
-        self.definitions.apply(raw, obj, digests)
-        self.client.store.metrics.served(name, _trouble(obj))
+        self.definitions.apply(raw, obj, found.digests, found.definition)
+        self.client.store.metrics.served(name, found.trouble)
         if len(raw) > LARGE:
             self._compiling.add(name)
         if before is not None and before != accepted:
             self._retry(group)
-        if _unfinished(obj, self.definitions.fault(name)):
+        fault = self.definitions.fault(name)
+        if _unfinished(obj, fault) if fault else found.unfinished:
             self._waiting[group][name] = None
             self._naming.add(group)
         metadata = obj["metadata"]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from pilothouse.api.validate.flowcontrol import MANDATORY_SCHEMAS
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import RequestInfo, User
+from pilothouse.api.values.mandatory_flows import MANDATORY_SCHEMAS
 from pilothouse.caches import Cache, CacheBudget, weight
 from pilothouse.flowcontrol._seats import Flow
 from pilothouse.flowcontrol.levels import LEVELS, Levels, State

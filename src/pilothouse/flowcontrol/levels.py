@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from math import ceil, floor
 from typing import Any
 
-from pilothouse.api.validate.flowcontrol import MANDATORY_LEVELS
 from pilothouse.api.values.fields import Object
+from pilothouse.api.values.mandatory_flows import MANDATORY_LEVELS
 from pilothouse.flowcontrol._seats import Kinds, Level, Series
 from pilothouse.flowcontrol.borrowing import Demand, Need, allocate
 from pilothouse.flowcontrol.retry import RetryAfter

@@ -6,12 +6,12 @@ what the last list with it returned. A watch that begins with what is there is a
 sent. A write with many watchers keeps seats for a moment, for the events that it causes.
 """
 
-import re
 from collections.abc import Sequence
 from math import ceil
 
 from pilothouse.api.values.identity import RequestInfo
 from pilothouse.caches import Cache, CacheBudget, short, weight
+from pilothouse.process.patterns import pattern
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
@@ -32,8 +32,8 @@ NO_SEATS: tuple[int, float] = (0, 0.0)
 
 Query = dict[str, list[str]]
 
-_VALUE = re.compile(r"(=|!=|==)[^,()]*|\([^()]*\)")
-_NAMED = re.compile(r"(^|,)metadata\.name==?[^=,]")
+_VALUE = pattern(r"(=|!=|==)[^,()]*|\([^()]*\)")
+_NAMED = pattern(r"(^|,)metadata\.name==?[^=,]")
 
 
 class Widths:

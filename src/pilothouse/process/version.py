@@ -1,7 +1,8 @@
 """The version as /version and --version tell it."""
 
 import os
-import re
+
+from pilothouse.process.patterns import pattern
 
 BUILT = os.path.join(os.path.dirname(os.path.dirname(__file__)), "version.txt")
 UNKNOWN = "0.0"
@@ -25,7 +26,7 @@ def git_version(own: str) -> str:
 VERSION = built_version()
 GIT_VERSION = git_version(VERSION)
 
-_SEMANTIC = re.compile(r"v((?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2})(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_SEMANTIC = pattern(r"v((?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2})(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
 
 def dynamic_version(text: str) -> str:

@@ -80,6 +80,8 @@ class Catalog:
         self._groups: dict[str, set[str]] = {}
         self._kinds: dict[tuple[str, str, str], Resource] = {}
         self._priorities: dict[tuple[str, str], tuple[int, int]] = {}
+        self._preferred: dict[str, dict[str, Resource]] = {}
+        """Group -> plural -> what `by_group_resource` has found; copies share it until a group changes."""
         self.changed: list[Callable[[str, str], None]] = []
         self.backends: dict[tuple[str, str], AggregatedServer] = {}
         """Group versions that aggregated servers answer;
@@ -93,6 +95,7 @@ class Catalog:
         out._versions = {version: dict(found) for version, found in self._versions.items()}
         out._groups = {group: set(versions) for group, versions in self._groups.items()}
         out._kinds, out._priorities = dict(self._kinds), dict(self._priorities)
+        out._preferred = self._preferred
         out.backends = dict(self.backends)
         return out
 
@@ -106,9 +109,15 @@ class Catalog:
     def by_group_resource(self, name: str) -> Resource | None:
         """The resource named like `pods` or `deployments.apps`, in its preferred version."""
         plural, _, group = name.partition(".")
+        known = self._preferred.get(group)
+        if known is not None and plural in known:
+            return known[plural]
         found = self._groups.get(group, ())
         versions = found if len(found) < 2 else self.versions(group)
-        return next((r for v in versions if (r := self.get(group, v, plural)) is not None), None)
+        preferred = next((r for v in versions if (r := self.get(group, v, plural)) is not None), None)
+        if preferred is not None:
+            self._preferred.setdefault(group, {})[plural] = preferred
+        return preferred
 
     def groups(self) -> list[str]:
         """All groups except the core group "", in the order of /apis."""
@@ -190,6 +199,8 @@ class Catalog:
         return resource
 
     def _notify(self, group: str, version: str) -> None:
+        if group in self._preferred:
+            self._preferred = {name: found for name, found in self._preferred.items() if name != group}
         for callback in self.changed:
             callback(group, version)
 

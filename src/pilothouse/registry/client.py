@@ -18,7 +18,7 @@ from pilothouse.registry.client_metrics import ClientMetrics
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
-from pilothouse.registry.strategy import HookServices, WriteContext
+from pilothouse.registry.strategy import HookServices, Strategy, WriteContext
 from pilothouse.registry.write import Write
 
 USER = User("system:apiserver", groups=("system:masters", "system:authenticated"))
@@ -32,6 +32,7 @@ class Client:
 
     `admission` is the chain that its writes pass, as those of upstream's loopback client do; None = they pass
     none. `metrics` count its requests, and the work queue of its controller. `clock` stamps what it writes.
+    `strategy_of` gives the rules for the objects of a resource, None = its own.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Client:
         admission: Admission | None = None,
         metrics: ClientMetrics | None = None,
         clock: ServerClock = SYSTEM,
+        strategy_of: Callable[[Resource], Strategy] | None = None,
     ) -> None:
         self.clock = clock
+        self._strategy_of = strategy_of
         self.metrics = metrics or ClientMetrics()
         self.store = store
         self.catalog = catalog
@@ -88,12 +91,15 @@ class Client:
         )
         self._count(resource, _METHODS[verb], subresource)
         sub = resource.subresources.get(subresource)
+        strategy = sub.strategy if sub is not None else None
+        if sub is None and self._strategy_of is not None:
+            strategy = self._strategy_of(resource)
         return Write(
             self.store,
             resource,
             context,
             self.admission,
-            strategy=sub.strategy if sub is not None else None,
+            strategy=strategy,
             manager=self.manager,
             in_place=in_place,
         )

@@ -115,6 +115,7 @@ class Definition:
     """One definition and its records. `raw` are its served bytes; `storage` is the record that is stored.
 
     converter: what converts the objects between versions, None = only their API version changes.
+    shared: other clusters serve it as well, and it stays as it is.
     fault: why its resources are not served, "" when they are; the record that is stored is there all the
     same, for its objects have to be deleted.
     """
@@ -129,6 +130,7 @@ class Definition:
         schemas: CompiledSchemas | None = None,
     ) -> None:
         self.converter = converter
+        self.shared = False
         self.digest = digests.definition
         self.fault = digests.fault
         self.name: str = obj["metadata"]["name"]
@@ -465,22 +467,34 @@ class Definitions:
         known = self._known.get(name)
         return self._faults.get(name, "") or (known.fault if known is not None else "")
 
-    def apply(self, raw: bytes, obj: Object, digests: "Digests | None" = None) -> None:
+    def to_share(self, raw: bytes, obj: Object, digests: "Digests") -> Definition | None:
+        """A definition that several clusters serve; None for one that has to be made for each."""
+        if self._converter_of(obj) is not None:
+            return None
+        made = self._made(raw, obj, digests)
+        made.shared = True
+        return made
+
+    def apply(
+        self, raw: bytes, obj: Object, digests: "Digests | None" = None, made: Definition | None = None
+    ) -> None:
         """Serve a definition as it is now; watches of its objects end when what it says has changed.
-        `digests` are its own, where they are known.
+        `digests` are its own, and `made` is what others serve, where these are known.
 
         One that is stored and cannot be served keeps nobody from being served: what went wrong is its fault.
         """
         name = obj["metadata"]["name"]
         self._faults.pop(name, None)
         try:
-            self._apply(name, raw, obj, digests)
+            self._apply(name, raw, obj, digests, made)
         except Exception as err:
             log.exception("A definition is not served", name=name)
             self.remove(name)
             self._faults[name] = f"{type(err).__name__}: {err}"
 
-    def _apply(self, name: str, raw: bytes, obj: Object, digests: "Digests | None") -> None:
+    def _apply(
+        self, name: str, raw: bytes, obj: Object, digests: "Digests | None", shared: Definition | None
+    ) -> None:
         known = self._known.get(name)
         if not (is_true(obj, "NamesAccepted") or is_true(obj, "Established")):
             if known is not None:
@@ -493,13 +507,15 @@ class Definitions:
         if known is not None and known.digest == digests.definition:
             terminating, established = is_terminating(obj), is_true(obj, "Established")
             if (known.terminating, known.established) != (terminating, established):
+                if known.shared:  # others go on with it
+                    known = self._known[name] = self._made(raw, obj, digests)
                 known.terminating, known.established = terminating, established
                 verbs = TERMINATING_VERBS if terminating else VERBS
                 known.records = [replace(record, verbs=verbs) for record in known.records]
                 for record in known.records:
                     self._catalog.add(record)
             return
-        made = Definition(raw, obj, digests, self._converter_of(obj), self._store.metrics, self._schemas)
+        made = shared or self._made(raw, obj, digests)
         if made.fault:
             log.error("A definition is not served", name=name, err=made.fault)
         if known is not None:
@@ -514,6 +530,9 @@ class Definitions:
         for record in made.records:
             self._catalog.add(record)
         self._store.metrics.published(name, "update" if known is not None else "add", _versions(made))
+
+    def _made(self, raw: bytes, obj: Object, digests: "Digests") -> Definition:
+        return Definition(raw, obj, digests, self._converter_of(obj), self._store.metrics, self._schemas)
 
     def remove(self, name: str) -> None:
         """Serve a definition's resources no longer; their objects stay where they are."""

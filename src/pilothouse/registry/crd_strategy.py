@@ -258,7 +258,7 @@ class Instances:
         validate_embedded(obj, schema, errs)
         self._validate_changed_lists(obj, old, schema, errs)
         self._validate_rules(ctx, obj, old, errs, correlation)
-        self.checked.metrics.ratcheting.observe(correlation.clock.seconds)
+        ctx.services.metrics.ratcheting.observe(correlation.clock.seconds)
         self._finish(obj, errs)
 
     def _validate_status(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
@@ -269,7 +269,7 @@ class Instances:
         self._validate_scale(obj, errs, status_only=True)
         self._validate_changed_lists(obj, old, schema, errs)
         self._validate_rules(ctx, obj, old, errs, correlation)
-        self.checked.metrics.ratcheting.observe(correlation.clock.seconds)
+        ctx.services.metrics.ratcheting.observe(correlation.clock.seconds)
         self._finish(obj, errs)
 
     def _check_kind(self, obj: Object) -> None:
@@ -305,7 +305,7 @@ class Instances:
         else:
             began = perf_counter()
             rules.validate(obj, live, errs, ctx.warnings, correlation)
-            self.checked.metrics.evaluation.observe(perf_counter() - began)
+            ctx.services.metrics.evaluation.observe(perf_counter() - began)
 
     def _validate_scale(self, obj: Object, errs: Errors, *, status_only: bool) -> None:
         scale = self.scale

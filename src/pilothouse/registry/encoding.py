@@ -2,7 +2,6 @@
 built-in kinds become JSON in the version that this server stores."""
 
 import functools
-import re
 from collections.abc import Callable
 
 import orjson
@@ -15,6 +14,7 @@ from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.protobuf import _reader as protobuf
 from pilothouse.api.types import schema
 from pilothouse.api.values.fields import Object
+from pilothouse.process.patterns import pattern
 from pilothouse.registry import node_ports, repair
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
@@ -26,7 +26,7 @@ RANGES = {
 }
 """Keys of stored objects that no API serves -> the resource name under which each is encrypted."""
 
-_HEAD = re.compile(rb'\{"kind":"(\w+)","apiVersion":"([^"]+)"')
+_HEAD = pattern(rb'\{"kind":"(\w+)","apiVersion":"([^"]+)"')
 """The beginning of the JSON of a built-in kind by kube-apiserver.
 It sorts the members of custom resources."""
 

@@ -1,9 +1,9 @@
 """API versions: their stage and their order of preference
 (apimachinery version.CompareKubeAwareVersionStrings)."""
 
-import re
+from pilothouse.process.patterns import pattern
 
-_VERSION = re.compile(r"v([1-9][0-9]*)(?:(alpha|beta)([1-9][0-9]*))?")
+_VERSION = pattern(r"v([1-9][0-9]*)(?:(alpha|beta)([1-9][0-9]*))?")
 _STAGES = {"alpha": 0, "beta": 1, "ga": 2}
 
 

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse
 from pilothouse.api.values.fields import Errors
+from pilothouse.process.patterns import pattern
 from pilothouse.spans import MILLION
 
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
 ENDPOINT = "localhost:4317"
 """The address of a collector that the file does not name."""
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
+_SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
 _NAMING = "Options are none, dns, unix, or unix-abstract.  See https://github.com/grpc/grpc/blob/master/doc/naming.md"
 
 

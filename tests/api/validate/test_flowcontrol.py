@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rules import GONE, at, below, put, table, valid, within
 
 from pilothouse.api.validate import flowcontrol as rules
+from pilothouse.api.values import mandatory_flows
 from pilothouse.api.values.fields import Object
 
 SCHEMA, LEVEL = within("spec.rules[0]", rules.validate_flow_schema), within("spec.limited", rules.validate_priority_level)
@@ -16,7 +17,7 @@ SPEC = {"matchingPrecedence": 100, "priorityLevelConfiguration": {"name": "l"}, 
 BASE: Object = {"metadata": {"name": "f"}, "spec": {**SPEC, "rules": [{"subjects": [USER], "resourceRules": [RESOURCES], "nonResourceRules": [URLS]}]}}
 QUEUING = {"queues": 64, "handSize": 6, "queueLengthLimit": 50}
 LIMITED: Object = {"metadata": {"name": "l"}, "spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Queue", "queuing": QUEUING}}}}
-EXEMPT: Object = {"metadata": {"name": "exempt"}, "spec": rules.MANDATORY_LEVELS["exempt"]}
+EXEMPT: Object = {"metadata": {"name": "exempt"}, "spec": mandatory_flows.MANDATORY_LEVELS["exempt"]}
 schema = at(BASE, "spec")
 subject = at(BASE, "spec.rules.0.subjects[]", {})
 resources = at(BASE, "spec.rules.0.resourceRules[]", RESOURCES)
@@ -29,9 +30,9 @@ def urls(*listed: str, verbs: Iterable[str] = ("get",)) -> Object:
 
 
 test_causes = table([
-    *((SCHEMA, {"metadata": {"name": name}, "spec": spec}) for name, spec in rules.MANDATORY_SCHEMAS.items()),
-    *((LEVEL, {"metadata": {"name": name}, "spec": spec}) for name, spec in rules.MANDATORY_LEVELS.items()),
-    *valid(SCHEMA, BASE, put(BASE, {"metadata.name": "catch-all", "spec": rules.MANDATORY_SCHEMAS["catch-all"]}), subject(kind="ServiceAccount", serviceAccount={"name": "*", "namespace": "n"})),
+    *((SCHEMA, {"metadata": {"name": name}, "spec": spec}) for name, spec in mandatory_flows.MANDATORY_SCHEMAS.items()),
+    *((LEVEL, {"metadata": {"name": name}, "spec": spec}) for name, spec in mandatory_flows.MANDATORY_LEVELS.items()),
+    *valid(SCHEMA, BASE, put(BASE, {"metadata.name": "catch-all", "spec": mandatory_flows.MANDATORY_SCHEMAS["catch-all"]}), subject(kind="ServiceAccount", serviceAccount={"name": "*", "namespace": "n"})),
     *valid(SCHEMA, resources(verbs=["*"], apiGroups=["*"], resources=["*"], namespaces=["*"]), resources(namespaces=[], clusterScope=True), urls("*"), schema(distinguisherMethod=GONE)),
     (SCHEMA, {}, "spec.matchingPrecedence=0 : must be a positive value", "spec.priorityLevelConfiguration.name! : must reference a priority level"),
     (SCHEMA, schema(matchingPrecedence=1), "spec.matchingPrecedence : only the schema named 'exempt' may have matchingPrecedence 1"),
@@ -39,7 +40,7 @@ test_causes = table([
     (SCHEMA, schema(distinguisherMethod={"type": "ByNobody"}), 'spec.distinguisherMethod.type={"Type":"ByNobody"} ByNamespace|ByUser'),
     (SCHEMA, schema(priorityLevelConfiguration={"name": "L_"}), "spec.priorityLevelConfiguration.name : <RFC 1123 subdomain>"),
     (SCHEMA, schema(rules=[{}]), "~.subjects! : subjects must contain at least one value", "~! : at least one of resourceRules and nonResourceRules has to be non-empty"),
-    (SCHEMA, {"metadata": {"name": "exempt"}, "spec": {**rules.MANDATORY_SCHEMAS["exempt"], "rules": []}},
+    (SCHEMA, {"metadata": {"name": "exempt"}, "spec": {**mandatory_flows.MANDATORY_SCHEMAS["exempt"], "rules": []}},
         "spec={\"PriorityLevelConfiguration\":{\"Name\":\"exempt\"},\"MatchingPrecedence\":1,\"DistinguisherMethod\":null,\"Rules\":[]} : spec of 'exempt' must equal the fixed value"),
     (SCHEMA, put(BASE, {"metadata.name": "catch-all"}),
         "spec={\"PriorityLevelConfiguration\":{\"Name\":\"l\"},\"MatchingPrecedence\":100,\"DistinguisherMethod\":{\"Type\":\"ByUser\"},\"Rules\":[{\"Subjects\":[{\"Kind\":\"User\",\"User\":{\"Name\":\"u\"},\"Group\":null,\"ServiceAccount\":null}],\"ResourceRules\":[{\"Verbs\":[\"get\"],\"APIGroups\":[\"\"],\"Resources\":[\"pods\"],\"ClusterScope\":false,\"Namespaces\":[\"n\"]}],\"NonResourceRules\":[{\"Verbs\":[\"get\"],\"NonResourceURLs\":[\"/x/*\"]}]}]} : spec of 'catch-all' must equal the fixed value"),
@@ -62,7 +63,7 @@ test_causes = table([
         "[2] : must not contain white-space", "[3] : must not contain double slash", "[4],[5] : wildcard can only do suffix matching")),
     (rules.validate_flow_schema_update, (schema(matchingPrecedence=0), BASE), "spec.matchingPrecedence : must be a positive value"),
     (STATUS, ({"status": {"conditions": [{"type": "A"}, {"type": "A"}, {}]}}, BASE), "status.conditions[1].type unique", "status.conditions[2].type! : must not be empty"),
-    *valid(LEVEL, LIMITED, EXEMPT, {"metadata": {"name": "catch-all"}, "spec": rules.MANDATORY_LEVELS["catch-all"]}),
+    *valid(LEVEL, LIMITED, EXEMPT, {"metadata": {"name": "catch-all"}, "spec": mandatory_flows.MANDATORY_LEVELS["catch-all"]}),
     (LEVEL, {"metadata": {"name": "exempt"}, "spec": {"type": "Exempt", "exempt": {"nominalConcurrencyShares": 7}}}),
     (LEVEL, {}, 'spec.type="" Exempt|Limited'),
     (LEVEL, put(LIMITED, {"metadata.name": "exempt"}), "spec.type : must be 'Exempt' if and only if `name` is 'exempt'",

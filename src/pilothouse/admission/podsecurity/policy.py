@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pilothouse.api.values.fields import Errors, Object, key
+from pilothouse.process.patterns import pattern
 
 PREFIX = "pod-security.kubernetes.io/"
 """The beginning of the names of labels and audit annotations."""
@@ -21,7 +22,7 @@ _ASKED = frozenset(LABELS)
 LATEST = 1 << 62
 """The minor version that `latest` stands for: newer than any other."""
 
-_VERSION = re.compile(r"v1\.(0|[1-9][0-9]*)", re.ASCII)
+_VERSION = pattern(r"v1\.(0|[1-9][0-9]*)", re.ASCII)
 
 
 class LevelVersion(NamedTuple):

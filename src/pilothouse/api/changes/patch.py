@@ -4,7 +4,6 @@ Functions do not change the live document. They return the patched one, and the 
 about the patch itself: repeated and unknown members.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from pilothouse.api.types.depth import is_too_deep
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.turns import sorted_members
 from pilothouse.gotext import quote
+from pilothouse.process.patterns import pattern
 
 MAX_OPERATIONS = 10_000
 MAX_COPY_BYTES = 3 * 1024 * 1024
@@ -33,7 +33,7 @@ PANIC = "This request caused apiserver to panic. Look in the logs for details."
 
 _REJECTED = "the server rejected our request due to an error in our request"
 _MEMBERS = ("op", "path", "from", "value")
-_INDEX = re.compile(r"[+-]?[0-9]{1,18}")
+_INDEX = pattern(r"[+-]?[0-9]{1,18}")
 _MISSING = object()
 
 

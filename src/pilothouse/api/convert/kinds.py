@@ -4,17 +4,17 @@
 """
 
 import base64
-import re
 from collections.abc import Callable
 
 from pilothouse.api.convert import hpa as convert_hpa
 from pilothouse.api.values.fields import Object
 from pilothouse.gotext import quote
+from pilothouse.process.patterns import pattern
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 """The annotation in which apps/v1 stores the template generation of a daemon set."""
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGER = pattern(r"[+-]?[0-9]+")
 _INIT_CONTAINER_ANNOTATIONS = frozenset(
     f"pod.{stage}.kubernetes.io/init-container{what}"
     for stage in ("alpha", "beta")

@@ -7,6 +7,7 @@ from pilothouse.api.values import pod_resources
 from pilothouse.api.values._structs import lacked, set_absent, set_empty
 from pilothouse.api.values.fields import Object
 from pilothouse.caches import memo
+from pilothouse.process.patterns import pattern
 
 DEFAULT_MODE = 0o644
 
@@ -14,12 +15,12 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
 _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
-_REFERENCE = re.compile(
+_REFERENCE = pattern(
     rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
     rf"(?::(?P<tag>\w[\w.-]{{0,127}}))?(?P<digest>@{_DIGEST})?\Z",
     re.ASCII,
 )
-_IDENTIFIER = re.compile(r"[a-f0-9]{64}\Z")
+_IDENTIFIER = pattern(r"[a-f0-9]{64}\Z")
 _MAX_REPOSITORY = 255
 _MAX_REFERENCE = 4096
 """Longest image reference, in characters.

@@ -27,12 +27,16 @@ NOTHING = Described("", MappingProxyType({}))
 Package = dict[str, tuple[str, dict[str, str]]]
 
 
+FOLDER = Path(__file__).parent.with_name("descriptions")
+"""Where a build lays those of the built-in types."""
+
+
 class Descriptions:
     """The descriptions in a folder: one file of zlib-compressed JSON for each Go package,
     as `schema.load` has it."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or Path(__file__).parent.with_name("descriptions")
+        self._folder = folder or FOLDER
 
     @cached_property
     def digest(self) -> str:

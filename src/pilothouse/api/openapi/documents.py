@@ -28,11 +28,12 @@ from pilothouse.api.openapi.paths import (
 )
 from pilothouse.api.types import schema
 from pilothouse.logs import Logger
+from pilothouse.process.patterns import pattern
 from pilothouse.process.version import VERSION
 
 log = Logger(__name__)
 
-_BUILT_IN = re.compile(re.escape(DEFINITION) + r"[A-Za-z0-9.-]{1,200}")
+_BUILT_IN = pattern(re.escape(DEFINITION) + r"[A-Za-z0-9.-]{1,200}")
 
 PLAIN_PATHS: dict[str, tuple[str, str, str, tuple[str, ...], tuple[str, ...]]] = {
     "api": ("APIVersions", "get available API versions", f"{META}.APIVersions", TYPED, TYPED),

@@ -12,6 +12,7 @@ from typing import Any
 
 from pilothouse.api.values import addresses
 from pilothouse.api.values.duration import go_duration
+from pilothouse.process.patterns import pattern
 
 _CARD = (
     "4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}"
@@ -44,9 +45,9 @@ _DOMAIN = rf"\[[^\[\]\\{_BLANKS}]+\]"
 _ADDRESS = rf"(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_ATOM}(?:\.{_ATOM})*|{_DOMAIN})"
 _WORD = rf"(?:{_ATOM}|{_QUOTED}|\.)"
 _EMAIL = rf"{_BLANK}*(?:{_ADDRESS}|(?:{_WORD}(?:{_BLANK}+{_WORD})*)?{_BLANK}*<{_ADDRESS}>){_BLANK}*"
-_SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")
-_NOT_IN_HOST = re.compile(r"[\x00- #/?@\\^`{|}\x7f]")
-_USER_TEXT = re.compile("[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
+_SCHEME = pattern("([A-Za-z][A-Za-z0-9+.-]*):")
+_NOT_IN_HOST = pattern(r"[\x00- #/?@\\^`{|}\x7f]")
+_USER_TEXT = pattern("[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
 _INT_MAX = 2**63 - 1
 _INT_DIGITS = 19
 

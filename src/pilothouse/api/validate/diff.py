@@ -5,7 +5,6 @@ Upstream writes both as indented JSON and compares the lines, as `diff -u` does.
 
 import json
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 from typing import Any
 
 MAX_LENGTH = 16 * 1024
@@ -38,6 +37,8 @@ def _text(value: Any) -> list[str]:
 
 
 def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
+    from difflib import SequenceMatcher
+
     first = 0
     if len(old) + len(new) > MAX_LINES:
         first, old, new = _different(old, new)

@@ -8,6 +8,7 @@ from pilothouse.api.validate.shown import go
 from pilothouse.api.validate.tables.rules import Rules
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Errors, Object
+from pilothouse.api.values.mandatory_flows import MANDATORY_LEVELS, MANDATORY_SCHEMAS
 
 MAX_QUEUES = 10_000_000
 MAX_HASH_BITS = 60
@@ -23,42 +24,6 @@ rules = Rules(
     namespace=d.Matches(names.dns_label, text="each member of this list must be '*' or a DNS-1123 label; {}"),
 )
 
-
-def _everything(*groups: str) -> list[Object]:
-    """Rules that match every request of these groups."""
-    every = {
-        "verbs": ["*"],
-        "apiGroups": ["*"],
-        "resources": ["*"],
-        "clusterScope": True,
-        "namespaces": ["*"],
-    }
-    subjects = [{"kind": "Group", "group": {"name": group}} for group in groups]
-    others = {"verbs": ["*"], "nonResourceURLs": ["*"]}
-    return [{"subjects": subjects, "resourceRules": [every], "nonResourceRules": [others]}]
-
-
-MANDATORY_SCHEMAS: dict[str, Object] = {
-    "exempt": {
-        "priorityLevelConfiguration": {"name": "exempt"},
-        "matchingPrecedence": 1,
-        "rules": _everything("system:masters"),
-    },
-    "catch-all": {
-        "priorityLevelConfiguration": {"name": "catch-all"},
-        "matchingPrecedence": 10_000,
-        "distinguisherMethod": {"type": "ByUser"},
-        "rules": _everything("system:unauthenticated", "system:authenticated"),
-    },
-}
-MANDATORY_LEVELS: dict[str, Object] = {
-    "exempt": {"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}},
-    "catch-all": {
-        "type": "Limited",
-        "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Reject"}, "lendablePercent": 0},
-    },
-}
-"""Specs of the mandatory objects, which must not be changed."""
 
 # Flow schemas
 

@@ -1,12 +1,13 @@
 """Finds PEM blocks in arbitrary text, and tells bundles of certificates."""
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator
 
-_MARK = re.compile(rb"-----(BEGIN|END) ([^-\n]{0,64})-----")
+from pilothouse.process.patterns import pattern
+
+_MARK = pattern(rb"-----(BEGIN|END) ([^-\n]{0,64})-----")
 """Begin or end of a block. The length of the kind is limited, which bounds the work per character."""
-_REST_OF_LINE = re.compile(rb"[ \t]*\r?\n")
+_REST_OF_LINE = pattern(rb"[ \t]*\r?\n")
 
 
 def blocks(data: bytes, *, own_line: bool = False) -> Iterator[tuple[str, bytes]]:

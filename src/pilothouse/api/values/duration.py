@@ -1,8 +1,7 @@
 """Parses and formats Go's time.Duration: `1h30m`, `1.5s`, `100ms`."""
 
-import re
-
 from pilothouse.gotext import BEGINNING, QUOTED
+from pilothouse.process.patterns import pattern
 
 _UNITS = {
     "ns": 1,
@@ -14,7 +13,7 @@ _UNITS = {
     "m": 60 * 10**9,
     "h": 3600 * 10**9,
 }
-_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
+_PART = pattern(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
 _LIMIT = 2**63
 LONGEST = 16_384
 """Longest duration that is parsed, in characters; Go has no such limit."""

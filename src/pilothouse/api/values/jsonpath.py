@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from pilothouse.process.patterns import pattern
+
 Find = Callable[[Any], list[Any]]
 Left = list[int]
 """Number of values that may still be visited; all steps of a path decrement the same number."""
@@ -20,10 +22,10 @@ their results; a table cell shows only the first, so no useful path needs more."
 MOST_CHARACTERS = 4096
 """Longest path, in characters; its compiled steps are kept as long as its definition is served."""
 
-_KEY = re.compile(r"'([^']*)'")
-_SLICE = re.compile(r"(-?[0-9]*)(:-?[0-9]*)?(:-?[0-9]*)?")
-_FILTER = re.compile(r"([^!<>=]+)([!<>=]+)(.+?)", re.DOTALL)
-_NUMBER = re.compile(r"[+-]?[0-9.]*")
+_KEY = pattern(r"'([^']*)'")
+_SLICE = pattern(r"(-?[0-9]*)(:-?[0-9]*)?(:-?[0-9]*)?")
+_FILTER = pattern(r"([^!<>=]+)([!<>=]+)(.+?)", re.DOTALL)
+_NUMBER = pattern(r"[+-]?[0-9.]*")
 _TERMINATORS = frozenset(" \t\r\n.,[]$@{}")
 _ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",

@@ -5,6 +5,7 @@ a hundred times faster if nothing is captured, so it matches long texts.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 LONG = 1024
@@ -18,7 +19,7 @@ class Pattern:
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
-        self._short = re.compile(pattern).fullmatch
+        self._short: Callable[[str], object] = self._first
         self._long: Any = None
 
     def fullmatch(self, text: str) -> bool:
@@ -30,6 +31,11 @@ class Pattern:
             return self._long.fullmatch(text) is not None
         except UnicodeEncodeError:  # half of a surrogate pair, which no pattern here matches
             return False
+
+    def _first(self, text: str) -> object:
+        """Compile the expression, which a start does not need, and match with it from then on."""
+        self._short = re.compile(self._pattern).fullmatch
+        return self._short(text)
 
 
 def _compiled(pattern: str) -> Any:

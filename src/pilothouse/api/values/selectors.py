@@ -13,6 +13,7 @@ from pilothouse.api.values.fields import Errors, key
 from pilothouse.api.values.turns import in_order
 from pilothouse.errors import BadRequest
 from pilothouse.gotext import quote
+from pilothouse.process.patterns import pattern
 
 __all__ = [
     "EVERYTHING",
@@ -38,7 +39,7 @@ MAX_TERMS = 256
 """Terms allowed in a query's selector, because each object of a list is matched against all of them.
 Upstream's only limit is the size of a request's head, which allows half a million."""
 
-_TOKEN = re.compile(
+_TOKEN = pattern(
     r"[ \t\r\n]*(?:(?P<end>\Z|\0)|(?P<symbol>[=!]=|[=!(),<>])|(?P<word>[^=!(),<> \t\r\n\0]+\0?))"
 )
 _END = ("end", "")

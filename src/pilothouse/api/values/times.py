@@ -4,6 +4,7 @@ import binascii
 import re
 
 from pilothouse.gotext import BEGINNING, QUOTED
+from pilothouse.process.patterns import pattern
 
 SECONDS = "2006-01-02T15:04:05Z07:00"
 MICROSECONDS = "2006-01-02T15:04:05.000000Z07:00"
@@ -17,9 +18,9 @@ _CYCLE = 146097 * 86400
 """Seconds of 400 years."""
 SECOND = 10**9
 """Nanoseconds."""
-_FAR = re.compile(r"(-?\d{4,18})(-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{6}))?Z", re.ASCII)
+_FAR = pattern(r"(-?\d{4,18})(-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{6}))?Z", re.ASCII)
 """A stored time whose year may have a sign, or more than four digits."""
-_FRACTION = re.compile(r"[.,](\d{1,9})\d*(?:Z|[+-]\d\d:\d\d)$", re.ASCII)
+_FRACTION = pattern(r"[.,](\d{1,9})\d*(?:Z|[+-]\d\d:\d\d)$", re.ASCII)
 
 _DIGITS = frozenset("0123456789")
 

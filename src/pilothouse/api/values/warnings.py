@@ -1,14 +1,14 @@
 """Collects the warnings of one answer, up to the size that its headers carry (apiserver filters/warning)."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from pilothouse.caches import memo
+from pilothouse.process.patterns import pattern
 
 TOTAL_LIMIT, ITEM_LIMIT = 4096, 256
 """Characters of all warnings together; if they are exceeded, each warning is cut to the second number."""
 
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
+_CONTROL = pattern("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 class Warnings:

@@ -1,10 +1,11 @@
 """Texts of kubeconfigs, with all credentials in them."""
 
 import base64
-import re
 from typing import Any
 
-_PLAIN = re.compile(r"[a-z]+(?:-[a-z]+)+|pilothouse|https://[A-Za-z0-9./:_-]+")
+from pilothouse.process.patterns import pattern
+
+_PLAIN = pattern(r"[a-z]+(?:-[a-z]+)+|pilothouse|https://[A-Za-z0-9./:_-]+")
 """Texts that YAML reads as they stand: no words such as `yes`, no numbers."""
 
 

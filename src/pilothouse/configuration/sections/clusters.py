@@ -1,14 +1,14 @@
 """Logical clusters: many API servers for their clients in one process."""
 
-import re
 from collections.abc import Iterator
 
 from pilothouse.configuration.sections.section import Section, bytes_of, own
 from pilothouse.process.frozen import frozen
+from pilothouse.process.patterns import pattern
 
-_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_DOMAIN = pattern(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL = pattern(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @frozen(eq=False)

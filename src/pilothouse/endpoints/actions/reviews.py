@@ -5,7 +5,6 @@ from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.api import meta
-from pilothouse.api.validate import authorization as rules
 from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
@@ -13,6 +12,7 @@ from pilothouse.authn.authenticator import UnionAuthenticator, join
 from pilothouse.authz.authorizer import Authorizer, Decision, SubjectRules
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.process.frozen import frozen
+from pilothouse.registry.groups import rules
 from pilothouse.registry.resource import Action
 
 _GROUP = "authorization.k8s.io"
@@ -41,17 +41,17 @@ async def answer(
 
 
 async def _subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
-    await work.run(_check, rules.validate_subject_access, obj)
+    await work.run(_check, rules.authorization.validate_subject_access, obj)
     return await _decide(obj, _subject(obj["spec"]), judges, work)
 
 
 async def _local_subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
-    await work.run(_check, rules.validate_local_subject_access, obj)
+    await work.run(_check, rules.authorization.validate_local_subject_access, obj)
     return await _decide(obj, _subject(obj["spec"]), judges, work)
 
 
 async def _self_subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
-    await work.run(_check, rules.validate_self_subject_access, obj)
+    await work.run(_check, rules.authorization.validate_self_subject_access, obj)
     return await _decide(obj, user, judges, work)
 
 

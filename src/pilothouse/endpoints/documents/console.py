@@ -6,6 +6,7 @@ Otherwise nobody could paste a token where anonymous requests are refused.
 """
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 
 from pilothouse.endpoints.documents.health import NOSNIFF
@@ -60,15 +61,20 @@ class Console:
     changes nothing by itself: it is no limit for its users, who have their rights anyway."""
 
     def __init__(self, *, read_only: bool = False) -> None:
-        self._files: dict[str, tuple[str, str, bytes]] = {}
+        self._read_only = read_only
+
+    @cached_property
+    def _files(self) -> dict[str, tuple[str, str, bytes]]:
+        found: dict[str, tuple[str, str, bytes]] = {}
         folder = Path(__file__).with_name("console_files")
         for file in folder.iterdir():
             media_type = TYPES.get(file.name.rpartition(".")[2])
             if media_type is not None:
                 body = file.read_bytes()
-                if read_only and file.name == INDEX:
+                if self._read_only and file.name == INDEX:
                     body = body.replace(ROOT, READ_ONLY_ROOT, 1)
-                self._files[file.name] = hashlib.sha256(body).hexdigest()[:32], media_type, body
+                found[file.name] = hashlib.sha256(body).hexdigest()[:32], media_type, body
+        return found
 
     def answer(self, request: Request) -> Response | None:
         """The answer to a request for a file; None for paths that are not the console's."""

@@ -1,6 +1,5 @@
 """PATCH: JSON patch, merge patch, strategic merge patch and server-side apply (handlers PatchResource)."""
 
-import re
 from typing import Any, NamedTuple, NoReturn
 
 import orjson
@@ -22,13 +21,14 @@ from pilothouse.endpoints.request.negotiation import unsupported_media_type
 from pilothouse.endpoints.request.params import WriteParams, patch_params
 from pilothouse.endpoints.request.redaction import redacted
 from pilothouse.gotext import quote
+from pilothouse.process.patterns import pattern
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy
 from pilothouse.server.request import Response
 
-_OF_FIELD = re.compile(r"Go struct field \S+ of")
-_READ_AS_YAML = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]|\\u[dD][89a-fA-F]")
+_OF_FIELD = pattern(r"Go struct field \S+ of")
+_READ_AS_YAML = pattern(rb"[:,\[]\s*-?[0-9]+[.eE]|\\u[dD][89a-fA-F]")
 
 
 class AppliedConfiguration(NamedTuple):

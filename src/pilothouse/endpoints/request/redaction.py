@@ -7,6 +7,7 @@ into the audit log at every level, and into what clients log.
 import re
 
 from pilothouse import errors
+from pilothouse.process.patterns import pattern
 
 REDACTED = "<secret contents redacted>"
 """The text in place of the values, in upstream's words for them."""
@@ -14,8 +15,8 @@ REDACTED = "<secret contents redacted>"
 _SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
 """The errors that may show values; conflicts name fields and managers only."""
 
-_BEFORE_VALUES = re.compile(r"(, got |is missing in |unknown patch type: )(&{)?.*", re.DOTALL)
-_BEHIND_VALUE = re.compile(r'"(?:\.\.\. \(\d+ characters left out\))?: ')
+_BEFORE_VALUES = pattern(r"(, got |is missing in |unknown patch type: )(&{)?.*", re.DOTALL)
+_BEHIND_VALUE = pattern(r'"(?:\.\.\. \(\d+ characters left out\))?: ')
 """The text between a value that is quoted, perhaps in part, and the fault that is told of it."""
 
 

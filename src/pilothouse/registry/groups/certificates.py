@@ -2,8 +2,6 @@
 
 import base64
 
-from cryptography import x509
-
 from pilothouse.api.values import names
 from pilothouse.api.values.fields import Object
 from pilothouse.registry.groups import rules
@@ -91,6 +89,8 @@ async def _count_duration(ctx: WriteContext, obj: Object | None, old: Object | N
     wanted, issued = old["spec"].get("expirationSeconds"), (obj.get("status") or {}).get("certificate")
     if wanted is None or not issued:
         return
+    from cryptography import x509
+
     signer = old["spec"]["signerName"]
     signer = signer if signer.startswith("kubernetes.io/") else "other"
     ctx.services.metrics.requested_durations.inc(signer)

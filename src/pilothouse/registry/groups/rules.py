@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         admissionregistration,
         apiregistration,
         apps,
+        authorization,
         autoscaling,
         certificates,
         coordination,

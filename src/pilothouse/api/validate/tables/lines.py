@@ -1,12 +1,13 @@
 """Reads the text of tables of rules (rules.py): lines, and the lines that are indented below them."""
 
-import re
 from typing import NamedTuple
 
-MEMBER = re.compile(r"([^\[\]?!*+~-][^\[\]?!*+~]*?|(?=\[))(\[=?\])?(-\?|[!*+~-])?")
+from pilothouse.process.patterns import pattern
+
+MEMBER = pattern(r"([^\[\]?!*+~-][^\[\]?!*+~]*?|(?=\[))(\[=?\])?(-\?|[!*+~-])?")
 """The subject of a line about a member: its path, whether it is a list, its mark."""
-RANGE = re.compile(r"(-?\d+)\.\.(\d+)")
-COMPARED = re.compile(r"(>=|<=|>|<)(-?\d+|[./]\w+)")
+RANGE = pattern(r"(-?\d+)\.\.(\d+)")
+COMPARED = pattern(r"(>=|<=|>|<)(-?\d+|[./]\w+)")
 _OPTIONS = frozenset(("as", "as-root", "by", "show", "at", "most", "unique", "unique-first", "second"))
 
 

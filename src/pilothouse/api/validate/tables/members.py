@@ -1,6 +1,5 @@
 """The types of what tables of rules judge (rules.py), and the members of these types."""
 
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from pilothouse.api.types import schema
@@ -72,6 +71,8 @@ def member(struct: Type, name: str) -> Member:
         return _member(struct.items, False)
     field = struct.fields.get(name)
     if field is None:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, struct.fields, 1)
         hint = f"; the nearest is `{near[0]}`" if near else ""
         raise TableError(f"{struct.go or struct.kind} has no member `{name}`{hint}")

@@ -5,7 +5,6 @@ docs/rules.md has the grammar.
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from itertools import islice
 from types import FunctionType
 from typing import Any, TypeVar
@@ -143,6 +142,8 @@ class Rules:
     def __getitem__(self, name: str) -> Rule:
         found = self._named.get(name) or getattr(d, name.replace("-", "_"), None)
         if found is None:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, self._named, 1)
             raise TableError(f"no rule is named `{name}`{f'; the nearest is `{near[0]}`' if near else ''}")
         rule: Rule = found
