@@ -76,6 +76,17 @@ def test_what_was_found_is_forgotten_when_its_group_changes() -> None:
     assert other.by_group_resource("widgets.batch") is None
 
 
+def test_what_one_catalog_has_found_in_a_group_of_its_own_no_other_finds() -> None:
+    shared = default_catalog()
+    jobs = shared.by_group_resource("jobs.batch")
+    assert jobs is not None
+    one, other = shared.copy(), shared.copy()
+    one.add(replace(jobs, group="example.com", plural="widgets", kind="Widget"))
+    assert one.by_group_resource("widgets.example.com") is not None
+    assert other.by_group_resource("widgets.example.com") is None
+    assert shared.copy().by_group_resource("widgets.example.com") is None
+
+
 def test_every_file_of_the_list_holds_one_group_and_names_its_records_once() -> None:
     records = catalog.built_in()
     named = [(r.group, r.version, r.plural) for r in records]

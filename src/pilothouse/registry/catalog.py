@@ -81,7 +81,8 @@ class Catalog:
         self._kinds: dict[tuple[str, str, str], Resource] = {}
         self._priorities: dict[tuple[str, str], tuple[int, int]] = {}
         self._preferred: dict[str, dict[str, Resource]] = {}
-        """Group -> plural -> what `by_group_resource` has found; copies share it until a group changes."""
+        """Group -> plural -> what `by_group_resource` has found. Copies share it while they are the same: the
+        first change gives a catalog one of its own."""
         self.changed: list[Callable[[str, str], None]] = []
         self.backends: dict[tuple[str, str], AggregatedServer] = {}
         """Group versions that aggregated servers answer;
@@ -199,8 +200,7 @@ class Catalog:
         return resource
 
     def _notify(self, group: str, version: str) -> None:
-        if group in self._preferred:
-            self._preferred = {name: found for name, found in self._preferred.items() if name != group}
+        self._preferred = {name: found for name, found in self._preferred.items() if name != group}
         for callback in self.changed:
             callback(group, version)
 
