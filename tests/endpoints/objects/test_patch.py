@@ -121,6 +121,12 @@ async def test_an_apply_creates_then_changes_nothing(rig: Rig) -> None:
     assert answer2.status == 200 and answer2.body == answer.body
 
 
+async def test_an_apply_to_the_status_of_nothing_is_not_read(rig: Rig) -> None:
+    for path, status in ((f"{PODS}/none/status", 404), (f"{PODS}/none", 400)):
+        answer = await rig.call("PATCH", path + "?fieldManager=m", b"a: b: c", headers=APPLY)
+        assert answer.status == status
+
+
 async def test_applied_managed_fields_that_cannot_be_read_count_as_none(rig: Rig) -> None:
     config: Any = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     config["metadata"]["managedFields"] = [{"manager": "m"}]

@@ -47,14 +47,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     work = scope.context.work
     await work.enter(len(ctx.request.body))
     await record(ctx, kind)
-    first: AppliedConfiguration | None = await read_config(ctx) if kind == APPLY else None
 
     async def change(live: Object | None) -> Object:
-        nonlocal first
-        config: AppliedConfiguration | None = None
-        if kind == APPLY:
-            config = first if first is not None else await read_config(ctx)
-            first = None  # it becomes part of the object, and a retry starts from the body again
+        # It becomes part of the object, so a retry starts from the body again.
+        config = await read_config(ctx) if kind == APPLY else None
         return await scope.write.settle_fields(_made, scope, kind, live, config)
 
     return await scope.answer(await scope.edit(change, allow_create=kind == APPLY and not info.subresource))
