@@ -20,6 +20,7 @@ from pilothouse.api.yaml import text as yaml
 from pilothouse.caches import Cache, CacheBudget
 from pilothouse.endpoints.answers import list_stream, readable
 from pilothouse.endpoints.answers._listbody import ListBody
+from pilothouse.endpoints.answers.as_sent import NULL, as_sent
 from pilothouse.endpoints.answers.left_out import LeftOut
 from pilothouse.endpoints.answers.list_stream import Lists, Slices, takes_gzip
 from pilothouse.endpoints.request import negotiation
@@ -453,6 +454,8 @@ class Responder:
     def error(self, ctx: Context, err: errors.StatusError) -> Response:
         """A Status for what went wrong."""
         media = negotiation.negotiate_error(ctx.request.headers.get("accept"))
+        if isinstance(err, errors.Invalid) and NULL in err.message:
+            err = as_sent(err, ctx.request.body)
         response = self.plain(ctx, err.status(), err.code, media)
         response.headers.extend(err.headers)
         return response
