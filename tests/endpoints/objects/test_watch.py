@@ -144,8 +144,8 @@ async def test_a_version_that_is_too_old(rig: Rig) -> None:
 
 
 async def test_a_version_that_is_none(rig: Rig) -> None:
-    message = await rig.fail(400, "GET", CONFIG_MAPS + "?watch=1&resourceVersion=x")
-    assert message.startswith("invalid resource version")
+    message = await rig.fail(500, "GET", CONFIG_MAPS + "?watch=1&resourceVersion=x")
+    assert message == 'resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax'
 
 
 async def test_selectors_that_are_none(rig: Rig) -> None:

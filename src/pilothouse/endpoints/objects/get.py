@@ -1,10 +1,9 @@
 """GET of one object, or of a subresource that shows the object."""
 
-from pilothouse import errors
 from pilothouse.endpoints.objects.past import asked_moment, value_at
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.request.context import Context
-from pilothouse.endpoints.request.params import first, resource_version, uint_error
+from pilothouse.endpoints.request.params import cached_version, first, resource_version
 from pilothouse.offload import INLINE, Work
 from pilothouse.registry import consistent
 from pilothouse.registry.resource import Resource
@@ -18,13 +17,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     past = await asked_moment(verbs, ctx, resource) if ctx.query and verbs.history is not None else None
     asked = first(ctx.query, "resourceVersion") if ctx.query and not past else ""
     if asked and asked != "0":
-        why = uint_error(asked)
-        if why and resource.strategy.ttl is None:
-            raise errors.Unknown(f'resourceVersion: Invalid value: "{asked}": {why}')
-        if why:  # kinds whose objects expire have no watch cache upstream, and the store says it so
-            resource_version(asked)
-        if int(asked) > store.cacher.revision:
-            raise too_large(int(asked), store.cacher.revision)
+        # Kinds whose objects expire have no watch cache upstream.
+        version = cached_version(asked) if resource.strategy.ttl is None else resource_version(asked)
+        if version > store.cacher.revision:
+            raise too_large(version, store.cacher.revision)
     if past:
         value = await value_at(verbs, ctx, resource, past)
     elif ctx.behind and not asked:

@@ -29,7 +29,7 @@ from pilothouse.endpoints.request import negotiation, refusals
 from pilothouse.endpoints.request.context import Context, Refusal
 from pilothouse.endpoints.request.deadlines import Deadline, Deadlines
 from pilothouse.endpoints.request.metrics import WatchMetrics
-from pilothouse.endpoints.request.params import Query, list_params, resource_version
+from pilothouse.endpoints.request.params import Query, cached_version, list_params
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.printers import tables
@@ -150,7 +150,7 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     """The streaming answer; what is wrong with the request's resourceVersion is told inside the stream."""
     params, resource = query.params, query.resource
     query.cache()
-    revision = resource_version(params.resource_version)
+    revision = cached_version(params.resource_version)
     encoder = encoder_of(verbs, ctx, resource)
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
     selected = (

@@ -115,6 +115,15 @@ def resource_version(text: str) -> int:
     return int(text)
 
 
+def cached_version(text: str) -> int:
+    """Like resource_version(), as a watch cache tells what is wrong with it: Unknown
+    (storage Cacher.Get and Watch)."""
+    why = uint_error(text) if text else ""
+    if why:
+        raise errors.Unknown(f'resourceVersion: Invalid value: "{text}": {why}')
+    return int(text or 0)
+
+
 def list_params(query: Query) -> ListParams:
     """Decode ListOptions with upstream's defaults; raises BadRequest for malformed numbers."""
     if not query:
