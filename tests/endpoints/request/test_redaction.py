@@ -68,3 +68,10 @@ def test_other_errors_end_where_values_begin(err: errors.StatusError, message: s
 def test_errors_without_values_stay() -> None:
     err = errors.conflict("", "secrets", "s", "it has changed")
     assert redacted(err) is err
+
+
+@pytest.mark.parametrize("value", ["{}", f'a": {SECRET}', "\\"])
+def test_a_cause_that_quotes_is_told_whole_or_not_at_all(value: str) -> None:
+    why = 'parsing time "x" as "2006": cannot parse "x" as "2006"'
+    text = redacted(invalid(value, why)).message
+    assert SECRET not in text and (text.endswith(f'": {why}') or text.endswith('": '))
