@@ -16,8 +16,8 @@ _SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
 """The errors that may show values; conflicts name fields and managers only."""
 
 _BEFORE_VALUES = pattern(r"(, got |is missing in |unknown patch type: )(&{)?.*", re.DOTALL)
-_BEHIND_VALUE = pattern(r'(?<!\\)"(?:\.\.\. \(\d+ characters left out\))?: ')
-"""The text between a value that is quoted, perhaps in part, and the fault that is told of it."""
+_VALUE = pattern(r'Invalid value: "(?:[^"\\]|\\.)*"(?:\.\.\. \(\d+ characters left out\))?: ')
+"""A value that is quoted, perhaps in part, before the fault that is told of it."""
 
 
 def redacted(err: errors.StatusError) -> errors.StatusError:
@@ -40,7 +40,7 @@ def _cause(text: str) -> str:
     """A cause without its value, which is quoted: a JSON object or a map of Go stays one, so that readers see
     what was refused. What is behind it says why, and has no values."""
     value = text.removeprefix('Invalid value: "')
-    end = _BEHIND_VALUE.search(value)  # quotes inside of it are escaped
-    why = value[end.end() :] if end else ""
+    found = _VALUE.match(text)
+    why = text[found.end() :] if found else ""
     form = "{%s}" if value.startswith("{") else "map[%s]" if value.startswith("map[") else "%s"
     return f'Invalid value: "{form % REDACTED}": {why}'
