@@ -16,6 +16,7 @@ LARGE = INLINE + 1
 
 @pytest.fixture
 def lane() -> object:
+    sys.setswitchinterval(offload.SWITCH_INTERVAL)  # a loop before may have ended in the middle of a call
     lane = Offload()
     yield lane
     lane.close()
