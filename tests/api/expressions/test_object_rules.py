@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from pilothouse.api.cel import CostBudget
 from pilothouse.api.expressions.limits import PER_OBJECT
-from pilothouse.api.expressions.object_rules import ObjectRules
+from pilothouse.api.expressions.object_rules import ObjectRules, check_default
 from pilothouse.api.structural.schema import compile as structural
 from pilothouse.api.structural.schema import has_rules
 from pilothouse.api.values.fields import Errors
@@ -113,6 +114,20 @@ def test_valid_values_that_expressions_cannot_see() -> None:
         assert validate(mixed, value) == [("spec", f'Invalid value: "": invalid data, {told}')]
     assert validate(mixed, 1) == validate(mixed, "a") == []
     assert validate(ruled({"type": "number"}, "self < 5.0"), 3) == []
+
+
+def test_defaults_share_a_budget() -> None:
+    rules = ObjectRules(declared := ruled(TEXT, "self.matches('a')"), structural(declared)).root
+    assert rules is not None
+    errs, budget = Errors(), CostBudget(PER_OBJECT)
+    check_default(rules, "a", "d", errs, budget)
+    spent = PER_OBJECT - budget.left
+    check_default(rules, "a", "d", errs, budget)
+    assert not errs and spent > 0 and PER_OBJECT - budget.left == 2 * spent
+    budget.left = 0
+    check_default(rules, "a", "d", errs, budget)
+    words = "validation failed due to running out of cost budget, no further validation rules will be run"
+    assert [cause["message"] for cause in errs.causes] == [f'Invalid value: "string": {words}']
 
 
 def test_transitions() -> None:

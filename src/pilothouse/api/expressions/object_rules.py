@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pilothouse.api.cel import escape
+from pilothouse.api.cel import CostBudget, escape
 from pilothouse.api.expressions.rule_nodes import Change, RuleNode, Stop, Validation
 from pilothouse.api.expressions.schema_types import DeclaredType, declare
 from pilothouse.api.structural.correlation import Correlation
@@ -50,15 +50,21 @@ class ObjectRules:
             pass
 
 
-def check_default(rules: RuleNode, value: Any, path: str, errs: Errors) -> None:
+def check_default(rules: RuleNode, value: Any, path: str, errs: Errors, budget: CostBudget) -> None:
     """Add the causes against a default at a path: its rules must hold where an update leaves it as it is, and
-    where it is new (apiserver/schema/defaulting/validation.go)."""
-    count = len(errs)
+    where it is new (apiserver/schema/defaulting/validation.go).
+
+    All defaults of a schema share the budget. Of the two cases the one that costs more counts.
+    """
+    count, begun, least = len(errs), budget.left, budget.left
     for old in (value, None):
+        budget.left = begun
+        run = Validation(errs, [], lambda seconds: None, budget)
         try:
-            rules.validate(Validation(errs, [], lambda seconds: None), root(path), value, old, Change())
+            rules.validate(run, root(path), value, old, Change())
         except Stop:
             pass
+        budget.left = least = min(least, budget.left)
         if len(errs) > count:
             return
 

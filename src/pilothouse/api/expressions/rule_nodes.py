@@ -60,11 +60,18 @@ class Validation:
 
     __slots__ = ("budget", "compiled", "errs", "warnings")
 
-    def __init__(self, errs: Errors, warnings: list[str], compiled: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        errs: Errors,
+        warnings: list[str],
+        compiled: Callable[[float], None],
+        budget: CostBudget | None = None,
+    ) -> None:
+        """`budget` is one that several validations share, None for one of its own."""
         self.compiled = compiled
         self.errs = errs
         self.warnings = warnings
-        self.budget = CostBudget(PER_OBJECT)
+        self.budget = CostBudget(PER_OBJECT) if budget is None else budget
 
 
 class RuleNode:

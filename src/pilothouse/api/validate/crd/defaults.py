@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from pilothouse.api.cel import CostBudget
 from pilothouse.api.changes.patch import copy
+from pilothouse.api.expressions.limits import PER_OBJECT
 from pilothouse.api.expressions.object_rules import ObjectRules, check_default
 from pilothouse.api.expressions.rule_nodes import RuleNode
 from pilothouse.api.structural.paths import Trail
@@ -22,7 +24,8 @@ def validate_defaults(declared: Object, path: str, errs: Errors, *, require_prun
     if any(node.get("default") is not None for node in _below(embedded)):
         schema = Schema(embedded)
         rules = ObjectRules(embedded, schema).root
-        checks = _Checks(schema, Validator(_of_any_type(embedded)), rules, require_pruned, errs)
+        validator, budget = Validator(_of_any_type(embedded)), CostBudget(PER_OBJECT)
+        checks = _Checks(schema, validator, rules, budget, require_pruned, errs)
         _validate(embedded, checks, Trail(path), _resource, False)
 
 
@@ -54,6 +57,7 @@ class _Checks(NamedTuple):
     schema: Schema
     validator: Validator
     rules: RuleNode | None
+    budget: CostBudget
     require_pruned: bool
     errs: Errors
 
@@ -72,7 +76,7 @@ class _Checks(NamedTuple):
         count = len(self.errs)
         validate(self.validator, value, self.errs, path)
         if self.rules is not None and len(self.errs) == count:
-            check_default(self.rules, value, path, self.errs)
+            check_default(self.rules, value, path, self.errs, self.budget)
 
 
 def _resource(value: Any) -> Object:
