@@ -7,7 +7,7 @@ import pytest
 from harness import Rig
 
 from pilothouse import errors
-from pilothouse.endpoints.answers.as_sent import MOST, as_sent
+from pilothouse.endpoints.answers.as_sent import FEW, MOST, as_sent
 
 LABELS = "spec.template.metadata.labels"
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
@@ -57,6 +57,16 @@ def test_other_errors_and_bodies_stay() -> None:
     for body in (b"{", b"a: {}", b"", orjson.dumps({**nested({}), "x": "y" * MOST})):
         err = refused(LABELS)
         assert as_sent(err, body) is err
+
+
+def test_few_places_are_looked_for() -> None:
+    null = {"reason": "FieldValueInvalid", "message": "Invalid value: null: no"}
+    causes = [{**null, "field": f"spec.a{i}"} for i in range(1000)]
+    sent = [{"op": "add", "path": f"/spec/a{i}", "value": {}} for i in range(1000)]
+    found = as_sent(errors.invalid("", "K", "a", causes), orjson.dumps(sent))
+    assert found.details is not None
+    shown = [cause["message"] == "Invalid value: {}: no" for cause in found.details["causes"]]
+    assert shown == [True] * FEW + [False] * (1000 - FEW)
 
 
 async def test_an_answer_shows_them(rig: Rig) -> None:

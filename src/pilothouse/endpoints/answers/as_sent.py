@@ -15,6 +15,8 @@ from pilothouse.process.patterns import pattern
 NULL = " value: null: "
 MOST = 64 << 10
 """Bytes of a body that is read again."""
+FEW = 16
+"""Causes with a null whose places are looked for, each in every operation of a JSON patch."""
 _STEP = pattern(r"[^.\[\]]+")
 
 
@@ -30,10 +32,12 @@ def as_sent(err: errors.Invalid, body: bytes) -> errors.Invalid:
         sent = orjson.loads(body)
     except orjson.JSONDecodeError:
         return err
-    causes, message = [], err.message
+    causes, message, nulls = [], err.message, 0
     for cause in details["causes"]:
         field, text = cause.get("field", ""), cause.get("message", "")
-        shown = _form(sent, _STEP.findall(field)) if NULL in text else ""
+        is_null = NULL in text
+        nulls += is_null
+        shown = _form(sent, _STEP.findall(field)) if is_null and nulls <= FEW else ""
         if shown:
             told = text.replace(NULL, f" value: {shown}: ", 1)
             message = message.replace(f"{field}: {text}", f"{field}: {told}", 1)

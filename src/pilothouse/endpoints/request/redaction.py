@@ -16,7 +16,7 @@ _SHOWING = (errors.Invalid, errors.BadRequest, errors.Unknown)
 """The errors that may show values; conflicts name fields and managers only."""
 
 _BEFORE_VALUES = pattern(r"(, got |is missing in |unknown patch type: )(&{)?.*", re.DOTALL)
-_VALUE = pattern(r'Invalid value: "(?:[^"\\]|\\.)*"(?:\.\.\. \(\d+ characters left out\))?: ')
+_VALUE = pattern(r'Invalid value: "[^"\\]*(?:\\.[^"\\]*)*"(?:\.\.\. \(\d+ characters left out\))?: ')
 """A value that is quoted, perhaps in part, before the fault that is told of it."""
 
 

@@ -82,11 +82,12 @@ def overlaps(files: list[MountedFile]) -> Iterator[str]:
     Sorted by their parts, what lies below a path follows it.
     """
     paths = [path.rstrip("/") for path, _ in files[:MOST_FILES]]
+    folders = [f"{path}/" for path in paths]
     order = sorted((path.split("/"), i) for i, path in enumerate(paths) if path)
     above: list[int] = []
     pairs: list[tuple[int, int]] = []
     for _, i in order:
-        while above and not f"{paths[i]}/".startswith(f"{paths[above[-1]]}/"):
+        while above and not folders[i].startswith(folders[above[-1]]):
             above.pop()
         pairs += [(max(i, other), min(i, other)) for other in above[: MOST - len(pairs)]]
         if len(pairs) >= MOST:
