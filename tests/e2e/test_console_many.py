@@ -124,6 +124,23 @@ def test_pages_are_added_one_by_one(console: Consoles) -> None:
     expect(page.locator(".paging")).to_contain_text(re.compile(rf"1,000 of {ALL} are listed"))
 
 
+def test_rows_of_a_page_are_laid_out_together(console: Consoles) -> None:
+    """Each layout takes as long as the table is, so there is not one for each row that lights up."""
+    page = console("for-root", VIEW)
+    expect(page.locator("tbody tr")).to_have_count(500)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+
+    def layouts() -> int:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return int(next(one["value"] for one in metrics if one["name"] == "LayoutCount"))
+
+    before = layouts()
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("tbody tr.changed")).to_have_count(500)
+    assert layouts() - before < 100
+
+
 def names(page: Any) -> list[str]:
     """The names of the first rows."""
     return [str(text) for text in page.locator("tbody th").all_inner_texts()[:3]]

@@ -110,15 +110,16 @@ export class Table {
     this.rows = rows;
     const shown = (this.sorted ? [...rows].sort(this.comparing()) : rows).slice(0, this.most);
     const focused = document.activeElement;
-    const kept = new Set();
+    const kept = new Set(), changed = [];
     shown.forEach((row, at) => {
       const key = this.key(row);
       kept.add(key);
       const made = this.made.get(key) || this.make(key, row);
       made.row = row;
       if (this.body.children[at] !== made.element) this.body.insertBefore(made.element, this.body.children[at] || null);
-      this.fill(made);
+      if (this.fill(made)) changed.push(made.element);
     });
+    if (this.flash) light(changed);
     for (const [key, made] of this.made) {
       if (kept.has(key)) continue;
       made.element.remove();
@@ -145,6 +146,7 @@ export class Table {
     return made;
   }
 
+  // Whether a text has changed.
   fill(made) {
     let changed = false;
     this.columns.forEach((column, at) => {
@@ -157,12 +159,16 @@ export class Table {
       }
       if (column.tone) holder.dataset.tone = column.tone(made.row) || "";
     });
-    if (this.flash && changed) {
-      made.element.classList.remove("changed");
-      void made.element.offsetWidth;
-      made.element.classList.add("changed");
-    }
+    return changed;
   }
+}
+
+// Lights up rows. An animation begins anew only after a layout without it: one for all rows, since each takes as long as the table is.
+function light(rows) {
+  if (rows.length === 0) return;
+  for (const row of rows) row.classList.remove("changed");
+  void rows[0].offsetWidth;
+  for (const row of rows) row.classList.add("changed");
 }
 
 function shape(column) {
