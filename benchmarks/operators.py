@@ -1,14 +1,17 @@
 """A suite of operator tests, each with a cluster of its own: here, and on stock programs that are started for
 each test.
 
-usage: python benchmarks/operators.py [--tests N] [--stock N]
+usage: python benchmarks/operators.py [--tests N] [--stock N] [--program FILE]
 
-A test installs a definition, runs an operator by kopf which makes a deployment of each object, creates
-an object, and waits until the deployment is ready and the object's status says so. Here one server with
---simulate is reset between the tests. With --stock the folder STOCK_BIN has kube-apiserver,
-kube-controller-manager and kube-scheduler, `etcd` is in the path, and each test starts and stops them; a
-thread plays the node: it registers it, and has its pods run. The suites are the same otherwise. Prints the
-seconds of a test, and how many times as fast the suite is here.
+A test installs a definition, runs an operator which makes a deployment of each object, creates an object, and
+waits until the deployment is ready and the object's status says so. The operator runs by kopf. --program
+names another one instead, such as that of operator/main.go on client-go, which `go build` makes inside a
+module that has client-go.
+
+Here one server with --simulate is reset between the tests. With --stock the folder STOCK_BIN has
+kube-apiserver, kube-controller-manager and kube-scheduler, `etcd` is in the path, and each test starts and
+stops them; a thread plays the node: it registers it, and has its pods run. The suites are the same otherwise.
+Prints the seconds of a test, and how many times as fast the suite is here.
 """
 
 import argparse
@@ -16,10 +19,12 @@ import contextlib
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import kopf
@@ -95,10 +100,13 @@ SHOP = {
 PLACE = ("example.com", "v1", "default", "shops")
 
 
-def exercise(kubeconfig: pathlib.Path, program: pathlib.Path) -> None:
+Running = Callable[[], AbstractContextManager[None]]
+"""Runs the operator within the block, on the cluster that KUBECONFIG names; an error when it has failed."""
+
+
+def exercise(kubeconfig: pathlib.Path, running: Running) -> None:
     """One test of the operator. TimeoutError when the shop does not open."""
     os.environ["KUBECONFIG"] = str(kubeconfig)
-    kopf.set_default_registry(kopf.OperatorRegistry())  # else the handlers of all tests before run as well
     config: Any = kubernetes.config
     client = config.new_client_from_config(str(kubeconfig))
     shops = kubernetes.client.CustomObjectsApi(client)
@@ -108,14 +116,47 @@ def exercise(kubeconfig: pathlib.Path, program: pathlib.Path) -> None:
         if time.monotonic() > ends:
             raise TimeoutError("the definition is not served")
         time.sleep(0.01)
-    with KopfRunner(["run", "--namespace=default", "--standalone", str(program)]) as runner:
+    with running():
         shops.create_namespaced_custom_object(*PLACE, SHOP)
         while not (opened := _is_open(shops)) and time.monotonic() < ends:
             time.sleep(0.01)
     if not opened:
-        raise TimeoutError(f"the shop does not open: {runner.output}")
-    assert runner.exit_code == 0, runner.output
+        raise TimeoutError("the shop does not open")
     client.close()
+
+
+@contextlib.contextmanager
+def by_kopf() -> Iterator[Running]:
+    """The operator in this process."""
+
+    @contextlib.contextmanager
+    def running() -> Iterator[None]:
+        kopf.set_default_registry(kopf.OperatorRegistry())  # else the handlers of all tests before run as well
+        with KopfRunner(["run", "--namespace=default", "--standalone", str(path)]) as runner:
+            yield
+        assert runner.exit_code == 0, runner.output
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "operator.py"
+        path.write_text(OPERATOR)
+        yield running
+
+
+@contextlib.contextmanager
+def by_program(path: str) -> Iterator[Running]:
+    """The operator as a program of its own."""
+
+    @contextlib.contextmanager
+    def running() -> Iterator[None]:
+        process = subprocess.Popen([path])
+        try:
+            yield
+        finally:
+            process.terminate()
+            code = process.wait()
+        assert code == 0, f"{path} has ended with {code}"
+
+    yield running
 
 
 def _served(shops: kubernetes.client.CustomObjectsApi) -> bool:
@@ -129,16 +170,7 @@ def _is_open(shops: kubernetes.client.CustomObjectsApi) -> bool:
     return bool(found.get("status", {}).get("open"))
 
 
-@contextlib.contextmanager
-def program() -> Iterator[pathlib.Path]:
-    """The file of the operator."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "operator.py"
-        path.write_text(OPERATOR)
-        yield path
-
-
-def here(tests: int, operator: pathlib.Path) -> tuple[float, list[float]]:
+def here(tests: int, running: Running) -> tuple[float, list[float]]:
     """Seconds of the start, and of each test with the reset after it."""
     begun = time.monotonic()
     times = []
@@ -146,19 +178,19 @@ def here(tests: int, operator: pathlib.Path) -> tuple[float, list[float]]:
         started = time.monotonic() - begun
         for _ in range(tests):
             begun = time.monotonic()
-            exercise(server.kubeconfig, operator)
+            exercise(server.kubeconfig, running)
             server.reset()
             times.append(time.monotonic() - begun)
     return started, times
 
 
-def stock(tests: int, operator: pathlib.Path) -> list[float]:
+def stock(tests: int, running: Running) -> list[float]:
     """Seconds of each test with its programs."""
     times = []
     for _ in range(tests):
         begun = time.monotonic()
-        with StockCluster() as running:
-            exercise(running.kubeconfig, operator)
+        with StockCluster() as cluster:
+            exercise(cluster.kubeconfig, running)
         times.append(time.monotonic() - begun)
     return times
 
@@ -167,15 +199,16 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--tests", type=int, default=200)
     parser.add_argument("--stock", type=int, default=0)
+    parser.add_argument("--program", help="the operator, in place of that by kopf")
     asked = parser.parse_args()
-    with program() as operator:
-        started, ours = here(asked.tests, operator)
+    with by_program(asked.program) if asked.program else by_kopf() as running:
+        started, ours = here(asked.tests, running)
         whole = started + sum(ours)
         each = statistics.median(ours)
         print(f"here: {asked.tests} tests in {whole:.1f} s, {each:.2f} s each, start {started:.2f} s")
         if not asked.stock:
             return 0
-        theirs = stock(asked.stock, operator)
+        theirs = stock(asked.stock, running)
         each = statistics.fmean(theirs)
         times = each * asked.tests / whole
         print(f"stock: {asked.stock} tests, {each:.2f} s each, {each * asked.tests:.0f} s for {asked.tests}")

@@ -55,6 +55,19 @@ def test_numbers_and_what_is_left_behind_count() -> None:
     assert report.share == 0.0
 
 
+def test_of_hints_it_counts_how_many_are_for_each_zone() -> None:
+    def hinted(*zones: str) -> dict[str, list[Object]]:
+        endpoints = [{"zone": "a", "hints": {"forZones": [{"name": zone}]}} for zone in zones]
+        return {"EndpointSlice": [{"metadata": {"name": "web"}, "endpoints": endpoints}]}
+
+    def same(one: dict[str, list[Object]], other: dict[str, list[Object]], zones: bool) -> bool:
+        return normalised(one, places=False, zones=zones) == normalised(other, places=False, zones=zones)
+
+    assert same(hinted("a", "b"), hinted("b", "a"), zones=True)
+    assert same(hinted("a", "b"), hinted("b", "b"), zones=False)
+    assert not same(hinted("a", "b"), hinted("b", "b"), zones=True)
+
+
 def test_events_and_labels_are_told_apart_from_the_status() -> None:
     [case] = cases(1, 1, ["deploy"])
     wrong = copy.deepcopy(ONE)

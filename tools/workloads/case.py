@@ -67,6 +67,8 @@ class Case:
         """Whether no other case may run meanwhile."""
         self.places = False
         """Whether the nodes of its pods are determined."""
+        self.zones = False
+        """Whether it is determined how many of its pods are in each zone."""
         self.leave: list[str] = []
         """Paths of objects without a namespace, which go with the case."""
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,8 +38,9 @@ TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 KEPT_ORDER = {"containers", "initContainers", "env", "command", "args", "rules", "volumes", "metrics"}
 
 
-def normalised(state: State, *, places: bool) -> dict[str, list[Any]]:
-    """The objects by kind and normalised name; `places`: the names of nodes count.
+def normalised(state: State, *, places: bool, zones: bool = False) -> dict[str, list[Any]]:
+    """The objects by kind and normalised name; `places`: the names of nodes count. `zones`: it counts how many
+    endpoints are for each zone.
 
     Events of kubelets, which are ours on both sides, do not count.
     """
@@ -52,8 +53,16 @@ def normalised(state: State, *, places: bool) -> dict[str, list[Any]]:
                     _add_event(out["Event"], _event(obj), texts, places=places)
             else:
                 plain = _rewritten(_plain(obj), texts, places=places)
+                if zones and kind == "EndpointSlice":
+                    plain["hinted"] = _hinted(obj)
                 out[f"{kind} {plain['metadata'].pop('name')}"].append(plain)
     return {name: sorted(found, key=_order) for name, found in sorted(out.items())}
+
+
+def _hinted(endpoint_slice: Object) -> dict[str, int]:
+    """How many endpoints of a slice are for each zone: which ones they are is chance."""
+    hints = [one.get("hints") or {} for one in endpoint_slice.get("endpoints") or ()]
+    return dict(Counter(zone["name"] for one in hints for zone in one.get("forZones") or ()))
 
 
 def _order(value: Any) -> str:
@@ -88,6 +97,8 @@ def _event(obj: Object) -> Object:
     message = obj.get("message", "")
     if obj.get("reason") == "ScalingReplicaSet":  # by how much a step scales depends on the moment
         message = re.sub(r"from \d+ to \d+", "from N to N", message)
+    if obj.get("reason") == "TopologyAwareHintsDisabled":  # so does how many pods are ready
+        message = re.sub(r"\d+ endpoints", "N endpoints", message)
     return {
         "about": f"{about.get('kind')} {about.get('name')}",
         "type": obj.get("type"),

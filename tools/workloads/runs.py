@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fuzz.differ import differences
-from workloads import areas_jobs, areas_network, areas_placing, areas_policies, areas_replicas, areas_sets
+from workloads import areas_jobs, areas_network, areas_placing, areas_policies, areas_replicas, areas_sets, areas_zones
 from workloads.case import Case
 from workloads.normal import State, normalised
 from workloads.sides import Side, both, scratch
@@ -30,6 +30,7 @@ AREAS: dict[str, tuple[int, Callable[[Case], None]]] = {
     "stateful": (34, areas_sets.stateful_set),
     "daemon": (22, areas_sets.daemon_set),
     "service": (24, areas_network.service),
+    "zones": (12, areas_zones.zones),
     "budget": (14, areas_policies.budget),
     "scale": (12, areas_policies.autoscaler),
     "quota": (8, areas_policies.quota),
@@ -65,7 +66,7 @@ class Report:
     def add(self, case: Case, stock: State, ours: State) -> None:
         """Compare the ends of a case."""
         self.compared[case.area] += 1
-        wanted, found = (normalised(state, places=case.places) for state in (stock, ours))
+        wanted, found = (normalised(state, places=case.places, zones=case.zones) for state in (stock, ours))
         for line in compared(wanted, found):
             kept = (
                 self.events if line.startswith("Event") else self.status if is_status(line) else self.objects

@@ -31,7 +31,7 @@ SIMULATION = {
         {
             "name": "gpu",
             "count": 1,
-            "labels": {"pool": "gpu"},
+            "labels": {"pool": "gpu", "node-role.kubernetes.io/control-plane": ""},
             "resources": {"nvidia.com/gpu": 2},
             "taints": [{"key": "gpu", "effect": "NoSchedule"}],
         },
