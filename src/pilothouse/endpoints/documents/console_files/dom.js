@@ -110,16 +110,19 @@ export class Table {
     this.rows = rows;
     const shown = (this.sorted ? [...rows].sort(this.comparing()) : rows).slice(0, this.most);
     const focused = document.activeElement;
-    const kept = new Set(), changed = [];
+    const kept = new Set(), lit = [];
     shown.forEach((row, at) => {
       const key = this.key(row);
       kept.add(key);
       const made = this.made.get(key) || this.make(key, row);
       made.row = row;
       if (this.body.children[at] !== made.element) this.body.insertBefore(made.element, this.body.children[at] || null);
-      if (this.fill(made)) changed.push(made.element);
+      if (this.fill(made) && this.flash) lit.push(made.element.classList);
     });
-    if (this.flash) light(changed);
+    // An animation begins anew after a layout, which takes long.
+    lit.forEach((classes) => classes.remove("changed"));
+    if (lit.length) void this.body.offsetWidth;
+    lit.forEach((classes) => classes.add("changed"));
     for (const [key, made] of this.made) {
       if (kept.has(key)) continue;
       made.element.remove();
@@ -161,14 +164,6 @@ export class Table {
     });
     return changed;
   }
-}
-
-// Lights up rows. An animation begins anew only after a layout without it: one for all rows, since each takes as long as the table is.
-function light(rows) {
-  if (rows.length === 0) return;
-  for (const row of rows) row.classList.remove("changed");
-  void rows[0].offsetWidth;
-  for (const row of rows) row.classList.add("changed");
 }
 
 function shape(column) {
