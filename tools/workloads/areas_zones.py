@@ -6,7 +6,7 @@ LABELS = {"app": "spread"}
 ZONE = "topology.kubernetes.io/zone"
 MODE, OLD_MODE = "service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"
 TOLERATES = [{"key": "pool", "operator": "Exists"}]
-"""What pods need for the nodes of the zone that has no others."""
+"""Pods of the zone whose nodes are tainted need it."""
 COUNTS = {"a": (0, 1, 3, 8, 12), "b": (1, 3, 8, 12), "c": (0, 1, 1, 2)}
 """How many pods the zones may have."""
 
