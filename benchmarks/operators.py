@@ -131,7 +131,9 @@ def by_kopf() -> Iterator[Running]:
 
     @contextlib.contextmanager
     def running() -> Iterator[None]:
-        kopf.set_default_registry(kopf.OperatorRegistry())  # else the handlers of all tests before run as well
+        kopf.set_default_registry(
+            kopf.OperatorRegistry()
+        )  # else the handlers of all tests before run as well
         with KopfRunner(["run", "--namespace=default", "--standalone", str(path)]) as runner:
             yield
         assert runner.exit_code == 0, runner.output

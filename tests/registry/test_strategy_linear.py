@@ -27,7 +27,6 @@ from pilothouse.registry.allocators import ClusterIPAllocator
 from pilothouse.registry.groups import apps, batch, discovery, networking
 from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.node_ports import NodePortAllocator
-from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy, WriteContext
 from pilothouse.storage.memory import MemoryStorage
@@ -148,7 +147,7 @@ class Work:
     def create(self, obj: Object) -> None:
         ctx, strategy, errs = self._context(), self.record.strategy, Errors()
         defaults.apply(obj, self.record.group, self.record.version, self.record.kind)
-        tables.columns(self.record).cells(obj, 0.0)
+        self.record.table_columns().cells(obj, 0.0)
         if strategy.prepare_create is not None:
             prepare = strategy.prepare_create
             refused(lambda: prepare(ctx, obj))

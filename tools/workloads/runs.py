@@ -17,7 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fuzz.differ import differences
-from workloads import areas_jobs, areas_network, areas_placing, areas_policies, areas_replicas, areas_sets, areas_zones
+from workloads import (
+    areas_jobs,
+    areas_network,
+    areas_placing,
+    areas_policies,
+    areas_replicas,
+    areas_sets,
+    areas_zones,
+)
 from workloads.case import Case
 from workloads.normal import State, normalised
 from workloads.sides import Side, both, scratch

@@ -200,7 +200,7 @@ class Dispatcher:
         if verb is None or verb not in sub.verbs:
             raise refusals.subresource_verb(resource, info.verb)
         _route(ctx, resource)
-        negotiation_for(ctx, resource, tables=sub.strategy is not None)
+        negotiation_for(ctx, resource, tables=sub.tables and sub.action is None)
         if sub.strategy is None:
             return subresources.handle(self.actions, ctx, resource, sub)
         ctx.handler = handler = OBJECT[ctx.request.method][1]

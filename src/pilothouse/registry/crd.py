@@ -420,7 +420,7 @@ def _scale(paths: Object) -> Subresource:
             above = copied
         above[steps[-1]] = wanted
 
-    return scale(read, write, steps, read_to_change=read_to_change, undecodable=UNNAMED_SCALE)
+    return scale(read, write, steps, custom=True, read_to_change=read_to_change, undecodable=UNNAMED_SCALE)
 
 
 def is_terminating(obj: Object) -> bool:

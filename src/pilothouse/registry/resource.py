@@ -83,6 +83,10 @@ class Subresource:
     """The path to the replicas of a Scale in the object."""
     undecodable: str = ""
     """The message of the 400 for such a body that does not decode; "" = what the decoder says."""
+    columns: Callable[[], Columns] | None = None
+    """Makes the columns of the Table of such a body."""
+    tables: bool = True
+    """Whether answers may be Tables: some of upstream's storages convert to none."""
 
 
 @frozen
@@ -155,7 +159,7 @@ class Resource:
     escalation_checked: bool = False
     confidential: bool = False
     columns: Columns | None = None
-    """The columns that a definition declares for Tables; None = those of its conventions."""
+    """The columns of Tables that a definition or a subresource declares; None = those of its conventions."""
     deprecated: str = ""
     """The text of the Warning header for every request to it, "" where it is not deprecated."""
 
@@ -201,7 +205,7 @@ class Resource:
 
     def table_columns(self) -> Columns:
         """The columns of its Tables."""
-        return self.conventions.table_columns(self)
+        return self.columns or self.conventions.table_columns(self)
 
     def version_of(self, api_version: str) -> tuple[Type, Convert] | None:
         """The type of another version of the kind, and how objects of this version become objects of it.
@@ -279,5 +283,6 @@ class Resource:
             singular=sub.name,
             namespaced=self.namespaced,
             verbs=sub.verbs,
+            columns=sub.columns() if sub.columns is not None else None,
             type_of=lambda: schema.for_kind(sub.group, sub.version, sub.kind),
         )

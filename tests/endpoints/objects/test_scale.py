@@ -37,6 +37,40 @@ async def test_what_is_shown(rig: Rig, deployment: Any) -> None:
     assert await rig.fail(404, "GET", DEPLOYMENTS + "/x/scale") == 'deployments.apps "x" not found'
 
 
+TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+
+
+async def test_a_table(rig: Rig, deployment: Any) -> None:
+    """kubectl get --subresource=scale asks for one."""
+    table = await rig.ok("GET", SCALE, headers=TABLE)
+    assert [column["name"] for column in table["columnDefinitions"]] == [
+        "Name",
+        "Desired",
+        "Available",
+        "Age",
+    ]
+    assert table["rows"][0]["cells"][:3] == ["d", 2, 0]
+    changed = await rig.ok("PATCH", SCALE, {"spec": {"replicas": 3}}, headers=MERGE | TABLE)
+    assert changed["rows"][0]["cells"][:3] == ["d", 3, 0]
+
+
+NO_TABLES = (
+    "/api/v1/namespaces/default/pods/x/ephemeralcontainers",
+    "/api/v1/namespaces/default/pods/x/resize",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x/status",
+    "/apis/apiregistration.k8s.io/v1/apiservices/x/status",
+    "/apis/certificates.k8s.io/v1/certificatesigningrequests/x/approval",
+    "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims/x/status",
+)
+
+
+@pytest.mark.parametrize("path", NO_TABLES)
+async def test_subresources_that_have_no_tables(rig: Rig, path: str) -> None:
+    """Upstream's storages of these convert nothing to a Table, and are not asked for the object then."""
+    assert "following media types are accepted" in await rig.fail(406, "GET", path, headers=TABLE)
+    assert "not found" in await rig.fail(404, "GET", path)
+
+
 async def test_a_put(rig: Rig, deployment: Any) -> None:
     scale = await rig.ok("GET", SCALE)
     scale["spec"]["replicas"] = 5

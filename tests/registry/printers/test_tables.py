@@ -36,7 +36,7 @@ def cells(group: str, plural: str, obj: dict[str, Any]) -> list[Any]:
 
 @pytest.mark.parametrize("key", sorted(tables.PRINTERS))
 def test_an_empty_object_fills_every_column(key: Any) -> None:
-    shape = tables.columns(resource(*key))
+    shape = resource(*key).table_columns()
     extra = 1 if key == ("networking.k8s.io", "ipaddresses") else 0
     assert len(shape.cells({"metadata": {"name": "a"}}, NOW)) == len(shape.definitions) + extra
 
@@ -46,7 +46,7 @@ def test_every_kind_with_columns_has_a_printer() -> None:
 
 
 def test_columns_are_complete() -> None:
-    name = tables.columns(resource("", "pods")).definitions[0]
+    name = resource("", "pods").table_columns().definitions[0]
     assert name["format"] == "name"
     assert name["description"].startswith("Name must be unique within a namespace.")
 
@@ -294,10 +294,25 @@ def test_the_bookmark_that_ends_initial_events_keeps_its_metadata() -> None:
     assert table["rows"][0]["cells"] == ["", "", 0, "<unknown>"]
 
 
-def test_the_scale_of_a_workload_has_columns_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("columns", "forms"),
+    [(tables.scale_columns, ("", "string")), (tables.custom_scale_columns, ("name", "date"))],
+)
+def test_a_scale_has_columns_of_its_own(columns: Any, forms: Any) -> None:
     scale = {"kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": 3}, "status": {"replicas": 2}}
-    table = tables.table_for(resource("apps", "deployments", "Deployment"), [scale])
+    record = Resource(
+        group="apps",
+        version="v1",
+        plural="deployments",
+        kind="Scale",
+        singular="scale",
+        namespaced=True,
+        verbs=("get",),
+        columns=columns(),
+    )
+    table = tables.table_for(record, [scale])
     assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert (table["columnDefinitions"][0]["format"], table["columnDefinitions"][3]["type"]) == forms
     assert table["rows"][0]["cells"][:3] == ["d", 3, 2]
 
 

@@ -118,5 +118,6 @@ RESOURCES = [
         categories=("api-extensions",),
         key_prefix=f"{ROOT}apiextensions.k8s.io/customresourcedefinitions/",
         status=DEFINITION_STATUS,
+        status_tables=False,
     ),
 ]

@@ -63,5 +63,6 @@ RESOURCES = [
             keep_on_update=(SPEC, *(("metadata", m) for m in _KEPT)),
             apply_reset=(SPEC, META),
         ),
+        status_tables=False,
     ),
 ]

@@ -135,6 +135,6 @@ RESOURCES = [
         selectable={"spec.signerName": ("spec", "signerName")},
         field_error="field label not supported: {label}",
         status=REQUEST_STATUS,
-        subresources=(own("approval", GROUP, "v1", KIND, REQUEST_APPROVAL),),
+        subresources=(own("approval", GROUP, "v1", KIND, REQUEST_APPROVAL, tables=False),),
     )
 ]

@@ -144,6 +144,7 @@ RESOURCES = [
         CLAIM,
         namespaced=True,
         status=CLAIM_STATUS,
+        status_tables=False,
     ),
     resource(
         GROUP,

@@ -9,6 +9,7 @@ from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups import rules
+from pilothouse.registry.printers.tables import custom_scale_columns, scale_columns
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 from pilothouse.storage.keys import ROOT
@@ -64,14 +65,16 @@ def resource(
     key_prefix: str = "",
     subresources: tuple[Subresource, ...] = (),
     status: Strategy | None = None,
+    status_tables: bool = True,
     field_error: str = UNKNOWN_LABEL,
     namespaced: bool = False,
     **more: Any,
 ) -> Resource:
-    """Declare a stored resource; `status` is the strategy of the `status` subresource, if any."""
+    """Declare a stored resource; `status` is the strategy of the `status` subresource, if any, and
+    `status_tables` whether its answers may be Tables."""
     named = {sub.name: sub for sub in subresources}
     if status is not None:
-        named["status"] = own("status", group, version, kind, status)
+        named["status"] = own("status", group, version, kind, status, tables=status_tables)
     return Resource(
         group=group,
         version=version,
@@ -90,19 +93,23 @@ def resource(
     )
 
 
-def own(name: str, group: str, version: str, kind: str, strategy: Strategy) -> Subresource:
+def own(
+    name: str, group: str, version: str, kind: str, strategy: Strategy, *, tables: bool = True
+) -> Subresource:
     """Declare a subresource whose body is the object itself."""
-    return Subresource(name=name, kind=kind, group=group, version=version, strategy=strategy)
+    return Subresource(name=name, kind=kind, group=group, version=version, strategy=strategy, tables=tables)
 
 
 def scale(
     read: Callable[[Object], Object],
     write: Callable[[Object, Object], None],
     replicas: Path = ("spec", "replicas"),
+    *,
+    custom: bool = False,
     **more: Any,
 ) -> Subresource:
     """Declare the scale subresource by two functions: one makes a Scale of an object, the other sets the
-    object's replicas."""
+    object's replicas. custom: it is that of a custom resource."""
     return Subresource(
         name="scale",
         kind="Scale",
@@ -111,6 +118,7 @@ def scale(
         read=read,
         write=write,
         replicas=replicas,
+        columns=custom_scale_columns if custom else scale_columns,
         **more,
     )
 

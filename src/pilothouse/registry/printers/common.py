@@ -66,7 +66,7 @@ class Printed(Protocol):
 
     @property
     def columns(self) -> Columns | None:
-        """The columns that a definition declares."""
+        """The columns that a definition or a subresource declares."""
 
     def table_columns(self) -> Columns:
         """The columns of the resource's tables."""

@@ -75,11 +75,6 @@ def _builtin(group: str, plural: str) -> Columns:
     )
 
 
-def columns(resource: Printed, kind: str = "") -> Columns:
-    """The columns of a resource, or of its Scale if `kind` is Scale."""
-    return _builtin("autoscaling", "scale") if kind == "Scale" != resource.kind else resource.table_columns()
-
-
 def columns_of_release(resource: Printed) -> Columns:
     """The columns that the release has for a built-in kind; they are filled from its stored form."""
     stored = resource.storage or resource
@@ -92,9 +87,19 @@ def columns_of_release(resource: Printed) -> Columns:
     )
 
 
-def columns_of_definition(resource: Printed) -> Columns:
-    """The columns that a definition's version declares; Name and Age if it declares none."""
-    return resource.columns or custom_columns(None)
+def scale_columns() -> Columns:
+    """The columns of the Scale of a built-in workload."""
+    return _builtin("autoscaling", "scale")
+
+
+def custom_scale_columns() -> Columns:
+    """The columns of the Scale of a custom resource."""
+    return _builtin("autoscaling", "custom scale")
+
+
+def columns_of_definition(_: Printed) -> Columns:
+    """The columns of a definition's version that declares none: Name and Age."""
+    return custom_columns(None)
 
 
 def custom_columns(printer_columns: Sequence[Object] | None) -> Columns:
@@ -214,7 +219,7 @@ def table_for(
     """
     objects = list(objects)
     now = time.time() if now is None else now
-    shape = columns(resource, objects[0].get("kind", "") if objects else "")
+    shape = resource.table_columns()
     rows = []
     for obj in objects if shape.order is None else sorted(objects, key=shape.order):
         row = _row(shape, obj, now)
@@ -234,7 +239,7 @@ def rows_of(
 ) -> tuple[list[Object], Callable[[Object], Object]]:
     """The column definitions of a long list,
     and a function that makes the row of an object, as in table_for."""
-    shape = columns(resource)
+    shape = resource.table_columns()
 
     def row(obj: Object) -> Object:
         out = _row(shape, obj, now)

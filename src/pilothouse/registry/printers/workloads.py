@@ -234,6 +234,7 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("apps", "replicasets"): _replica_set,
     ("apps", "statefulsets"): _stateful_set,
     ("autoscaling", "horizontalpodautoscalers"): _horizontal_pod_autoscaler,
+    ("autoscaling", "custom scale"): scale,
     ("autoscaling", "scale"): scale,
     ("batch", "cronjobs"): _cron_job,
     ("batch", "jobs"): _job,

@@ -9,7 +9,14 @@ from pilothouse.registry.groups.core import strategies as basic
 from pilothouse.registry.groups.core import subresources as core_subresources
 from pilothouse.registry.groups.core import volumes as core_volumes
 from pilothouse.registry.groups.core import workloads as core_workloads
-from pilothouse.registry.groups.records import ALL_VERBS, UNKNOWN_LABEL, resource, type_of, workload_scale
+from pilothouse.registry.groups.records import (
+    ALL_VERBS,
+    UNKNOWN_LABEL,
+    own,
+    resource,
+    type_of,
+    workload_scale,
+)
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Strategy
 from pilothouse.storage.keys import ROOT
@@ -109,13 +116,13 @@ PODS = _record(
     subresources=(
         _connect("attach", "PodAttachOptions", Action.ATTACH),
         BIND,
-        Subresource(name="ephemeralcontainers", kind="Pod", strategy=core_pods.EPHEMERAL_CONTAINERS),
+        own("ephemeralcontainers", "", "v1", "Pod", core_pods.EPHEMERAL_CONTAINERS, tables=False),
         EVICT,
         _connect("exec", "PodExecOptions", Action.EXEC),
         _connect("log", "Pod", Action.LOG, ("get",)),
         _connect("portforward", "PodPortForwardOptions", Action.PORT_FORWARD),
         _proxy("PodProxyOptions", Action.PROXY_POD),
-        Subresource(name="resize", kind="Pod", strategy=core_pods.RESIZE),
+        own("resize", "", "v1", "Pod", core_pods.RESIZE, tables=False),
     ),
 )
 EVENT_VERSIONS: dict[str, Resource] = {}
