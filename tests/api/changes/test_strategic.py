@@ -411,6 +411,9 @@ def test_an_order_of_other_things_than_the_items_is_refused() -> None:
     [
         ({"data": [], "binaryData": "x"}, "cannot restore map from slice"),
         ({"binaryData": {"a": 1}}, "cannot restore slice from int64"),
+        ({"binaryData": {"a": [1, {}]}}, "unrecognized type: uint8"),
+        ({"binaryData": {"a": [1, True]}}, "unrecognized type: uint8"),
+        ({"binaryData": {"a": [2.0, None, 1.5]}}, "cannot convert float64 to uint8"),
         ({"binaryData": {"a": "?"}}, "error decoding from json: illegal base64 data at input byte 0"),
         (
             {"metadata": {"deletionTimestamp": "x", "labels": "x"}},

@@ -34,6 +34,15 @@ def test_a_number_outside_int64_is_the_lowest(given: int) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [([1, 2], "AQI="), ([300, -1, 2.0, None], "LP8CAA=="), ([1.5], [1.5]), ([True], [True]), (["a"], ["a"])],
+)
+def test_numbers_of_bytes_keep_their_low_bits(given: Any, kept: Any) -> None:
+    config_map = schema.for_kind("", "v1", "ConfigMap")
+    assert wrapped({"binaryData": {"a": given}}, config_map) == {"binaryData": {"a": kept}}
+
+
 def test_lists_and_maps_are_looked_into() -> None:
     pod: dict[str, Any] = {"containers": [{"name": "c", "ports": [{"containerPort": 2**32 + 80}]}]}
     out = wrapped({"spec": {"template": {"spec": pod}, "unknown": 2**70}}, DEPLOYMENT)

@@ -113,13 +113,24 @@ def check_other(value: Any, type: Type) -> None:
 
 def _check_bytes(value: Any) -> None:
     if isinstance(value, list):
-        return  # its items are checked when the object is decoded
+        for item in value:
+            _check_byte(item)
+        return
     if not isinstance(value, str):
         raise ValueError(f"cannot restore slice from {reflect_kind(value)}")
     try:
         times.base64(value)
     except ValueError as err:
         raise ValueError(f"error decoding from json: {err}") from None
+
+
+def _check_byte(value: Any) -> None:
+    """Raise ValueError for what is no number, or no whole one; null is a zero."""
+    kind = reflect_kind(value)
+    if kind == "float64" and not value.is_integer():
+        raise ValueError("cannot convert float64 to uint8")
+    if value is not None and kind not in {"int64", "float64"}:
+        raise ValueError("unrecognized type: uint8")
 
 
 def as_list(value: Any) -> list[Any]:
