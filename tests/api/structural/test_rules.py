@@ -83,6 +83,11 @@ def test_coercion() -> None:
         coerce(wrong, schema)
     coerce(wrong, schema, drop=True)
     assert wrong == {"f": [{}]}
+    wrong = {"f": [{"metadata": {"name": "n", "labels": {"a": 1}}}]}
+    with pytest.raises(
+        ValueError, match=r'f\[0\].metadata: Invalid value: {"labels":{"a":1},"name":"n"}: json: '
+    ):
+        coerce(wrong, schema)
 
 
 def test_metadata_that_fits_no_type() -> None:

@@ -6,7 +6,7 @@ Upstream: apiextensions-apiserver pkg/apiserver/schema/{listtype,objectmeta}.
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from pilothouse.api import _schema, meta
+from pilothouse.api import _schema, json, meta
 from pilothouse.api.codec import decode_value
 from pilothouse.api.structural.paths import Path, item, member, root, show, show_all
 from pilothouse.api.structural.schema import MOST_UNKNOWN, OBJECT_META, TYPE_META, Schema
@@ -161,7 +161,7 @@ def _coerce_type_meta(value: Object, path: Path, unknown: list[Path], drop: bool
 
 def _invalid(path: Path, value: Any, why: str) -> str:
     errs = Errors()
-    errs.invalid(show(path), value, why)
+    errs.invalid(show(path), json.parse(json.dump(value, sort=True)), why)
     return f"{errs.causes[0]['field']}: {errs.causes[0]['message']}"
 
 
