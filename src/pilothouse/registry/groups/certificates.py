@@ -100,6 +100,7 @@ async def _count_duration(ctx: WriteContext, obj: Object | None, old: Object | N
         ctx.services.metrics.honored_durations.inc(signer)
 
 
+_ORDER = (UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE)
 REQUEST = Strategy(
     name_check=names.path_segment,
     reset_on_create=(STATUS,),
@@ -109,19 +110,21 @@ REQUEST = Strategy(
     validate=lambda ctx, obj, errs: rules.certificates.validate_request(obj, errs),
     validate_update=lambda ctx, obj, old, errs: rules.certificates.validate_request_update(obj, old, errs),
     settle=_count_duration,
-    update_order=(UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE),
+    update_order=_ORDER,
 )
 REQUEST_STATUS = status_strategy(
     REQUEST,
     lambda ctx, obj, old, errs: rules.certificates.validate_request_status(obj, old, errs),
     apply_reset=(SPEC, ("status", "conditions")),
     prepare_update=_prepare_status,
+    update_order=_ORDER,
 )
 REQUEST_APPROVAL = status_strategy(
     REQUEST,
     lambda ctx, obj, old, errs: rules.certificates.validate_request_approval(obj, old, errs),
     apply_reset=(SPEC, ("status", "certificate")),
     prepare_update=_prepare_approval,
+    update_order=_ORDER,
 )
 
 RESOURCES = [

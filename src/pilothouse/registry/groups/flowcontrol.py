@@ -10,7 +10,7 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import WHOLE_ALONE, Strategy, UpdateCheck
+from pilothouse.registry.strategy import WHOLE_ALONE, Path, Strategy, UpdateCheck
 
 GROUP = "flowcontrol.apiserver.k8s.io"
 
@@ -30,7 +30,9 @@ PRIORITY_LEVEL = Strategy(
     **COUNTS_SPEC,
     **STATUS_APART,
 )
-_STATUS_KEEPS = {"keep_on_update": (SPEC, *KEPT_METADATA), "apply_reset": (META, SPEC)}
+_ALSO_KEPT: tuple[Path, ...] = (("metadata", "deletionGracePeriodSeconds"), ("metadata", "generateName"))
+_STATUS_KEEPS = {"keep_on_update": (SPEC, *KEPT_METADATA, *_ALSO_KEPT), "apply_reset": (META, SPEC)}
+"""Upstream's status takes the whole metadata of the stored object."""
 
 RESOURCES = [
     resource(

@@ -12,7 +12,7 @@ from pilothouse.registry.groups.records import (
     spec_of,
     status_strategy,
 )
-from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_FIRST, WHOLE_WITHIN, Strategy, WriteContext
 from pilothouse.storage.keys import ROOT
 
 GROUP = "networking.k8s.io"
@@ -57,7 +57,9 @@ NETWORK_POLICY = Strategy(
 IP_ADDRESS = Strategy(
     name_check=_address_name,
     validate=lambda ctx, obj, errs: rules.networking.validate_ip_address(obj, errs),
+    validate_anew=lambda ctx, obj, old, errs: rules.networking.validate_ip_address(obj, errs),
     validate_update=lambda ctx, obj, old, errs: rules.networking.validate_ip_address_update(obj, old, errs),
+    update_order=WHOLE_FIRST,
 )
 SERVICE_CIDR = Strategy(
     validate=lambda ctx, obj, errs: rules.networking.validate_service_cidr(obj, errs),

@@ -70,6 +70,7 @@ ATTACHMENT_STATUS = status_strategy(
     lambda ctx, obj, old, errs: rules.storage.validate_attachment_update(obj, old, errs),
     keep_on_update=(SPEC, *KEPT_METADATA),
     apply_reset=(META, SPEC),
+    update_order=WHOLE_ALONE,
 )
 
 RESOURCES = [
