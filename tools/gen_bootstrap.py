@@ -30,17 +30,17 @@ def build(source: pathlib.Path = SOURCE) -> dict[str, str]:
     classes = json.loads((source / "priorityclass_bootstrap.json").read_text())
     parts = {
         "rbac": [obj for kind in sorted(rbac) for obj in rbac[kind]],
-        "flowcontrol": [without_status(obj) for kind in sorted(flow, reverse=True) for obj in flow[kind]],
+        "flowcontrol": [without(obj, "status") for kind in sorted(flow, reverse=True) for obj in flow[kind]],
         "priorityclasses": [{**obj, "description": DESCRIPTIONS[obj["metadata"]["name"]]} for obj in classes],
-        "namespaces": others["core/v1/namespaces"],
-        "apiservices": [without_status(obj) for obj in others["apiregistration.k8s.io/v1/apiservices"]],
+        "namespaces": [without(obj, "spec", "status") for obj in others["core/v1/namespaces"]],
+        "apiservices": [without(obj, "status") for obj in others["apiregistration.k8s.io/v1/apiservices"]],
     }
     return {f"{name}.json": lines(objects) for name, objects in parts.items()}
 
 
-def without_status(obj: Object) -> Object:
-    """The object as it was sent; times in the status are of that server."""
-    return {name: value for name, value in obj.items() if name != "status"}
+def without(obj: Object, *members: str) -> Object:
+    """The object as it was sent: without members that the server has set, whose times are its own."""
+    return {name: value for name, value in obj.items() if name not in members}
 
 
 def lines(objects: list[Object]) -> str:

@@ -55,6 +55,14 @@ async def test_what_is_missing_is_made(rig: Rig, writer: BootstrapWriter, one: A
     assert "uid" not in one.obj["metadata"], "the plan is not touched"
 
 
+async def test_a_manager_owns_what_was_planned_alone(rig: Rig, writer: BootstrapWriter) -> None:
+    await writer.create_missing([planned({"kind": "Namespace", "metadata": {"name": "n"}}, "namespaces")])
+    made = await rig.ok("GET", "/api/v1/namespaces/n")
+    assert (made["spec"], made["status"]) == ({"finalizers": ["kubernetes"]}, {"phase": "Active"})
+    (entry,) = made["metadata"]["managedFields"]
+    assert "f:spec" not in entry["fieldsV1"]
+
+
 async def test_what_is_there_is_left(rig: Rig, writer: BootstrapWriter, one: Any) -> None:
     before = await rig.config_map("a")
     await writer.create_missing([one])
