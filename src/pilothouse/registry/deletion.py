@@ -292,8 +292,10 @@ def _orphans(default: str, finalizers: list[str], options: Object) -> bool:
 
 
 def _foreground(default: str, finalizers: list[str], options: Object) -> bool:
-    if default == "unsupported" or options.get("orphanDependents") is not None:
+    if default == "unsupported":
         return False
+    if options.get("orphanDependents") is not None:
+        return default == "namespace" and not options["orphanDependents"]
     if options.get("propagationPolicy") is not None:
         return bool(options["propagationPolicy"] == "Foreground")
     for finalizer in finalizers:

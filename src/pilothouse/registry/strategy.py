@@ -235,7 +235,8 @@ class Strategy:
     return_deleted: bool = False
     """A delete answers with the object instead of a Status (upstream's ReturnDeletedObject)."""
     garbage_collection: str = "background"
-    """The fate of dependents when the client does not say: background, orphan, or unsupported."""
+    """The fate of dependents when the client does not say: background, orphan, or unsupported. `namespace` is
+    background, and foreground for a client that says `orphanDependents: false`."""
     mark_deleting: Callable[[WriteContext, Object], bool] | None = None
     """Turns a delete into an update of the object (namespaces, definitions): True = it stays for now."""
     may_vanish: Callable[[Object], bool] | None = None

@@ -302,3 +302,20 @@ async def test_a_namespace_that_is_being_deleted_gets_no_finalizer(rig: Rig) -> 
     await rig.ok("POST", "/api/v1/namespaces", {"metadata": {"name": "gone"}})
     marked = await rig.ok("DELETE", "/api/v1/namespaces/gone")
     assert await rig.ok("DELETE", "/api/v1/namespaces/gone", {"orphanDependents": True}) == marked
+
+
+@pytest.mark.parametrize(
+    ("options", "finalizers"),
+    [
+        ({"orphanDependents": False}, ["foregroundDeletion"]),
+        ({"orphanDependents": True}, ["orphan"]),
+        ({}, None),
+    ],
+)
+async def test_a_namespace_is_deleted_in_the_foreground_for_clients_of_old(
+    rig: Rig, options: Any, finalizers: Any
+) -> None:
+    """Upstream's namespaces read `orphanDependents: false` so, other kinds as background."""
+    await rig.ok("POST", "/api/v1/namespaces", {"metadata": {"name": "n"}})
+    gone = await rig.ok("DELETE", "/api/v1/namespaces/n", options)
+    assert gone["metadata"].get("finalizers") == finalizers

@@ -80,6 +80,7 @@ NAMESPACE = Strategy(
     validate_update=lambda ctx, obj, old, errs: rules.core.validate_namespace(obj, errs),
     update_order=(UpdateCheck.METADATA, UpdateCheck.RULES, UpdateCheck.METADATA_CHANGE),
     return_deleted=True,
+    garbage_collection="namespace",
     mark_deleting=_mark_namespace,
     may_vanish=_namespace_may_vanish,
 )
