@@ -28,7 +28,7 @@ def test_contexts_share_nothing() -> None:
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda r: f"{r.group_resource}/{r.version}")
 def test_the_rules_of_a_kind(resource: Any) -> None:
     strategy = resource.strategy
-    assert strategy.garbage_collection in ("background", "orphan", "unsupported")
+    assert strategy.garbage_collection in ("background", "namespace", "orphan", "unsupported")
     for path in (*strategy.reset_on_create, *strategy.keep_on_update, *strategy.generation_fields):
         assert isinstance(path, tuple) and path and all(isinstance(step, str) for step in path)
     if "update" not in resource.verbs:

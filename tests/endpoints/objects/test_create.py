@@ -220,3 +220,12 @@ async def test_the_media_type_is_judged_before_the_options(rig: Rig) -> None:
     answer = await rig.call("POST", CONFIG_MAPS + "?dryRun=x", config_map("a"), headers=headers)
     assert answer.status == 415
     assert (await rig.call("POST", CONFIG_MAPS + "?dryRun=x", config_map("a"))).status == 422
+
+
+async def test_members_of_metadata_stay_in_their_places(rig: Rig) -> None:
+    """A history tells a member that moves as gone and new."""
+    made = await rig.ok("POST", PODS, pod("p"))
+    headers = {"Content-Type": "application/strategic-merge-patch+json"}
+    changed = await rig.ok("PATCH", f"{PODS}/p/status", {"status": {"message": "m"}}, headers=headers)
+    assert len(changed["metadata"]["managedFields"]) == 2
+    assert list(made["metadata"]) == list(changed["metadata"])
