@@ -65,6 +65,7 @@ def assert_linear(
     n: int,
     most: float = MOST,
     seconds: Clock = seconds,
+    worth: float = WORTH,
 ) -> None:
     """Fail when ten times as much takes more than `most` times as long;
     a small n is raised until it can be timed.
@@ -72,12 +73,12 @@ def assert_linear(
     `make(n)` builds an input of size n, `call` does the work on it (and may raise nothing: wrap what
     refuses). `most` is greater where the small input is within a cache and the large one is not;
     quadratic work takes 100. Caches end somewhere on the way: too steep is only what is STEEP on both
-    halves of it.
+    halves of it. The small input takes `worth` seconds or more; less keeps the large one within a cache.
     """
-    while (small := seconds(call, make, n, 2)) < WORTH:
+    while (small := seconds(call, make, n, 2)) < worth:
         if 10 * 4 * n > LARGE:
             return
-        n = math.ceil(n * min(4, 1.25 * WORTH / small))
+        n = math.ceil(n * min(4, 1.25 * worth / small))
     large = float("inf")
     for attempt in range(TRIES):
         large = min(large, seconds(call, make, 10 * n, 1 + attempt))

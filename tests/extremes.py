@@ -129,7 +129,7 @@ class Extremes:
         groups = [places[at : at + 16] for at in range(0, len(places), 16)]
         while groups:
             group = groups.pop()
-            tried = copy.deepcopy(kept)
+            tried = json.loads(json.dumps(kept))  # half the time of deepcopy
             for path, value in group:
                 try:
                     put(type, tried, path, copy.deepcopy(value))

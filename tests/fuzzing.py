@@ -1,16 +1,19 @@
 """Sends malformed requests, and checks the properties that every answer must have."""
 
 import contextlib
-import http.client
 import json
 import os
 import pathlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import httptools
 
 from pilothouse.testing.server import APIServer, Subprocess
 
@@ -45,39 +48,95 @@ class Answer:
     body: bytes
 
 
+class Reading:
+    """Takes the answer to one request from the bytes of a connection."""
+
+    def __init__(self, method: str) -> None:
+        self.headers: dict[str, str] = {}
+        self.parts: list[bytes] = []
+        self.complete = False
+        self.stays = False
+        """Whether the connection takes another request."""
+        self._method = method
+        self._parser = httptools.HttpResponseParser(self)
+
+    def take(self, connection: ssl.SSLSocket) -> Answer:
+        """Read one answer whole, those before it left out that only say to go on.
+
+        Raises ConnectionResetError when nothing comes, and EOFError when the end does not.
+        """
+        begun = False
+        while not self.complete:
+            data = connection.recv(1 << 16)
+            if not data:
+                raise EOFError("half an answer") if begun else ConnectionResetError("no answer")
+            begun = True
+            with contextlib.suppress(httptools.HttpParserUpgrade):
+                self._parser.feed_data(data)
+        return Answer(self._parser.get_status_code(), self.headers, b"".join(self.parts))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1")] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.stays = self._parser.should_keep_alive()
+        self.complete = self._method == "HEAD"
+
+    def on_body(self, part: bytes) -> None:
+        self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() == 100:
+            self.headers.clear()
+        else:
+            self.complete = True
+
+
 @dataclass
 class Target:
     """A running server with one connection that is kept while the server keeps it."""
 
     server: APIServer
-    connection: http.client.HTTPSConnection | None = field(default=None)
+    connection: ssl.SSLSocket | None = None
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """The TLS settings of all connections."""
+        return self.server.context()
 
     def send(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """Send a request and read its answer; once more when the server had closed the connection."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.server.port}"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        request = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
         for attempt in range(2):
-            if self.connection is None:
-                self.connection = http.client.HTTPSConnection(
-                    "127.0.0.1", self.server.port, context=self.server.context(), timeout=20
-                )
+            reading = Reading(method)
             try:
-                self.connection.putrequest(method, path, skip_accept_encoding=True)
-                for name, value in (headers or {}).items():
-                    self.connection.putheader(name, value)
-                if body is not None:
-                    self.connection.putheader("Content-Length", str(len(body)))
-                self.connection.endheaders(body)
-                answer = self.connection.getresponse()
-                return Answer(answer.status, dict(answer.getheaders()), answer.read())
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                if self.connection is None:
+                    self.connection = self._connect()
+                self.connection.sendall(request)
+                answer = reading.take(self.connection)
+            except (ConnectionResetError, BrokenPipeError):
                 self.close()
                 if attempt:
                     raise
             except Exception:
                 self.close()
                 raise
+            else:
+                if not reading.stays:
+                    self.close()
+                return answer
         raise AssertionError
+
+    def _connect(self) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", self.server.port), 20)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.tls.wrap_socket(plain, server_hostname="127.0.0.1")
 
     def close(self) -> None:
         if self.connection is not None:
@@ -89,7 +148,7 @@ class Target:
         out = b""
         with (
             socket.create_connection(("127.0.0.1", self.server.port), 20) as plain,
-            self.server.context().wrap_socket(plain, server_hostname="127.0.0.1") as tls,
+            self.tls.wrap_socket(plain, server_hostname="127.0.0.1") as tls,
             contextlib.suppress(OSError),
         ):
             tls.settimeout(wait)

@@ -181,7 +181,7 @@ ATTACKS: dict[str, Callable[[Budgets], Connections]] = {
     "uploads": lambda it: it.fill(300, get("/version", "admin") + post(2_000_000, 2_000_000, "admin")),
     "header blocks": lambda it: it.fill(400, block(900_000), "h2"),
     "header blocks of a user": lambda it: it.fill(500, block(200_000, "jane"), "h2"),
-    "bodies on streams": lambda it: it.fill(200, bodies(50, 60_000, "admin"), "h2"),
+    "bodies on streams": lambda it: it.fill(200, bodies(25, 60_000, "admin"), "h2"),
     "a long message": lambda it: it.fill(
         100, get(f"{MAPS}?watch=1", "admin", WEBSOCKET) + message(1_000_000)
     ),

@@ -1,10 +1,13 @@
 """The fuzzer of the decoders finds planted faults, and a few inputs of each engine show none."""
 
+import json
 import os
 import pathlib
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Self
 
 import pytest
 from fuzz.decoders import ENGINES
@@ -15,6 +18,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = """
 import ctypes
 import functools
+import json
 import os
 import sys
 
@@ -60,8 +64,16 @@ faults = {
     "forgetful": Engine("forgetful", websocket_frames, functools.partial(check_websocket, reader=Forgetful)),
     "none": Engine("none", parts, lambda data: None),
 }
-sys.exit(main([faults[sys.argv.pop(1)]]))
+for line in sys.stdin:
+    (fault, *sys.argv[1:]), *outputs = json.loads(line)
+    child = os.fork()
+    if not child:
+        for number, path in enumerate(outputs, 1):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        sys.exit(main([faults[fault]]))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+"""Takes lines of JSON: the arguments of a run, and the files for what it prints. Tells how each run ended."""
 
 OVERRUN = """
 #include <stddef.h>
@@ -69,24 +81,49 @@ int last(const unsigned char *data, size_t size) { return data[size]; }
 """
 
 
-def run(tmp_path: pathlib.Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The program with these arguments, on the modules that this process has."""
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    path = os.pathsep.join([str(ROOT / "tools"), *sys.path])
-    return subprocess.run(
-        [sys.executable, program, *arguments],
-        env=os.environ | {"PYTHONPATH": path} | environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+class Program:
+    """The program in a process that runs it again and again, for it takes longest to import."""
+
+    def __init__(self, folder: pathlib.Path, **environment: str) -> None:
+        program = folder / "program.py"
+        program.write_text(PROGRAM)
+        path = os.pathsep.join([str(ROOT / "tools"), *sys.path])
+        self._outputs = [folder / name for name in ("stdout", "stderr")]
+        self._process = subprocess.Popen(
+            [sys.executable, program],
+            env=os.environ | {"PYTHONPATH": path} | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()
+
+    def run(self, fault: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The program with these arguments, on the modules that this process has."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        for output in self._outputs:
+            output.unlink(missing_ok=True)
+        given = [fault, *arguments]
+        self._process.stdin.write(json.dumps([given, *map(str, self._outputs)]) + "\n")
+        code = int(self._process.stdout.readline())
+        return subprocess.CompletedProcess(given, code, *(output.read_text() for output in self._outputs))
+
+    def search(self, fault: str, folder: pathlib.Path) -> subprocess.CompletedProcess[str]:
+        """A short search for a fault; what shows it is kept in the folder."""
+        arguments = ("--seconds=1", "--seed=1", "--jobs=1", "--patience=1", f"--folder={folder}/found")
+        return self.run(fault, *arguments)
 
 
-def search(tmp_path: pathlib.Path, fault: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    arguments = (fault, "--seconds=1", "--seed=1", "--jobs=1", "--patience=1", f"--folder={tmp_path}/found")
-    return run(tmp_path, *arguments, **environment)
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    with Program(tmp_path_factory.mktemp("program")) as program:
+        yield program
 
 
 @pytest.mark.slow
@@ -99,18 +136,20 @@ def search(tmp_path: pathlib.Path, fault: str, **environment: str) -> subprocess
         ("forgetful", "in pieces"),
     ],
 )
-def test_a_fault_is_found_and_repeated(tmp_path: pathlib.Path, fault: str, told: str) -> None:
-    found = search(tmp_path, fault)
+def test_a_fault_is_found_and_repeated(
+    program: Program, tmp_path: pathlib.Path, fault: str, told: str
+) -> None:
+    found = program.search(fault, tmp_path)
     assert found.returncode == 1 and told in found.stderr, found.stderr[-3000:]
     kept = next((tmp_path / "found").iterdir())
     assert f"make fuzz-decoders REPLAY={kept}" in found.stdout
-    assert run(tmp_path, fault, f"--replay={kept}", "--patience=1").returncode != 0
+    assert program.run(fault, f"--replay={kept}", "--patience=1").returncode != 0
     kept.write_bytes(b"")
-    assert run(tmp_path, fault, f"--replay={kept}").returncode == 0
+    assert program.run(fault, f"--replay={kept}").returncode == 0
 
 
-def test_where_there_is_no_fault_none_is_found(tmp_path: pathlib.Path) -> None:
-    found = search(tmp_path, "none")
+def test_where_there_is_no_fault_none_is_found(program: Program, tmp_path: pathlib.Path) -> None:
+    found = program.search("none", tmp_path)
     assert found.returncode == 0 and "0 found" in found.stdout, found.stderr
     assert int(found.stdout.partition("none: ")[2].partition(" ")[0]) > 10
 
@@ -128,7 +167,8 @@ def test_a_read_of_one_byte_too_many_is_found(tmp_path: pathlib.Path) -> None:
         "LD_PRELOAD": asan,
         "OVERRUN": str(library),
     }
-    found = search(tmp_path, "overrun", **options)
+    with Program(tmp_path, **options) as program:
+        found = program.search("overrun", tmp_path)
     assert "use-after-poison" in found.stderr and found.returncode == 1, found.stderr[-3000:]
 
 

@@ -32,7 +32,7 @@ def test_two_servers_alike_do_not_differ(reference: Subprocess) -> None:
 
 def test_a_server_that_is_different_is_found_out(reference: Subprocess) -> None:
     code, report = differ(
-        reference, "--steps", "400", "--areas", "create", "--flag=--enable-admission-plugins=AlwaysDeny"
+        reference, "--steps", "100", "--areas", "create", "--flag=--enable-admission-plugins=AlwaysDeny"
     )
     assert code == 1
     assert "status: 201 wanted, 403 found" in report

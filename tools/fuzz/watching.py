@@ -74,7 +74,11 @@ def scheduled(thread: str) -> tuple[float, float]:
 
     thread: its place below /proc.
     """
-    ran, queued, _ = pathlib.Path("/proc", thread, "schedstat").read_text().split()
+    file = os.open(f"/proc/{thread}/schedstat", os.O_RDONLY)  # a Path takes four times as long
+    try:
+        ran, queued, _ = os.read(file, 100).split()
+    finally:
+        os.close(file)
     return int(ran) / 1e9, int(queued) / 1e9
 
 
