@@ -163,18 +163,18 @@ Requests = Iterator[bytes]
 
 
 class Load:
-    """Connections to one server with `count` pods, and what they send.
+    """Connections to one server with `count` pods, and what they send; `watches` follow a patch.
 
     A batch of a step gives the processor time and the number of its operations, so that batches can be added.
     """
 
-    def __init__(self, server: Started, count: int) -> None:
+    def __init__(self, server: Started, count: int, watches: int = WATCHES) -> None:
         self.server = server
         if not undisturbed(server.process.pid):
             scheduled(server.process.pid, os.SCHED_BATCH, 0)
         self._context = ssl._create_unverified_context()
         self._all: list[Connection] = []
-        self._count = count
+        self._count, self._followers = count, watches
         self._numbers = itertools.count(count)
         self._ticks = itertools.count()
         self._order = random.Random(7)
@@ -321,7 +321,7 @@ class Load:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._fan = fan
         target = f"{PODS}?watch=1&labelSelector=fan%3D{fan}&timeoutSeconds=3600"
-        for _ in range(WATCHES):
+        for _ in range(self._followers):
             self._watches.append(one := Connection(self.server.port, self._context))
             one.send(request("GET", target))
             one.head()

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import servers
-from load import Load, scheduled, undisturbed
+from load import WATCHES, Load, scheduled, undisturbed
 from processes import resident
 
 BEST = pathlib.Path(__file__).with_name("mark.json")
@@ -173,7 +173,7 @@ class Sitting:
         return folder
 
     def _load(self, server: servers.Started) -> Load:
-        load = Load(server, self._args.pods)
+        load = Load(server, self._args.pods, self._args.watches)
         self._stack.callback(load.close)
         return load
 
@@ -269,6 +269,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--json", type=pathlib.Path, help="a file for the figures")
     parser.add_argument("--best", type=pathlib.Path, default=BEST)
     parser.add_argument("--pods", type=int, default=PODS)
+    parser.add_argument("--watches", type=int, default=WATCHES, help="that follow a patch")
     parser.add_argument("--starts", type=int, default=STARTS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--turns", type=int, default=TURNS)

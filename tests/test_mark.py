@@ -74,7 +74,7 @@ def test_a_first_update_makes_the_file(tmp_path: Path) -> None:
 def test_every_step_of_a_real_server_beside_the_floor(tmp_path: Path) -> None:
     """A best that no server meets fails, after a second measure in new starts; the figures are there."""
     (tmp_path / "best.json").write_text(json.dumps({"ratio": {"get": 0.01}}))
-    command = [sys.executable, mark.__file__, "--pods=40", "--seconds=0.002"]
+    command = [sys.executable, mark.__file__, "--pods=40", "--watches=20", "--seconds=0.002"]
     command += ["--starts=1", "--rounds=2", "--turns=1"]
     command += [f"--best={tmp_path}/best.json", f"--json={tmp_path}/found.json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -129,14 +129,14 @@ def test_cp_both_ways(cluster: Cluster, pod: str, env: dict[str, str], tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("pod", "env"), WAYS)
-def test_cp_of_48_megabytes_needs_no_memory(pod: str, env: dict[str, str], tmp_path: pathlib.Path) -> None:
+def test_cp_of_32_megabytes_needs_no_memory(pod: str, env: dict[str, str], tmp_path: pathlib.Path) -> None:
     with StreamingKubelet(tmp_path) as kubelet, Subprocess() as server:
         raw = Raw(server)
         fill(raw, kubelet)
         there = Cluster(Kubectl(server, tmp_path), kubelet, raw)
         copied(there, pod, env, tmp_path, 1 << 20)
         before = peak_memory(server.process.pid)
-        copied(there, pod, env, tmp_path, 48 << 20)
+        copied(there, pod, env, tmp_path, 32 << 20)
         assert peak_memory(server.process.pid) - before < 16 << 20
         raw.connection.close()
 

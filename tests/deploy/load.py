@@ -15,6 +15,9 @@ SECRETS = "/api/v1/namespaces/default/secrets"
 MAPS = "/api/v1/namespaces/default/configmaps"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
+ROUND = 1.0
+"""Seconds between two rounds of a client's requests: less than the two between two scrapes."""
+
 
 def rule(resource: str) -> dict[str, list[str]]:
     """A rule for the creation of this resource."""
@@ -110,7 +113,7 @@ class Load:
         connection, name = self._connect(port), f"map-{port}"
         one = f"{MAPS}/{name}"
         obj = {"metadata": {"name": name}, "data": {"a": "b"}}
-        while not self._ended.wait(0.25):
+        while not self._ended.wait(ROUND):
             self._send(connection, "POST", MAPS, obj)
             self._send(connection, "GET", one)
             self._send(connection, "PUT", one, obj)

@@ -67,7 +67,8 @@ def lacking(server: Prometheus, queries: dict[str, str]) -> dict[str, str]:
 def ha(tmp_path: pathlib.Path) -> Iterator[Ha]:
     policy = tmp_path / "policy.yaml"
     policy.write_text("{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: Metadata}]}")
-    cluster = Ha(tmp_path, flags=(f"--audit-policy-file={policy}", f"--audit-log-path={tmp_path}/audit.log"))
+    flags = (f"--audit-policy-file={policy}", f"--audit-log-path={tmp_path}/audit.log")
+    cluster = Ha(tmp_path, flags=flags, etcd_members=1)
     cluster.prometheus.interval = "2s"
     cluster.start()
     try:

@@ -35,8 +35,7 @@ class Rules(NamedTuple):
     path: list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Attributes:
+class Attributes(NamedTuple):
     """The attributes of a request. `path` is "" for one that names a resource."""
 
     verb: str

@@ -9,13 +9,16 @@ from clients.drivers import Raw
 from e2e.consoles import chromium, console_server
 
 from pilothouse.commands.api import Api
-from pilothouse.testing.ha import Ha
+from pilothouse.testing.ha import MEMBERS, Ha
 from pilothouse.testing.server import InProcess
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ha]:
-    cluster = Ha(tmp_path_factory.mktemp("ha"), flags=("--shutdown-delay-duration=3s",))
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ha]:
+    """A module says by ETCD_MEMBERS where its tests need fewer than three."""
+    members = getattr(request.module, "ETCD_MEMBERS", MEMBERS)
+    directory = tmp_path_factory.mktemp("ha")
+    cluster = Ha(directory, flags=("--shutdown-delay-duration=3s",), etcd_members=members)
     cluster.start()
     try:
         yield cluster

@@ -37,7 +37,7 @@ class Cluster(Ha):
     """`programs` are the commands by which the servers are started next."""
 
     def __init__(self, directory: pathlib.Path, program: list[str]) -> None:
-        super().__init__(directory)
+        super().__init__(directory, etcd_members=1)
         self.programs = [program] * MEMBERS
 
     def command(self, index: int) -> list[str]:

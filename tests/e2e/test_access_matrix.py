@@ -57,11 +57,15 @@ class Cluster:
         self.rules: dict[tuple[str, str], Rules] = {}
         self.templates: list[str] = []
         self.everything: list[Ask] = []
+        self._may: dict[tuple[str, Attributes], bool] = {}
 
     def may(self, user: str, ask: Ask) -> bool:
         """Whether the rules of a user grant a request."""
         about = ask.about
-        return granted(self.rules[user, about.namespace if about.namespace in NAMESPACES else ""], about)
+        if (user, about) not in self._may:
+            rules = self.rules[user, about.namespace if about.namespace in NAMESPACES else ""]
+            self._may[user, about] = granted(rules, about)
+        return self._may[user, about]
 
     def all(self, user: str, wanted: Iterable[Ask]) -> list[Given]:
         """The answers to a user's requests."""

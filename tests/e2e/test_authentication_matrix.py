@@ -34,6 +34,7 @@ from rsa_pem import rsa_pem
 
 from pilothouse.authn import keys
 from pilothouse.logs import TextFormatter
+from pilothouse.testing.client import KubeClient
 from pilothouse.testing.server import InProcess
 
 ISSUER = "https://own.example"
@@ -122,26 +123,25 @@ class Outside:
         self.loop.close()
 
 
+def attempts(metrics: str) -> dict[str, float]:
+    """How many requests were authenticated, by the result."""
+    lines = metrics.splitlines()
+    found = [line.split(" ") for line in lines if line.startswith("authentication_attempts{")]
+    return {labels.split('"')[1]: float(count) for labels, count in found}
+
+
 class Cluster:
     def __init__(self, server: InProcess, outside: Outside, log: Log, folder: pathlib.Path) -> None:
         self.server, self.outside, self.log, self.folder = server, outside, log, folder
+        self.admin = KubeClient(server.url, server.context())
+        """The administrator, whose requests are counted one by one like those on connections of their own."""
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer to an administrator's request."""
-        request = urllib.request.Request(
-            self.server.url + path,
-            None if body is None else json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-            method=method,
-        )
-        with urllib.request.urlopen(request, context=self.server.context(), timeout=10) as answer:
-            data = answer.read().decode()
-        return data if path == "/metrics" else json.loads(data)
+        return self.admin.call(method, path, body)
 
-    def attempts(self) -> dict[str, float]:
-        lines = self.call("GET", "/metrics").splitlines()
-        found = [line.split(" ") for line in lines if line.startswith("authentication_attempts{")]
-        return {labels.split('"')[1]: float(count) for labels, count in found}
+    def metrics(self) -> str:
+        return self.admin.data("/metrics").decode()
 
     def ask(self, headers: dict[str, str], client: bytes = b"") -> tuple[int, str]:
         """Status and answer of a SelfSubjectReview."""
@@ -171,11 +171,12 @@ class Cluster:
 
     def judge(self, wanted: str, *secrets: str, headers: Any = None, client: bytes = b"") -> None:
         """Ask as somebody, and check the user, the metrics and that no secret is told."""
-        before = self.attempts()
+        before = attempts(self.metrics())
         code, text = self.ask(headers or {}, client)
         if client:
             secrets = (*secrets, *client.decode().split("-----")[-3].split()[1:3])
-        after = self.attempts()
+        metrics = self.metrics()
+        after = attempts(metrics)
         moved = {result: after[result] - before.get(result, 0) for result in after}
         if wanted:
             assert code == 201, text
@@ -184,7 +185,6 @@ class Cluster:
         else:
             assert (code, json.loads(text)["message"]) == (401, "Unauthorized")
             assert moved == {"success": 1, "error": 1}  # the success is the administrator's
-        metrics = self.call("GET", "/metrics")
         for secret in secrets:
             assert secret not in text and secret not in self.log.text and secret not in metrics
 
@@ -260,9 +260,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         with InProcess(flags) as server:
             cluster = Cluster(server, outside, log, folder)
-            for pod in ("pod", "gone"):
-                cluster.call("POST", "/api/v1/namespaces/default/pods", a_pod(pod))
-            yield cluster
+            with cluster.admin:
+                for pod in ("pod", "gone"):
+                    cluster.call("POST", "/api/v1/namespaces/default/pods", a_pod(pod))
+                yield cluster
     finally:
         root.removeHandler(log)
         outside.close()

@@ -41,7 +41,7 @@ def loaded(tmp_path: pathlib.Path) -> Iterator[Ha]:
     """Three servers with clients."""
     tokens = tmp_path / "tokens.csv"
     tokens.write_text(TOKENS)
-    cluster = Ha(tmp_path, flags=("--console", f"--token-auth-file={tokens}"))
+    cluster = Ha(tmp_path, flags=("--console", f"--token-auth-file={tokens}"), etcd_members=1)
     cluster.start()
     try:
         with Load(cluster.ports, cluster.context()):

@@ -16,6 +16,7 @@ from pilothouse.testing.server import Subprocess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+ETCD_MEMBERS = 1
 RATE = float(os.environ.get("PILOTHOUSE_DRAIN_RATE", "60"))
 WATCHES = int(os.environ.get("PILOTHOUSE_DRAIN_WATCHES", "30"))
 CLIENTS = 30 if RATE > 60 else 15

@@ -9,8 +9,7 @@ import asyncio
 import pathlib
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterator
 from typing import Any, Self
 
 import pytest
@@ -102,6 +101,31 @@ def servers(
             yield [ours, other]
 
 
+class Clients:
+    """A connection to each server, ours first, and their loop."""
+
+    def __init__(self, servers: list[Subprocess]) -> None:
+        self._runner = asyncio.Runner()
+        self.ours, self.other = (Connection(server.port, server.context(), 30) for server in servers)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part of a test."""
+        self._runner.run(work)
+
+    def close(self) -> None:
+        for client in (self.ours, self.other):
+            self.run(client.end())
+        self._runner.close()
+
+
+@pytest.fixture(scope="module")
+def clients(servers: list[Subprocess]) -> Iterator[Clients]:
+    """The connections of all tests: handshakes take longer than most requests."""
+    shared = Clients(servers)
+    yield shared
+    shared.close()
+
+
 async def prepare(server: Subprocess) -> None:
     client = Connection(server.port, server.context(), 30)
     made = await client.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
@@ -125,19 +149,12 @@ async def same(one: Connection, other: Connection, path: str, written: Any) -> A
         _, written = await one.request("GET", path)
 
 
-async def pass_through(writer: Connection, reader: Connection, watcher: Connection, collection: str) -> None:
+async def pass_through(writer: Connection, reader: Connection, collection: str) -> None:
     """Make an object through one, read, list,
     watch and change it through the other, and delete it through the first."""
     obj = OBJECTS[collection]
     path = f"{collection}/{obj['metadata']['name']}"
-    _, listed = await reader.request("GET", collection)
-    watch = await watcher.watch(
-        f"{collection}?watch=1&resourceVersion={listed['metadata']['resourceVersion']}"
-    )
-    status, made = await writer.request("POST", collection, obj)
-    assert status == 201, made
-    event = await asyncio.wait_for(watch.next(), 30)
-    assert event is not None and (event["type"], event["object"]) == ("ADDED", made)
+    made = await make_watched(writer, reader, collection)
     there = await same(writer, reader, path, made)
     if collection in FACES:
         face = f"{FACES[collection]}/{obj['metadata']['name']}"
@@ -153,6 +170,23 @@ async def pass_through(writer: Connection, reader: Connection, watcher: Connecti
     status, gone = await writer.request("DELETE", path)
     assert status in (200, 202), gone
     await vanish(reader, path)
+
+
+async def make_watched(writer: Connection, reader: Connection, collection: str) -> Any:
+    """The answer to the creation of an object at one server; a watch of the other tells the same."""
+    watcher = Connection(reader.port, reader.context, 30)
+    _, listed = await reader.request("GET", collection)
+    try:
+        watch = await watcher.watch(
+            f"{collection}?watch=1&resourceVersion={listed['metadata']['resourceVersion']}"
+        )
+        status, made = await writer.request("POST", collection, OBJECTS[collection])
+        assert status == 201, made
+        event = await asyncio.wait_for(watch.next(), 30)
+        assert event is not None and (event["type"], event["object"]) == ("ADDED", made)
+        return made
+    finally:
+        await watcher.end()
 
 
 async def annotate(client: Connection, path: str, there: Any) -> tuple[Any, Any]:
@@ -192,20 +226,6 @@ async def answered(client: Connection, path: str, status: int) -> None:
     await aeventually(reached, f"{status} from {path}")
 
 
-@asynccontextmanager
-async def connected(
-    servers: list[Subprocess], *, swapped: bool, count: int = 1
-) -> AsyncIterator[list[Connection]]:
-    """Connections to the server that writes and to the one that reads, `count` to each, in turn."""
-    order = servers[::-1] if swapped else servers
-    clients = [Connection(server.port, server.context(), 30) for _ in range(count) for server in order]
-    try:
-        yield clients
-    finally:
-        for client in clients:
-            await client.end()
-
-
 def test_every_kind_that_is_stored_has_an_object() -> None:
     wanted = set()
     for resource in default_catalog({}).all():
@@ -218,23 +238,17 @@ def test_every_kind_that_is_stored_has_an_object() -> None:
 @pytest.mark.parametrize("collection", COLLECTIONS)
 @pytest.mark.parametrize("direction", ["written by ours", "written by the other"])
 def test_of_every_kind_each_takes_what_the_other_wrote(
-    servers: list[Subprocess], direction: str, collection: str
+    clients: Clients, direction: str, collection: str
 ) -> None:
-    async def main() -> None:
-        swapped = direction == "written by the other"
-        async with connected(servers, swapped=swapped, count=2) as (writer, reader, _, watcher):
-            await pass_through(writer, reader, watcher, collection)
-
-    asyncio.run(main())
+    writer, reader = clients.ours, clients.other
+    if direction == "written by the other":
+        writer, reader = reader, writer
+    clients.run(pass_through(writer, reader, collection))
 
 
 @pytest.mark.parametrize("form", LARGE, ids=lambda form: form.key)
-def test_large_objects_that_ours_writes_are_read_alike(servers: list[Subprocess], form: Form) -> None:
-    async def main() -> None:
-        async with connected(servers, swapped=False) as (ours, other):
-            await read_alike(ours, other, form)
-
-    asyncio.run(main())
+def test_large_objects_that_ours_writes_are_read_alike(clients: Clients, form: Form) -> None:
+    clients.run(read_alike(clients.ours, clients.other, form))
 
 
 async def read_alike(ours: Connection, other: Connection, form: Form) -> None:
@@ -256,12 +270,11 @@ async def read_alike(ours: Connection, other: Connection, form: Form) -> None:
 
 
 @pytest.mark.parametrize("direction", ["defined by ours", "defined by the other"])
-def test_custom_resources(servers: list[Subprocess], direction: str) -> None:
-    async def main() -> None:
-        async with connected(servers, swapped=direction == "defined by the other") as (one, other):
-            await custom(one, other)
-
-    asyncio.run(main())
+def test_custom_resources(clients: Clients, direction: str) -> None:
+    one, other = clients.ours, clients.other
+    if direction == "defined by the other":
+        one, other = other, one
+    clients.run(custom(one, other))
 
 
 async def custom(one: Connection, other: Connection) -> None:

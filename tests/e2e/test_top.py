@@ -38,7 +38,7 @@ def pilothouse(kubeconfig: pathlib.Path, *arguments: str) -> Any:
 def ha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ha]:
     if missing():
         pytest.skip("needs etcd and haproxy; apt-get install etcd-server haproxy")
-    cluster = Ha(tmp_path_factory.mktemp("ha")).start()
+    cluster = Ha(tmp_path_factory.mktemp("ha"), etcd_members=1).start()
     try:
         one = Api(cluster.directory / "server1.kubeconfig").held()
         for _ in range(OLD):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pilothouse.api.values.fields import Object
 from pilothouse.api.values.times import to_seconds
-from pilothouse.commands import history_purge, output, past
+from pilothouse.commands import output, past
 from pilothouse.commands.past import Past
 from pilothouse.commands.progress import shown
 from pilothouse.configuration import options
@@ -57,6 +57,8 @@ def run(arguments: Sequence[str]) -> None:
     config, values, rest = options.parse_command(arguments, FLAGS)
     form = output.chosen(values["output"])
     if rest and rest[0] == "purge":
+        from pilothouse.commands import history_purge  # takes long to import: the catalog
+
         history_purge.run(config, values, rest[1:])
         return
     if len(rest) == 2 and "/" in rest[1] and (near := nearest(rest[0], ("purge",))):

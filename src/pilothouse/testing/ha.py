@@ -36,10 +36,16 @@ def missing() -> list[str]:
 
 
 class Ha:
-    """Three etcd members, three servers and HAProxy in `directory`;
+    """Three etcd members, or as many as `etcd_members`, three servers and HAProxy in `directory`;
     they keep running unless stop() is called."""
 
-    def __init__(self, directory: pathlib.Path, port: int = 0, flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        port: int = 0,
+        flags: tuple[str, ...] = (),
+        etcd_members: int = MEMBERS,
+    ) -> None:
         self.directory = directory
         self.flags = flags
         ports = free_ports(MEMBERS + 1)
@@ -47,7 +53,7 @@ class Ha:
         self.port = port or ports[MEMBERS]
         self.data = directory / "data"
         self.kubeconfig = directory / "kubeconfig"
-        self.etcd = EtcdCluster(directory, MEMBERS)
+        self.etcd = EtcdCluster(directory, etcd_members)
         self.servers: list[subprocess.Popen[bytes] | None] = [None] * MEMBERS
         self.proxy: subprocess.Popen[bytes] | None = None
         self.prometheus = prometheus.Prometheus(directory / "prometheus")
