@@ -85,6 +85,9 @@ def alive(server: Subprocess) -> dict[str, float]:
 
 
 def test_nothing_of_those_who_left_stays_alive(server: Subprocess) -> None:
+    eventually(
+        lambda: alive(server)["pilothouse_connections_open"] == 1, "the end of what waited for the start"
+    )
     before = alive(server)
     with contextlib.ExitStack() as stack:
         for asked in list(ASKED.values()) * TIMES:
@@ -100,4 +103,4 @@ def test_nothing_of_those_who_left_stays_alive(server: Subprocess) -> None:
             now["pilothouse_connections_open"]
             == before["pilothouse_connections_open"] + (len(ASKED) + 1) * TIMES
         )
-    eventually(lambda: alive(server) == before, "all are gone")
+    eventually(lambda: alive(server) == before, "all are gone", 30)
