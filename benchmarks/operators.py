@@ -118,10 +118,10 @@ def exercise(kubeconfig: pathlib.Path, running: Running) -> None:
         time.sleep(0.01)
     with running():
         shops.create_namespaced_custom_object(*PLACE, SHOP)
-        while not (opened := _is_open(shops)) and time.monotonic() < ends:
+        while not _is_open(shops):
+            if time.monotonic() > ends:
+                raise TimeoutError("the shop does not open")
             time.sleep(0.01)
-    if not opened:
-        raise TimeoutError("the shop does not open")
     client.close()
 
 
@@ -134,8 +134,12 @@ def by_kopf() -> Iterator[Running]:
         kopf.set_default_registry(
             kopf.OperatorRegistry()
         )  # else the handlers of all tests before run as well
-        with KopfRunner(["run", "--namespace=default", "--standalone", str(path)]) as runner:
-            yield
+        runner = KopfRunner(["run", "--namespace=default", "--standalone", str(path)])
+        try:
+            with runner:
+                yield
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {runner.output}") from None
         assert runner.exit_code == 0, runner.output
 
     with tempfile.TemporaryDirectory() as folder:

@@ -2,9 +2,9 @@
 
 from workloads.case import Case, Object, template
 
+from pilothouse.simulate.workloads.endpoints.zones import MODE, OLD_MODE, ZONE
+
 LABELS = {"app": "spread"}
-ZONE = "topology.kubernetes.io/zone"
-MODE, OLD_MODE = "service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"
 TOLERATES = [{"key": "pool", "operator": "Exists"}]
 """Pods of the zone whose nodes are tainted need it."""
 COUNTS = {"a": (0, 1, 3, 8, 12), "b": (1, 3, 8, 12), "c": (0, 1, 1, 2)}
@@ -16,9 +16,8 @@ def zones(case: Case) -> None:
     draw = case.draw
     case.zones = True
     for zone, counts in COUNTS.items():
-        pods = template(LABELS, nodeSelector={ZONE: zone}, tolerations=TOLERATES)
         labels = {**LABELS, "zone": zone}
-        pods["metadata"]["labels"] = labels
+        pods = template(labels, nodeSelector={ZONE: zone}, tolerations=TOLERATES)
         spec = {"replicas": draw.choice(counts), "selector": {"matchLabels": labels}, "template": pods}
         case.create("Deployment", f"in-{zone}", spec)
     for number in range(draw.choice([1, 2])):

@@ -63,6 +63,12 @@ def parse(data: bytes) -> Any:
     return value
 
 
+def in_key_order(value: Any) -> Any:
+    """A copy with sorted members, as upstream has them in what it merges or does not know: messages follow
+    this order."""
+    return orjson.loads(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+
+
 def dump(value: Any, *, sort: bool = False) -> bytes:
     """Write compact JSON in UTF-8; `sort` sorts the members of objects."""
     try:

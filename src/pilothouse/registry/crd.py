@@ -31,7 +31,7 @@ from pilothouse.registry.crd_strategy import Checked, CompiledSchemas, Instances
 from pilothouse.registry.groups.records import own, scale
 from pilothouse.registry.object_metrics import ObjectMetrics
 from pilothouse.registry.printers.common import Columns
-from pilothouse.registry.printers.tables import custom_columns
+from pilothouse.registry.printers.tables import custom_columns, custom_scale_columns
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import Store
 from pilothouse.registry.versions import version_key
@@ -420,7 +420,14 @@ def _scale(paths: Object) -> Subresource:
             above = copied
         above[steps[-1]] = wanted
 
-    return scale(read, write, steps, custom=True, read_to_change=read_to_change, undecodable=UNNAMED_SCALE)
+    return scale(
+        read,
+        write,
+        steps,
+        custom_scale_columns,
+        read_to_change=read_to_change,
+        undecodable=UNNAMED_SCALE,
+    )
 
 
 def is_terminating(obj: Object) -> bool:

@@ -120,10 +120,9 @@ def before_create(resource: Resource, ctx: WriteContext, strategy: Strategy, obj
         put(obj, path, _zero(resource, path))
     if strategy.generation_on_create:
         metadata["generation"] = strategy.generation_on_create
-    if (tracked := metadata.pop("managedFields", None)) is not None:
-        metadata["managedFields"] = (
-            tracked  # the last, as updates put them: changes of order take space in a history
-        )
+    tracked = metadata.pop("managedFields", None)
+    if tracked is not None:  # the last, as updates put them: changes of order take space in a history
+        metadata["managedFields"] = tracked
     if strategy.prepare_create is not None:
         strategy.prepare_create(ctx, obj)
     errs = Errors()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pilothouse.registry.printers import core as tables_core
 from pilothouse.registry.printers import tables
 from pilothouse.registry.printers.common import (
+    Columns,
     go_float,
     human_duration,
     selector_string,
@@ -23,9 +24,16 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC).timestamp()
 MADE = "2026-01-01T00:00:00Z"
 
 
-def resource(group: str, plural: str, kind: str = "Thing") -> Resource:
+def resource(group: str, plural: str, kind: str = "Thing", columns: Columns | None = None) -> Resource:
     return Resource(
-        group=group, version="v1", plural=plural, kind=kind, singular="", namespaced=True, verbs=("get",)
+        group=group,
+        version="v1",
+        plural=plural,
+        kind=kind,
+        singular="",
+        namespaced=True,
+        verbs=("get",),
+        columns=columns,
     )
 
 
@@ -300,17 +308,7 @@ def test_the_bookmark_that_ends_initial_events_keeps_its_metadata() -> None:
 )
 def test_a_scale_has_columns_of_its_own(columns: Any, forms: Any) -> None:
     scale = {"kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": 3}, "status": {"replicas": 2}}
-    record = Resource(
-        group="apps",
-        version="v1",
-        plural="deployments",
-        kind="Scale",
-        singular="scale",
-        namespaced=True,
-        verbs=("get",),
-        columns=columns(),
-    )
-    table = tables.table_for(record, [scale])
+    table = tables.table_for(resource("apps", "deployments", "Scale", columns()), [scale])
     assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
     assert (table["columnDefinitions"][0]["format"], table["columnDefinitions"][3]["type"]) == forms
     assert table["rows"][0]["cells"][:3] == ["d", 3, 2]

@@ -110,11 +110,6 @@ def copy(value: Any) -> Any:
     return orjson.loads(dump(value))
 
 
-def in_key_order(value: Any) -> Any:
-    """Sort members as upstream does when it decodes a merged object, since messages follow this order."""
-    return orjson.loads(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
-
-
 def decode_object(body: bytes) -> tuple[Any, list[str]]:
     """Parse the JSON object (or null) of a patch and return it with the messages of strict decoding.
 

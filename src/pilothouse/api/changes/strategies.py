@@ -29,6 +29,7 @@ __all__ = [
 
 _SCALARS = {"string": "string", "bool": "bool", "int32": "int32", "int64": "int64", "number": "float64"}
 
+_INTEGERS = frozenset(("int32", "int64", "uint8"))
 _OWN = frozenset(("time", "microtime", "quantity", "duration", "intorstring"))
 """Kinds whose Go types decode themselves."""
 
@@ -88,16 +89,21 @@ def places(type: Type) -> dict[str, int]:
 
 def check_scalar(value: Any, type: Type) -> None:
     """Raise ValueError for a value whose Go type cannot become a scalar of a type."""
-    have, want = reflect_kind(value), _SCALARS[type.kind]
+    _check_kind(value, _SCALARS[type.kind], type.go)
+
+
+def _check_kind(value: Any, want: str, named: str = "") -> None:
+    """Raise ValueError for a value that cannot become a Go kind; `named` is the type of that kind."""
+    have = reflect_kind(value)
     number = have in {"int64", "float64"}
-    if have == want or (number and want == "float64") or (have == "int64" and want == "int32"):
+    if have == want or (number and want == "float64") or (have == "int64" and want in _INTEGERS):
         return
-    if have == "float64" and want in {"int32", "int64"}:
+    if have == "float64" and want in _INTEGERS:
         if value.is_integer():
             return
     elif not (have == "int64" and want == "string"):
         raise ValueError(f"unrecognized type: {want}")
-    raise ValueError(f"cannot convert {have} to {type.go or want}")
+    raise ValueError(f"cannot convert {have} to {named or want}")
 
 
 def check_other(value: Any, type: Type) -> None:
@@ -114,7 +120,8 @@ def check_other(value: Any, type: Type) -> None:
 def _check_bytes(value: Any) -> None:
     if isinstance(value, list):
         for item in value:
-            _check_byte(item)
+            if item is not None:
+                _check_kind(item, "uint8")
         return
     if not isinstance(value, str):
         raise ValueError(f"cannot restore slice from {reflect_kind(value)}")
@@ -122,15 +129,6 @@ def _check_bytes(value: Any) -> None:
         times.base64(value)
     except ValueError as err:
         raise ValueError(f"error decoding from json: {err}") from None
-
-
-def _check_byte(value: Any) -> None:
-    """Raise ValueError for what is no number, or no whole one; null is a zero."""
-    kind = reflect_kind(value)
-    if kind == "float64" and not value.is_integer():
-        raise ValueError("cannot convert float64 to uint8")
-    if value is not None and kind not in {"int64", "float64"}:
-        raise ValueError("unrecognized type: uint8")
 
 
 def as_list(value: Any) -> list[Any]:

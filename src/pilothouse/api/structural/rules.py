@@ -161,7 +161,7 @@ def _coerce_type_meta(value: Object, path: Path, unknown: list[Path], drop: bool
 
 def _invalid(path: Path, value: Any, why: str) -> str:
     errs = Errors()
-    errs.invalid(show(path), json.parse(json.dump(value, sort=True)), why)
+    errs.invalid(show(path), json.in_key_order(value), why)
     return f"{errs.causes[0]['field']}: {errs.causes[0]['message']}"
 
 

@@ -151,7 +151,7 @@ def _as_written(resource: Resource, kind: str, live: Object, body: bytes) -> Obj
         assert resource.type_of is not None
         live = in_go_order(live, resource.type_of())
     else:
-        live = patch.in_key_order(live)
+        live = json.in_key_order(live)
     apply_patch = patch.apply_json_patch if kind == JSON_PATCH else patch.apply_merge_patch
     document: Object = apply_patch(live, body, strict=False)[0]
     return document
@@ -173,7 +173,7 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
                     return found
             except DecodeError:
                 pass
-        raw = patch.in_key_order(raw)
+        raw = json.in_key_order(raw)
     if kind == STRATEGIC:
         obj, notes = _decode_converted(resource, raw, kept)
         return obj, sorted(notes)

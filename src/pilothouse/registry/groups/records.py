@@ -9,7 +9,8 @@ from pilothouse.api.types.schema import Type
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.values.fields import Errors, Object
 from pilothouse.registry.groups import rules
-from pilothouse.registry.printers.tables import custom_scale_columns, scale_columns
+from pilothouse.registry.printers.common import Columns
+from pilothouse.registry.printers.tables import scale_columns
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 from pilothouse.storage.keys import ROOT
@@ -104,12 +105,11 @@ def scale(
     read: Callable[[Object], Object],
     write: Callable[[Object, Object], None],
     replicas: Path = ("spec", "replicas"),
-    *,
-    custom: bool = False,
+    columns: Callable[[], Columns] = scale_columns,
     **more: Any,
 ) -> Subresource:
     """Declare the scale subresource by two functions: one makes a Scale of an object, the other sets the
-    object's replicas. custom: it is that of a custom resource."""
+    object's replicas. columns: makes those of its Table."""
     return Subresource(
         name="scale",
         kind="Scale",
@@ -118,7 +118,7 @@ def scale(
         read=read,
         write=write,
         replicas=replicas,
-        columns=custom_scale_columns if custom else scale_columns,
+        columns=columns,
         **more,
     )
 

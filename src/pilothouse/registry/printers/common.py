@@ -64,10 +64,6 @@ class Printed(Protocol):
     def conversion(self) -> Conversion | None:
         """How its objects are stored, None where they are stored as they are served."""
 
-    @property
-    def columns(self) -> Columns | None:
-        """The columns that a definition or a subresource declares."""
-
     def table_columns(self) -> Columns:
         """The columns of the resource's tables."""
 
