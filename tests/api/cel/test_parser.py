@@ -1,10 +1,14 @@
 """Syntax: what is read how, and what is said of what cannot be read."""
 
+import contextlib
 from typing import Any
 
 import pytest
+from example_scale import SCALE
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pilothouse.api.cel import CompileError, Environment, UInt
+from pilothouse.api.cel import CompileError, Environment, EvaluationError, UInt
 
 PRIMARY = (
     "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES,"
@@ -105,6 +109,12 @@ def test_constants(text: str, wanted: Any) -> None:
         ("1\n+ ?", f"ERROR: <input>:2:3: Syntax error: mismatched input '?' expecting {PRIMARY}\n | + ?\n | ..^\n"
                    f"ERROR: <input>:2:4: Syntax error: mismatched input '<EOF>' expecting {PRIMARY}\n | + ?\n | ...^\n"
                    "ERROR: <input>:2:4: Syntax error: mismatched input '<EOF>' expecting ':'\n | + ?\n | ...^"),
+        ("!-x", "ERROR: <input>:1:3: Syntax error: no viable alternative at input '-x'\n | !-x\n | ..^"),
+        ("!- true", "ERROR: <input>:1:4: Syntax error: no viable alternative at input '- true'\n | !- true\n | ...^"),
+        ("!!-'a'", "ERROR: <input>:1:4: Syntax error: no viable alternative at input '-'a''\n | !!-'a'\n | ...^"),
+        ("!-(1)", "ERROR: <input>:1:3: Syntax error: no viable alternative at input '-('\n | !-(1)\n | ..^"),
+        ("!-1u", "ERROR: <input>:1:3: Syntax error: no viable alternative at input '-1u'\n | !-1u\n | ..^"),
+        ("-!x", "ERROR: <input>:1:2: Syntax error: no viable alternative at input '-!'\n | -!x\n | .^"),
         ("has(1)", "ERROR: <input>:1:5: invalid argument to has() macro\n | has(1)\n | ....^"),
         ("[1].all(1, true)", "ERROR: <input>:1:9: argument must be a simple name\n | [1].all(1, true)\n | ........^"),
         ("[1].map(x.y, 1)", "ERROR: <input>:1:10: argument is not an identifier\n | [1].map(x.y, 1)\n | .........^"),
@@ -130,3 +140,30 @@ def test_size_and_depth_are_limited() -> None:
 def test_only_the_first_errors_are_told() -> None:
     text = fault("$" * 200)
     assert text.count("token recognition") == 100 and text.endswith("more errors were truncated")
+
+
+TOKENS = (
+    "x", "1", "-1", "2u", "1.5", "1e999", "9223372036854775808", "0x", "'a'", "b'c'", "r'\\d'", "'\\ud800'",
+    "'\\400'", "true", "false", "null", "-", "!", "(", ")", "[", "]", "{", "}", ",", ".", "?", ":", "+", "*",
+    "/", "%", "&&", "||", "==", "<", "in", "has", "all", "while", "`a-b`", ".?f", "[?1]", "T{", "//c\n", "\x00",
+    "é", "\n", "has(a.b)", "a.all(x, x)", "a.map(x, y, x)",
+)  # fmt: skip
+
+
+@settings(max_examples=60 * SCALE, deadline=None)
+@given(st.lists(st.sampled_from(TOKENS), max_size=12), st.sampled_from(("", " ")))
+def test_any_tokens_are_an_expression_or_a_compile_error(tokens: list[str], between: str) -> None:
+    try:
+        program = EMPTY.compile(between.join(tokens))
+    except CompileError as err:
+        assert str(err).startswith("ERROR: <input>:")
+        return
+    with contextlib.suppress(EvaluationError):
+        program.evaluate({})
+
+
+@pytest.mark.parametrize(
+    "text", ["!-true", "!- true", "!-false", "!-null", "!!-x.y", "[!-x]", "f(!-x)", "!-[1]", "- !true"]
+)
+def test_a_minus_behind_a_not_is_the_sign_of_a_number(text: str) -> None:
+    assert "Syntax error: no viable alternative at input '-" in fault(text)

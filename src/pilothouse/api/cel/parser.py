@@ -24,6 +24,15 @@ _START = frozenset(
         "BYTES", "IDENTIFIER",
     )
 )  # fmt: skip
+_SIGNED = ("NUM_INT", "NUM_FLOAT")
+"""Literals that may have a sign."""
+_NEGATED = _START - {"!"}
+"""Tokens that may stand behind a minus."""
+
+
+def _escape(text: str) -> str:
+    """A part of the input as ANTLR's messages quote it."""
+    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
 
 
 def parse(text: str, issues: Issues, known: macros.Macros) -> Expr:
@@ -102,11 +111,11 @@ class _Parser(TokenStream):
 
     def unary(self) -> Expr:
         kind = self.token.kind
-        if kind == "!" or (kind == "-" and self.after() not in ("NUM_INT", "NUM_FLOAT")):
+        if kind == "!" or (kind == "-" and self.after() not in _SIGNED):
             at, times = self.token.at, 0
-            while self.token.kind == kind and not (
-                kind == "-" and times and self.after() in ("NUM_INT", "NUM_FLOAT")
-            ):
+            while self.token.kind == kind and not (kind == "-" and times and self.after() in _SIGNED):
+                if kind == "-" and self.after() not in _NEGATED:
+                    return self.no_alternative()
                 self.take()
                 times += 1
             out = self.member()
@@ -172,6 +181,8 @@ class _Parser(TokenStream):
 
     def primary(self) -> Expr:
         token = self.token
+        if token.kind == "-" and self.after() not in _SIGNED:
+            return self.no_alternative()  # behind `!` a minus is the sign of a number
         if token.kind not in _START or token.kind == "!":
             if not self.unexpected(_START):
                 self.skip()
@@ -286,6 +297,16 @@ class _Parser(TokenStream):
     def close(self, kind: str) -> None:
         if not self.accept(kind) and self.unexpected(frozenset((kind, ","))):
             self.accept(kind)
+
+    def no_alternative(self) -> Expr:
+        """Report the token behind a minus with which no number and no operand begins.
+
+        Like ANTLR's parser it goes on at the minus, as an operator between two operands.
+        """
+        minus, token = self.token, self.tokens[self.place + 1]
+        between = self.text[minus.at : token.at + len(token.text)] if token.kind != EOF else minus.text
+        self.syntax(f"no viable alternative at input '{_escape(between)}'", token)
+        return LiteralExpr(minus.at, None)
 
     def literal(self) -> Expr:
         sign = self.accept("-")

@@ -29,6 +29,7 @@ class TokenStream:
 
     def __init__(self, text: str, issues: Issues) -> None:
         self.issues = issues
+        self.text = text
         self.tokens = tokens(text, issues)
         self.place = 0
         self.token = self.tokens[0]
