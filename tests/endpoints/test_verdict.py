@@ -19,6 +19,7 @@ from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
+from pilothouse.authz.authorizer import Decision
 from pilothouse.registry.admission import AdmissionAttributes
 
 STRATEGIC = {"Content-Type": "application/strategic-merge-patch+json"}
@@ -153,6 +154,50 @@ async def test_rights_that_are_taken_away_while_a_request_waits(rig: Rig) -> Non
     assert not waiting.done()
     reading.on_done(1, None)
     assert (await waiting).status == 403
+
+
+class Decides:
+    """An authorizer that always gives the same decision."""
+
+    def __init__(self, decision: Decision) -> None:
+        self.decision = decision
+
+    async def authorize(self, attributes: Any) -> Decision:
+        return self.decision
+
+
+@pytest.mark.parametrize(
+    ("decision", "status"),
+    [
+        (Decision(False, error="away"), 500),
+        (Decision(False, reason="no", error="away"), 500),
+        (Decision(False, reason="no"), 403),
+        (Decision(True, error="away"), 201),
+    ],
+)
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_an_authorizer_that_changes_its_mind_while_a_request_waits(
+    rig: Rig, decision: Decision, status: int, remembered: bool
+) -> None:
+    await rig.ok("POST", f"{FLOWS}/prioritylevelconfigurations", queued())
+    made = flow_schema()
+    made["spec"]["priorityLevelConfiguration"]["name"] = "queued"
+    await rig.ok("POST", f"{FLOWS}/flowschemas", made)
+    await cluster_role(rig, "read", rule("*", "configmaps"))
+    await bind(rig, "default")
+    if remembered:
+        await rig.ok("POST", CONFIG_MAPS, config_map("a"), user="jane")
+    reading = rig.handle("GET", CONFIG_MAPS, user="jane")
+    reading.on_done.args[0].flow.flow.level.resize(1, 1)
+    waiting = asyncio.ensure_future(rig.call("POST", CONFIG_MAPS, config_map("b"), user="jane"))
+    await rig.ok("GET", "/api/v1/namespaces/default")  # by then the other one is in its queue
+    rig.pipeline.stages.authorizer = Decides(decision)
+    assert not waiting.done()
+    reading.on_done(1, None)
+    answer = await waiting
+    assert answer.status == status
+    if status == 500:
+        assert answer.body["message"] == f'Internal Server Error: "{CONFIG_MAPS}": away'
 
 
 def queued() -> Any:

@@ -220,12 +220,10 @@ class Pipeline:
                     await self._stand_in_line(ctx, ctx.flow)
                     known = time.perf_counter()
             # authorization: may they
-            decision = await stages.authorizer.authorize(attributes)
-            if not decision.allowed and stages.finder is not None and not decision.error:
-                decision = await self._in_part(stages.finder, ctx, attributes, decision)
+            decision = await self._decide(ctx, attributes)
             observer.authorized(ctx, decision, known)
             if not decision.allowed:
-                raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
+                raise _refusal(request, attributes, decision)
             # dispatch: the verb; what takes long of a write runs beside the loop
             if request.method not in READS:
                 ctx.work = Work(stages.offload, ctx.user.name)
@@ -259,10 +257,10 @@ class Pipeline:
                     verdict.allowed[0] += 1
             else:
                 known, attributes = time.perf_counter(), attributes_of(ctx)
-                decision = await stages.authorizer.authorize(attributes)
+                decision = await self._decide(ctx, attributes)
             observer.authorized(ctx, decision, known)
             if not decision.allowed:
-                raise refused(attributes, decision)
+                raise _refusal(request, attributes, decision)
             if request.method not in READS:
                 ctx.work = Work(stages.offload, ctx.user.name)
             if stands:
@@ -300,18 +298,24 @@ class Pipeline:
                 await self._impersonate(ctx, attributes)
             self._classify(ctx)
             known = time.perf_counter()
-            decision = await stages.authorizer.authorize(attributes)
-            if not decision.allowed and stages.finder is not None and not decision.error:
-                decision = await self._in_part(stages.finder, ctx, attributes, decision)
+            decision = await self._decide(ctx, attributes)
             observer.judged(ctx, decision, known)
             if decision.allowed:
                 return None
-            raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
+            raise _refusal(request, attributes, decision)
         except BaseException as err:
             response = self._ended(ctx, err, begun)
         if ctx.audit is not None:
             ctx.audit.refused()
         return self._finish(ctx, response)
+
+    async def _decide(self, ctx: Context, attributes: AuthorizationAttributes) -> Decision:
+        """The decision of the authorizers on a request, or on the part of a list that the user may see."""
+        stages = self.stages
+        decision = await stages.authorizer.authorize(attributes)
+        if decision.allowed or decision.error or stages.finder is None:
+            return decision
+        return await self._in_part(stages.finder, ctx, attributes, decision)
 
     async def _impersonate(self, ctx: Context, attributes: AuthorizationAttributes) -> None:
         """Have the request go on as the user that its headers name; Forbidden."""
@@ -470,6 +474,12 @@ def refused(attributes: AuthorizationAttributes, decision: Decision) -> errors.S
     err = forbidden(attributes, decision.reason)
     err.headers = [*err.headers, ("X-Content-Type-Options", "nosniff")]
     return err
+
+
+def _refusal(request: Request, attributes: AuthorizationAttributes, decision: Decision) -> errors.StatusError:
+    """The answer to a request that is not allowed: a 500 when an authorizer could not decide, else a 403
+    (apiserver filters.WithAuthorization)."""
+    return undecided(request.target, decision) if decision.error else refused(attributes, decision)
 
 
 def _timeout(query: Query) -> float:
