@@ -44,6 +44,15 @@ def test_a_role_that_exists(server: InProcess) -> None:
     assert code(server, server.user("max"), maps("default")) == 403
 
 
+@pytest.mark.parametrize(
+    ("role", "message"), [("veiw", "did you mean 'view'"), ("zzzzzz", "no cluster role is named 'zzzzzz'$")]
+)
+def test_a_role_that_does_not_exist_is_refused(server: InProcess, role: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        server.user("lee", role=role, rules=READ_MAPS, namespace="default")
+    assert code(server, server.user("lee"), maps("default")) == 403
+
+
 def test_another_user_has_other_rights(server: InProcess) -> None:
     """Names that differ only in what names of roles cannot hold are not mixed up."""
     one, other = server.user("a/b", rules=READ_MAPS), server.user("a%b")

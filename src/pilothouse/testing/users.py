@@ -1,6 +1,7 @@
 """Users with rights of their own: a client certificate of the server's CA, a role and a binding."""
 
 import datetime
+import difflib
 import pathlib
 import re
 import ssl
@@ -57,7 +58,12 @@ def issue(
 
 
 def allow(client: KubeClient, name: str, rules: Iterable[Object], role: str, namespace: str) -> None:
-    """Give a user a new role with `rules`, and the cluster role `role`; in a namespace, or everywhere."""
+    """Give a user a new role with `rules`, and the cluster role `role`; in a namespace, or everywhere.
+
+    ValueError when no cluster role has that name. Nothing is written then.
+    """
+    if role:
+        _check_role(client, role)
     scope, kind = (f"namespaces/{namespace}/", "Role") if namespace else ("", "ClusterRole")
     path = f"/apis/{GROUP}/v1/{scope}{kind.lower()}"
     metadata = {"generateName": re.sub("[/%]", "-", name) + "-"}
@@ -71,3 +77,13 @@ def allow(client: KubeClient, name: str, rules: Iterable[Object], role: str, nam
         client.call(
             "POST", f"{path}bindings", {"metadata": metadata, "roleRef": reference, "subjects": subjects}
         )
+
+
+def _check_role(client: KubeClient, role: str) -> None:
+    """Check that a cluster role exists; ValueError suggests similar names."""
+    listing = client.call("GET", f"/apis/{GROUP}/v1/clusterroles")
+    names = [item["metadata"]["name"] for item in listing["items"]]
+    if role not in names:
+        similar = difflib.get_close_matches(role, names)
+        hint = f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+        raise ValueError(f"no cluster role is named {role!r}{hint}")
