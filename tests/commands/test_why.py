@@ -119,6 +119,8 @@ def test_which_kubeconfig(
         (["a", "--last"], "and none with --last"),
         (["-o", "name"], 'the output format "name", allowed formats are: json,table,wide,yaml'),
         (["--nope"], "unknown flag: --nope"),
+        (["--slow", "--limit", "3"], "--slow needs a value, got the flag --limit"),
+        (["--user", "--last"], "--user needs a value, got the flag --last"),
         (["--limit=0"], "--limit takes a positive number, got '0'"),
         (["--limit=-1"], "--limit takes a positive number"),
         (["--code=abc"], "--code takes a positive number, got 'abc'"),

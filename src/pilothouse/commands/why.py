@@ -47,6 +47,9 @@ def run(arguments: Sequence[str]) -> None:
     config, values, rest = options.parse_command(arguments, FLAGS)
     if len(rest) > 1 or (rest and values["last"]):
         raise FlagError('"pilothouse why" takes one audit ID at most, and none with --last')
+    for name in FILTERS:
+        if values[name].startswith("--"):
+            raise FlagError(f"--{name} needs a value, got the flag {values[name]}")
     for name in ("code", "limit"):
         if values[name] and not (values[name].isascii() and values[name].isdigit() and int(values[name])):
             raise FlagError(f"--{name} takes a positive number, got {values[name]!r}")
