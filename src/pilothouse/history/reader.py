@@ -465,9 +465,9 @@ class HistoryReader:
             if looked >= CHUNK or size > MOST_BYTES:
                 return rows, last
             last = row[0]
+            size += len(row[6] or b"")  # of all: where a step ends tells nothing of what fits
             if fits is _any or fits(self._kept.change(row, b"")):
                 rows.append(row)
-                size += len(row[6] or b"")
         return rows, 0
 
     def _kept_rows(self, rows: list[Any], last: int) -> tuple[list[KeptChange], int, int]:

@@ -16,6 +16,7 @@ from pilothouse.endpoints.actions.parts import Actions
 from pilothouse.endpoints.answers.response import list_metadata
 from pilothouse.endpoints.objects.past import milliseconds
 from pilothouse.endpoints.objects.scope import RequestScope
+from pilothouse.endpoints.objects.tenancy import Tenancy
 from pilothouse.endpoints.objects.watch import encoder_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import check_list, first, list_params, resource_version
@@ -57,16 +58,19 @@ FIELDS: dict[str, Callable[[Place, KeptChange], str]] = {
 
 
 class Rights:
-    """Whether the user may get the objects of changes; each is asked for once."""
+    """Whether the user may get the objects of changes, as they were at a revision; each is asked for once."""
 
     def __init__(self, actions: Actions, ctx: Context) -> None:
         self._authorizer = actions.verbs.authorizer
         self._catalog = actions.verbs.catalog
+        self.tenancy = Tenancy(actions.verbs.catalog, actions.verbs.store, actions.verbs.authorizer)
         self._ctx = ctx
         self._known: dict[Place, bool] = {}
 
-    async def may_see(self, place: Place) -> bool:
-        """Whether the user may get an object."""
+    async def may_see(self, place: Place, revision: int) -> bool:
+        """Whether the user may get an object as it was at a revision."""
+        if not self.tenancy.covers(place.namespace, revision):
+            place = place._replace(namespace="")
         found = self._known.get(place)
         if found is None:
             decision = await self._authorizer.authorize(self.attributes(place))
@@ -175,13 +179,13 @@ async def handle(actions: Actions, ctx: Context, resource: Resource) -> Response
 async def _one(actions: Actions, history: History, ctx: Context, resource: Resource) -> Response:
     name = ctx.info.name
     changes = Changes(actions.verbs.catalog, history.place_of)
-    found = await history.reader.change(id_of(name))
     choice = Choice(ctx, changes, namespaced=resource.namespaced)
-    if found is None or not choice.fits(found):
-        raise errors.not_found(resource.group, resource.plural, name)
-    rights, place = Rights(actions, ctx), changes.place_of(found)
-    if not await rights.may_see(place):
-        raise forbidden(rights.attributes(place), "a change shows the object")
+    found = await history.reader.change(id_of(name))
+    missing = errors.not_found(resource.group, resource.plural, name)
+    if found is None or not await Rights(actions, ctx).may_see(changes.place_of(found), found.revision):
+        raise missing  # the right comes first, so that no selector tells of a hidden change
+    if not choice.fits(found):
+        raise missing
     after = await after_of(history, found)
     ctx.work = work = Work(actions.verbs.offload, ctx.user.name)
     await work.enter(len(found.value) + len(after or b""))
@@ -214,7 +218,7 @@ async def _list(actions: Actions, history: History, ctx: Context, resource: Reso
         chunk, last = await history.reader.chunk(
             *span, within=within, before=before, after=oldest, fits=choice.fits
         )
-        seen = [change for change in chunk if await rights.may_see(changes.place_of(change))]
+        seen = [one for one in chunk if await rights.may_see(changes.place_of(one), one.revision)]
         pairs = [(change, await after_of(history, change)) for change in seen]
         size += sum(len(change.value) + len(after or b"") for change, after in pairs)
         await work.enter(size)
@@ -253,7 +257,7 @@ async def _watch(actions: Actions, history: History, ctx: Context, resource: Res
 
     async def show(change: KeptChange) -> Object | None:
         rights = Rights(actions, ctx)  # they may be others by now
-        if not choice.fits(change) or not await rights.may_see(changes.place_of(change)):
+        if not choice.fits(change) or not await rights.may_see(changes.place_of(change), change.revision):
             return None
         then = await after_of(history, change)
         work = Work(verbs.offload, ctx.user.name)
@@ -314,9 +318,11 @@ async def answer_blame(actions: Actions, scope: RequestScope, body: Object) -> R
             f'spec.resource: Invalid value: "{spec["resource"]}": there is no such resource'
         )
     place = Place(spec["resource"], spec.get("namespace", "") if record.namespaced else "", spec["name"])
-    rights = Rights(actions, ctx)
-    if not await rights.may_see(place):
+    rights, now = Rights(actions, ctx), verbs.store.cacher.revision
+    if not await rights.may_see(place, now):
         raise forbidden(rights.attributes(place), "a blame shows the object")
+    created = rights.tenancy.created_at(place.namespace) if place.namespace else None
+    oldest = 0 if created is None or await rights.may_see(place, 0) else last_of(created - 1)
     entry = verbs.store.find(record, place.namespace, place.name)
     size = len(entry.value)
     await ctx.work.enter(size)
@@ -324,7 +330,9 @@ async def answer_blame(actions: Actions, scope: RequestScope, body: Object) -> R
     before, steps, goes_on = last_of(entry.rev) + 1, 0, True
     try:
         while before and goes_on and steps < MOST_STEPS:
-            chunk, before = await history.reader.chunk(entry.key, entry.key + "\0", before=before)
+            chunk, before = await history.reader.chunk(
+                entry.key, entry.key + "\0", before=before, after=oldest
+            )
             size, steps = size + sum(len(change.value) for change in chunk), steps + 1
             await ctx.work.enter(size)
             goes_on = await ctx.work.run(search.follow, chunk)

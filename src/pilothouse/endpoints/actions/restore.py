@@ -17,6 +17,7 @@ from pilothouse.endpoints.actions.own_requests import OwnAnswer, OwnRequests
 from pilothouse.endpoints.actions.parts import Actions
 from pilothouse.endpoints.objects.past import TOO_OLD, milliseconds
 from pilothouse.endpoints.objects.scope import RequestScope
+from pilothouse.endpoints.objects.tenancy import REASON
 from pilothouse.endpoints.request.params import resource_version
 from pilothouse.history._delta import difference
 from pilothouse.history.changes import MOST_DELTA, id_of
@@ -196,22 +197,16 @@ async def _planned(
     rights, restoration = Rights(actions, scope.ctx), Restoration(actions, scope)
     selector = selectors.parse(spec.get("labelSelector", ""), "")
     store, namespace, name = actions.verbs.store, spec.get("namespace", ""), spec.get("name", "")
+    named = bool(spec.get("resource") or spec.get("resources"))
     writes: list[PlannedWrite] = []
     work, count, size = scope.ctx.work, 0, 0
     for record in _records(actions, history, spec):
-        inside = namespace if record.namespaced else ""
-        if name:
-            key = key_of(record, inside, name)
-            first, end = key, key + "\0"
-            if not await rights.may_see(history.place_of(key)):  # nor whether it was there
-                raise forbidden(
-                    rights.attributes(history.place_of(key)), "what is restored can be read afterwards"
-                )
-        elif record.names_namespace:
-            first, end = record.key_prefix + namespace, record.key_prefix + namespace + "\0"
-        else:
-            first = record.key_prefix + (f"{inside}/" if inside else "")
-            end = first + LAST
+        place, first, end = _span_of(record, namespace, name)
+        if not await rights.may_see(place, revision):  # nor whether anything was there
+            if named:
+                raise _hidden(rights, place, revision)
+            scope.ctx.warn(f"{record.group_resource} are left out: you may not get all of them as they were")
+            continue
         now = _present(store, record, first, end)
         size += bytes_of(now)
         then: list[Entry] = []
@@ -228,10 +223,7 @@ async def _planned(
         count += max(len(then), len(now))
         await work.enter(size)
         pairs = await work.run(_pairs, then, now, selector)
-        for key, _, present, _ in pairs:
-            place = history.place_of(key)
-            if not await rights.may_see(place):
-                raise forbidden(rights.attributes(place), "what is restored can be read afterwards")
+        for _, _, present, _ in pairs:
             if present is not None:
                 restoration.known(present)
         prune = bool(spec.get("prune")) and not record.names_namespace
@@ -240,6 +232,31 @@ async def _planned(
     if name and not writes:
         raise errors.not_found(spec.get("resource", "").partition(".")[2], spec.get("resource", ""), name)
     return writes, restoration
+
+
+def _span_of(record: Resource, namespace: str, name: str) -> tuple[Place, str, str]:
+    """The place that the user must be allowed to get, and the keys between which the objects are.
+
+    A place without a name stands for all objects of a resource in a namespace.
+    """
+    if name:
+        inside = namespace if record.namespaced else ""
+        key = key_of(record, inside, name)
+        return Place(record.group_resource, inside, name), key, key + "\0"
+    if record.names_namespace:
+        key = record.key_prefix + namespace
+        return Place(record.group_resource, "", namespace), key, key + "\0"
+    inside = namespace if record.namespaced else ""
+    first = record.key_prefix + (f"{inside}/" if inside else "")
+    return Place(record.group_resource, inside, ""), first, first + LAST
+
+
+def _hidden(rights: Rights, place: Place, revision: int) -> errors.StatusError:
+    """The refusal of a restore; it is the same whatever was there."""
+    reason = "what is restored can be read afterwards"
+    return forbidden(
+        rights.attributes(place), reason if rights.tenancy.covers(place.namespace, revision) else REASON
+    )
 
 
 def _pairs(then: Sequence[Entry], now: Sequence[Entry], selector: Selector) -> list[ThenAndNow]:
@@ -325,11 +342,9 @@ async def _undoing(
     """The change with a name, and the write that takes it back."""
     verbs, rights, work = actions.verbs, Rights(actions, scope.ctx), scope.ctx.work
     change = await history.reader.change(id_of(name))
-    if change is None:
+    if change is None or not await rights.may_see(history.place_of(change.key), change.revision):
         raise errors.not_found(scope.resource.group, "changes", name)
     place: Place = history.place_of(change.key)
-    if not await rights.may_see(place):
-        raise forbidden(rights.attributes(place), "a change shows the object")
     record = verbs.catalog.by_group_resource(place.resource)
     if record is None:
         raise errors.BadRequest(f"the resource {place.resource} is not served any more")

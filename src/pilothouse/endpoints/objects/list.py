@@ -30,6 +30,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         query = await work.run(selection, verbs, ctx, resource, params)
     else:
         query = selection(verbs, ctx, resource, params)
+    if verbs.history is not None:
+        await past.check_list(verbs, ctx, query)
     include_object(ctx)
     if params.watch:
         if "watch" not in resource.verbs:

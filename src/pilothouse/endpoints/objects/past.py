@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pilothouse import errors
 from pilothouse.api.values.duration import go_duration
 from pilothouse.endpoints.objects.scope import Verbs
+from pilothouse.endpoints.objects.selection import Selection
+from pilothouse.endpoints.objects.tenancy import Tenancy
+from pilothouse.endpoints.request.attributes import attributes_of
 from pilothouse.endpoints.request.context import Context
 from pilothouse.endpoints.request.params import ListParams, Query, first, resource_version
 from pilothouse.registry.resource import Resource
@@ -44,8 +47,12 @@ def milliseconds(text: str, clock: float, name: str = "at") -> int:
 
 async def revision_at(history: "History", text: str) -> int:
     """The revision that was the newest one at the time that `at` names. Expired when that is too long ago."""
+    return await _revision_of(history, milliseconds(text, time.time()))
+
+
+async def _revision_of(history: "History", time_ms: int) -> int:
     try:
-        return await history.revision_at(milliseconds(text, time.time()))
+        return await history.revision_at(time_ms)
     except interface.Compacted:
         raise errors.Expired(TOO_OLD) from None
     except interface.StorageError as err:
@@ -61,6 +68,31 @@ async def set_place(history: "History", query: Query, params: ListParams) -> Non
         other = "watch" if params.watch else "resourceVersion"
         raise errors.BadRequest(f"at: must not be given together with {other}")
     params.resource_version, params.match = str(await revision_at(history, at)), "Exact"
+
+
+async def check_list(verbs: Verbs, ctx: Context, query: Selection) -> None:
+    """Judge a list of the past, or a watch from a moment in it, in a namespace.
+
+    Forbidden for a state that is older than the namespace. Expired for a page and a watch that began before it:
+    clients list anew then.
+    """
+    watched = resource_version(query.params.resource_version) if query.params.watch else 0
+    revision = watched or query.at
+    if revision <= 0:
+        return
+    tenancy = Tenancy(verbs.catalog, verbs.store, verbs.authorizer)
+    if ctx.permitted is not None:  # rights in these namespaces are all that the user has
+        if all(tenancy.covers(name, revision) for name in ctx.permitted.namespaces.names):
+            return
+        raise errors.Expired(TOO_OLD)
+    if tenancy.covers(ctx.info.namespace, revision):
+        return
+    attributes = attributes_of(ctx)
+    if await tenancy.may_read_all(attributes):
+        return
+    if watched or query.params.token:
+        raise errors.Expired(TOO_OLD)
+    raise tenancy.refusal(attributes)
 
 
 class Moment(NamedTuple):
@@ -93,6 +125,12 @@ async def value_at(verbs: Verbs, ctx: Context, resource: Resource, moment: Momen
     history, info = verbs.history, ctx.info
     assert history is not None
     stored = resource.storage or resource
+    tenancy, attributes = Tenancy(verbs.catalog, verbs.store, verbs.authorizer), attributes_of(ctx)
+    if not tenancy.covers(info.namespace, moment.revision) and not await tenancy.may_read_all(attributes):
+        if moment.at_ms:  # a state by its time is judged by the revision of that time
+            moment = Moment(await _revision_of(history, moment.at_ms), 0)
+        if not tenancy.covers(info.namespace, moment.revision):
+            raise tenancy.refusal(attributes)
     if 0 < moment.revision < verbs.store.storage.compacted and not history.keeps(resource, info.namespace):
         raise errors.Expired(TOO_OLD)
     key = key_of(stored, info.namespace, info.name)
