@@ -11,7 +11,7 @@ SECRETS = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}
 
 
 class Lives(NamedTuple):
-    """Two lives of one namespace. before: a revision in the first one with its Secrets; at: the time of it."""
+    """Two lives of one namespace. before: a revision of the first with its Secrets; at: the time of it."""
 
     history: Any
     namespace: str

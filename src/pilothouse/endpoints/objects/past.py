@@ -73,8 +73,8 @@ async def set_place(history: "History", query: Query, params: ListParams) -> Non
 async def check_list(verbs: Verbs, ctx: Context, query: Selection) -> None:
     """Judge a list of the past, or a watch from a moment in it, in a namespace.
 
-    Forbidden for a state that is older than the namespace. Expired for a page and a watch that began before it:
-    clients list anew then.
+    Forbidden for a state that is older than the namespace. Expired for a page and a watch that began before
+    it: clients list anew then.
     """
     watched = resource_version(query.params.resource_version) if query.params.watch else 0
     revision = watched or query.at

@@ -1,7 +1,7 @@
 """Decides who may read the past of a namespace: those to whom the same namespace object grants it.
 
 A namespace that was deleted and created again belongs to somebody else. Rights in it reach back to the
-revision at which its present object was created. What was there before needs the same right in all namespaces.
+revision at which its present object was created. What is older needs the same right in all namespaces.
 """
 
 from dataclasses import replace
