@@ -45,7 +45,7 @@ def test_a_role_that_exists(server: InProcess) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "message"), [("veiw", "did you mean 'view'"), ("zzzzzz", "no cluster role is named 'zzzzzz'$")]
+    ("role", "message"), [("viewer", "did you mean 'view'"), ("zzzzzz", "no cluster role is named 'zzzzzz'$")]
 )
 def test_a_role_that_does_not_exist_is_refused(server: InProcess, role: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -220,7 +220,9 @@ class Pipeline:
                     await self._stand_in_line(ctx, ctx.flow)
                     known = time.perf_counter()
             # authorization: may they
-            decision = await self._decide(ctx, attributes)
+            decision = await stages.authorizer.authorize(attributes)
+            if not decision.allowed and stages.finder is not None and not decision.error:
+                decision = await self._in_part(stages.finder, ctx, attributes, decision)
             observer.authorized(ctx, decision, known)
             if not decision.allowed:
                 raise _refusal(request, attributes, decision)
@@ -257,7 +259,9 @@ class Pipeline:
                     verdict.allowed[0] += 1
             else:
                 known, attributes = time.perf_counter(), attributes_of(ctx)
-                decision = await self._decide(ctx, attributes)
+                decision = await stages.authorizer.authorize(attributes)
+                if not decision.allowed and stages.finder is not None and not decision.error:
+                    decision = await self._in_part(stages.finder, ctx, attributes, decision)
             observer.authorized(ctx, decision, known)
             if not decision.allowed:
                 raise _refusal(request, attributes, decision)
@@ -298,7 +302,9 @@ class Pipeline:
                 await self._impersonate(ctx, attributes)
             self._classify(ctx)
             known = time.perf_counter()
-            decision = await self._decide(ctx, attributes)
+            decision = await stages.authorizer.authorize(attributes)
+            if not decision.allowed and stages.finder is not None and not decision.error:
+                decision = await self._in_part(stages.finder, ctx, attributes, decision)
             observer.judged(ctx, decision, known)
             if decision.allowed:
                 return None
@@ -308,14 +314,6 @@ class Pipeline:
         if ctx.audit is not None:
             ctx.audit.refused()
         return self._finish(ctx, response)
-
-    async def _decide(self, ctx: Context, attributes: AuthorizationAttributes) -> Decision:
-        """The decision of the authorizers on a request, or on the part of a list that the user may see."""
-        stages = self.stages
-        decision = await stages.authorizer.authorize(attributes)
-        if decision.allowed or decision.error or stages.finder is None:
-            return decision
-        return await self._in_part(stages.finder, ctx, attributes, decision)
 
     async def _impersonate(self, ctx: Context, attributes: AuthorizationAttributes) -> None:
         """Have the request go on as the user that its headers name; Forbidden."""
