@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values import quantity
 from pilothouse.api.values.fields import Object
+from pilothouse.authz.authorizer import Authorizer
 from pilothouse.clusters.authentication import ClusterIssuers
 from pilothouse.clusters.brought import bring, served
 from pilothouse.clusters.definition import (
@@ -14,6 +15,7 @@ from pilothouse.clusters.definition import (
     GROUP,
     NAME,
     PLURAL,
+    SOURCE_UID,
     VERSION,
     condition,
     settled,
@@ -23,6 +25,7 @@ from pilothouse.clusters.finalizer import ClusterFinalizer
 from pilothouse.clusters.kubeconfig import AGAIN, ClusterKubeconfigs
 from pilothouse.clusters.limiter import ClusterLimiter
 from pilothouse.clusters.profiles import ClusterProfiles
+from pilothouse.clusters.rights import ClusterRights
 from pilothouse.configuration.sections.clusters import ClusterOptions
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
@@ -53,13 +56,15 @@ class ClusterController(Background):
         """Names of clusters in memory whose objects have changed, where another server leads."""
         self._task: asyncio.Task[None] | None = None
 
-    def plugins(self, options: ClusterOptions) -> list[AdmissionPlugin]:
-        """The admission plugins that give clusters their finalizer, and refuse those beyond the limits and
-        those whose issuers cannot be used."""
+    def plugins(self, options: ClusterOptions, authorizer: Authorizer) -> list[AdmissionPlugin]:
+        """The admission plugins that give clusters their finalizer, and refuse those beyond the limits,
+        those whose issuers cannot be used, and those that need rights which the user does not have.
+        authorizer: that of the server's own cluster."""
         return [
             ClusterFinalizer(),
             ClusterLimiter(self._directory, options),
             ClusterIssuers(self._directory.guests.issuers_of),
+            ClusterRights(authorizer, self._directory.uid_of),
         ]
 
     def start(self) -> None:
@@ -163,6 +168,7 @@ class ClusterController(Background):
             known = ClusterPlace(obj["metadata"]["uid"])
             self._directory.places[name] = known
         known.copy_of = spec.get("copyOf", "")
+        known.source_uid = (obj["metadata"].get("annotations") or {}).get(SOURCE_UID, "")
         known.suspend = bool(spec.get("suspend"))
         known.limits.keys = given.get("objects", 0)
         known.limits.bytes = quantity.parse(str(size)).value()

@@ -4,6 +4,8 @@ from pilothouse.api.values.fields import Object
 
 GROUP, VERSION, PLURAL, KIND = "pilothouse.dev", "v1alpha1", "clusters", "Cluster"
 NAME = f"{PLURAL}.{GROUP}"
+SOURCE_UID = f"{GROUP}/source-uid"
+"""The annotation with the UID of the cluster that a copy begins with; admission sets it."""
 FINALIZER = f"{PLURAL}.{GROUP}/objects"
 """Kept on a cluster until its objects are removed."""
 LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"

@@ -45,6 +45,8 @@ class ClusterPlace:
 
     uid: str
     copy_of: str = ""
+    source_uid: str = ""
+    """The UID of the source at the creation of the object, "" when it is not known."""
     suspend: bool = False
     limits: KeyspaceLimits = field(default_factory=KeyspaceLimits)
     authentication: Object | None = None
@@ -267,8 +269,9 @@ class Directory:
         """
         place = self._place(name)
         if place.copy_of and await self.records.read(place.uid) is None:
-            if place.copy_of in (*copies, name) or place.copy_of not in self.places:
+            if place.copy_of in (*copies, name):
                 raise SourceMissing(NO_SOURCE)
+            self._source(place)
             await self.provision(place.copy_of, (*copies, name))
         async with self._alone(place.uid):
             await self._recorded(name, place)
@@ -280,8 +283,8 @@ class Directory:
         record = await self.records.read(place.uid)
         if record is None:
             if place.copy_of:
-                base, filled, state = await self._copied(place.copy_of)
-                self._clocks.copy(place.uid, self._place(place.copy_of).uid)
+                base, filled, state = await self._copied(self._source(place))
+                self._clocks.copy(place.uid, self._source(place).uid)
             else:
                 base, filled, state = await self._fresh_base()
                 self._clocks.begin(place.uid, self._ahead())
@@ -330,17 +333,27 @@ class Directory:
         """Seconds by which the time of the state is later than now."""
         return self._state.time - SYSTEM.time() if self._state is not None else 0.0
 
-    async def _copied(self, source: str) -> tuple[str, str, BaseState]:
-        """The base state of a cluster as it is now: its name, the digest of its fresh objects, the state."""
-        place = self.places.get(source)
-        if place is None:
+    def uid_of(self, name: str) -> str:
+        """The UID of the cluster of a name, "" when there is none."""
+        place = self.places.get(name)
+        return place.uid if place is not None else ""
+
+    def _source(self, copy: ClusterPlace) -> ClusterPlace:
+        """The place of the cluster that a copy begins with; SourceMissing, also when another cluster has the
+        name by now."""
+        found = self.places.get(copy.copy_of)
+        if found is None or (copy.source_uid and found.uid != copy.source_uid):
             raise SourceMissing(NO_SOURCE)
+        return found
+
+    async def _copied(self, place: ClusterPlace) -> tuple[str, str, BaseState]:
+        """The base state of a cluster as it is now: its name, the digest of its fresh objects, the state."""
         async with self._alone(place.uid):
             record = await self.records.read(place.uid)
             if record is None:
                 raise SourceMissing(NO_SOURCE)
             base = await self.records.base(record.base)
-            known = self.open.get(source)
+            known = next((one for one in self.open.values() if one.uid == place.uid), None)
             storage = known.storage if known is not None else KeyspaceStorage(self.journal, place.uid, base)
             if known is None:
                 await storage.start()

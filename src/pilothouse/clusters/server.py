@@ -90,7 +90,7 @@ class ClusterServer(Server):
         )
         opened.start(self._controller)
         opened.start(Janitor(self.directory, options.clusters_idle_timeout))
-        for plugin in self._controller.plugins(options):
+        for plugin in self._controller.plugins(options, running.cluster.access.authorizer):
             running.cluster.admission.add(plugin)
 
     async def listen(self, running: Running, opened: Opened) -> None:
