@@ -1,7 +1,7 @@
 """Refuses clusters by which their writer would read or write more than the writer may.
 
-A copy shows all objects of its source, and `kubeconfigSecret` has the server write a Secret. Both are judged by
-the rights of the user who writes the object, as RBAC judges `escalate` and `bind`.
+A copy shows all objects of its source, and `kubeconfigSecret` has the server write a Secret. Both are judged
+by the rights of the user who writes the object, as RBAC judges `escalate` and `bind`.
 """
 
 from collections.abc import Callable
@@ -63,8 +63,8 @@ class ClusterRights(AdmissionPlugin):
             namespace = place["namespace"]
             if not await self._may(a, "create", "", "secrets", namespace=namespace):
                 raise a.refuse(
-                    f"user {quote(a.user.name)} cannot have a kubeconfig written to a Secret: that needs the"
-                    f' verb "create" on resource "secrets" in API group "" in the namespace {quote(namespace)}'
+                    f"user {quote(a.user.name)} cannot have a kubeconfig in a Secret: it needs the verb"
+                    f' "create" on resource "secrets" in API group "" in the namespace {quote(namespace)}'
                 )
 
     async def _may(
