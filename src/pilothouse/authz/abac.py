@@ -9,11 +9,14 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, Decision, SubjectRules
 from pilothouse.logs import Logger
+from pilothouse.offload import Inline, Work
 
 log = Logger(__name__)
 
 _AUTHENTICATED = "system:authenticated"
 _VERSIONS = ("abac.authorization.kubernetes.io/v0", "abac.authorization.kubernetes.io/v1beta1")
+_POLICY_BYTES = 128
+"""Bytes of a policy as a rule, about."""
 _READING = ("get", "list", "watch")
 _NO_MATCH = Decision(allowed=False, reason="No policy matched.")
 _TEXTS = ("user", "group", "apiGroup", "resource", "namespace", "nonResourcePath")
@@ -91,6 +94,14 @@ class ABACAuthorizer:
                 )
             if policy.path:
                 rules.non_resource.append({"verbs": verbs, "nonResourceURLs": [policy.path]})
+        return rules
+
+    async def list_rules(self, user: User, namespace: str, work: Work | Inline) -> SubjectRules:
+        """Like rules_for(), in the work of a request where there are many policies."""
+        await work.enter(_POLICY_BYTES * len(self.policies))
+        # A change of the file replaces the list as a whole, so a thread may go through it.
+        rules = await work.run(self.rules_for, user, namespace)
+        rules.size = _POLICY_BYTES * (len(rules.resource) + len(rules.non_resource))
         return rules
 
 

@@ -9,6 +9,7 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.gotext import quote, sanitized
+from pilothouse.offload import Inline, Work
 from pilothouse.process.frozen import frozen
 from pilothouse.process.record import record
 
@@ -58,12 +59,15 @@ class SubjectRules:
     non_resource: list[Object] = field(default_factory=list)
     incomplete: bool = False
     errors: list[str] = field(default_factory=list)
+    size: int = field(default=0, compare=False)
+    """Their bytes as JSON, about."""
 
     def add(self, other: "SubjectRules") -> None:
         self.resource += other.resource
         self.non_resource += other.non_resource
         self.incomplete |= other.incomplete
         self.errors += other.errors
+        self.size += other.size
 
 
 class UnionMember(NamedTuple):
@@ -164,6 +168,18 @@ class UnionAuthorizer:
         for member in self.members:
             resolve = getattr(member.authorizer, "rules_for", None)
             if resolve is not None:
+                rules.add(resolve(user, namespace))
+        return rules
+
+    async def list_rules(self, user: User, namespace: str, work: Work | Inline) -> SubjectRules:
+        """Like rules_for(); authorizers that have `list_rules` themselves do what takes long in `work`."""
+        rules = SubjectRules()
+        for member in self.members:
+            resolve = getattr(member.authorizer, "rules_for", None)
+            in_work = getattr(member.authorizer, "list_rules", None)
+            if in_work is not None:
+                rules.add(await in_work(user, namespace, work))
+            elif resolve is not None:
                 rules.add(resolve(user, namespace))
         return rules
 

@@ -7,8 +7,9 @@ from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
-from pilothouse.authz.rbac import MissingRole, RBACAuthorizer
+from pilothouse.authz.rbac import RBACAuthorizer
 from pilothouse.authz.rbac_index import GROUP, Rule
+from pilothouse.authz.rbac_rules import MissingRole
 from pilothouse.gotext import quote
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers

@@ -4,13 +4,12 @@ import sys
 from collections.abc import Callable, Iterator
 
 from pilothouse.api import json
-from pilothouse.api.values.fields import Object
 from pilothouse.api.values.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, SubjectRules
-from pilothouse.authz.rbac_index import GROUP, RESOURCES, RBACBinding, RBACIndex, Rule
+from pilothouse.authz.rbac_index import RESOURCES, RBACBinding, RBACIndex, Rule
+from pilothouse.authz.rbac_rules import MissingRole, RuleLists, find_rules, members
 from pilothouse.caches import Cache, CacheBudget, weight
-from pilothouse.gotext import quote
-from pilothouse.process.frozen import frozen
+from pilothouse.offload import Inline, Work
 from pilothouse.registry.readers import Readers
 
 _LARGEST = 64 << 10
@@ -31,19 +30,6 @@ class _Verdict:
         self.otherwise = NO_OPINION
 
 
-@frozen
-class MissingRole:
-    """A role that a binding refers to and that does not exist."""
-
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        if self.kind not in ("Role", "ClusterRole"):
-            return f"unsupported role reference kind: {quote(self.kind)}"
-        return f"{self.kind.lower()}.{GROUP} {quote(self.name)} not found"
-
-
 def _weigh(key: tuple[object, ...], verdict: _Verdict) -> int:
     # The names belong to the roles; a decision is the same object for all names of one rule.
     return weight(key) + weight(verdict.otherwise) + sys.getsizeof(verdict.by_name)
@@ -58,8 +44,10 @@ class RBACAuthorizer:
         self._index.changed = self._changed
         self.listeners: list[Callable[[], None]] = []
         """Called when a role or a binding has changed."""
+        budget = budget or CacheBudget()
+        self._lists = RuleLists(self._index, budget)
         self._verdicts: Cache[tuple[object, ...], _Verdict] = Cache(
-            "authorization", budget or CacheBudget(), largest=_LARGEST, weigh=_weigh
+            "authorization", budget, largest=_LARGEST, weigh=_weigh
         )
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
@@ -88,17 +76,12 @@ class RBACAuthorizer:
         return self._index.namespaces_of(user)
 
     def rules_for(self, user: User, namespace: str) -> SubjectRules:
-        found = SubjectRules()
-        for _, _, rules in self._visit(user, namespace):
-            if isinstance(rules, MissingRole):
-                found.errors.append(str(rules))
-                continue
-            for rule in rules:
-                if rule.get("resources"):
-                    found.resource.append(_members(rule, "verbs", "apiGroups", "resources", "resourceNames"))
-                if rule.get("nonResourceURLs"):
-                    found.non_resource.append(_members(rule, "verbs", "nonResourceURLs"))
-        return found
+        """The rules of a user in a namespace, made at once."""
+        return self._lists.rules_for(user, namespace)
+
+    async def list_rules(self, user: User, namespace: str, work: Work | Inline) -> SubjectRules:
+        """The rules of a user in a namespace, remembered or made in the work of a request."""
+        return await self._lists.list_rules(user, namespace, work)
 
     def policy_for(self, user: User, namespace: str) -> tuple[list[Rule], list[MissingRole]]:
         """Every rule that applies to a user in a namespace, and the roles that could not be found."""
@@ -113,9 +96,7 @@ class RBACAuthorizer:
 
     def role_rules(self, kind: str, name: str, namespace: str) -> list[Rule] | MissingRole:
         """The rules that a roleRef leads to, from a binding in `namespace` ("" = the cluster)."""
-        key = ("", name) if kind == "ClusterRole" else (namespace, name) if kind == "Role" else None
-        rules = self._index.roles.get(key) if key is not None and (key[0] or kind == "ClusterRole") else None
-        return MissingRole(kind, name) if rules is None else rules
+        return find_rules(self._index, kind, name, namespace)
 
     def _visit(
         self, user: User, namespace: str
@@ -148,18 +129,15 @@ class RBACAuthorizer:
 
     def _changed(self) -> None:
         self._verdicts.clear()
+        self._lists.forget()
         for listener in self.listeners:
             listener()
 
 
-def _members(rule: Rule, *names: str) -> Object:
-    return {name: rule[name] for name in names if rule.get(name)}
-
-
 def _shown(rule: Rule) -> str:
     """A rule as JSON, cut when it is long."""
-    members = _members(rule, "verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
-    text = json.dump(members).decode()
+    shown = members(rule, "verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
+    text = json.dump(shown).decode()
     return text if len(text) <= _LONGEST_RULE else text[:_LONGEST_RULE] + "…"
 
 

@@ -85,13 +85,17 @@ class _Scope:
             elif places[0] == name:
                 del self.by_subject[key]
 
+    def places_of(self, user: User) -> Iterator[_Places]:
+        """The places of the bindings to a user and to each of their groups."""
+        for key in (("User", user.name), *(("Group", group) for group in user.groups)):
+            places = self.by_subject.get(key)
+            if places is not None:
+                yield places
+
     def of(self, user: User) -> list[tuple[RBACBinding, int]]:
         """The bindings that apply to a user, by name, each with the index of the first subject that does."""
         found: dict[str, int] = {}
-        for key in (("User", user.name), *(("Group", group) for group in user.groups)):
-            places = self.by_subject.get(key)
-            if places is None:
-                continue
+        for places in self.places_of(user):
             for name, i in places.items() if isinstance(places, dict) else (places,):
                 if i < found.get(name, i + 1):
                     found[name] = i
@@ -147,6 +151,24 @@ class RBACIndex:
         of the first subject that does."""
         scope = self._scopes.get(namespace)
         return scope.of(user) if scope is not None else []
+
+    def binding(self, namespace: str, name: str) -> RBACBinding | None:
+        """A binding of a namespace ("" = the cluster)."""
+        scope = self._scopes.get(namespace)
+        return scope.bindings.get(name) if scope is not None else None
+
+    def has_bindings(self, user: User, namespace: str) -> bool:
+        """Whether a binding of a namespace ("" = the cluster) applies to a user."""
+        scope = self._scopes.get(namespace)
+        return scope is not None and next(scope.places_of(user), None) is not None
+
+    def names_of(self, user: User, namespace: str) -> set[str]:
+        """The names of the bindings of a namespace ("" = the cluster) that apply to a user."""
+        found: set[str] = set()
+        scope = self._scopes.get(namespace)
+        for places in scope.places_of(user) if scope is not None else ():
+            found.update(places if isinstance(places, dict) else places[:1])
+        return found
 
     def namespaces_of(self, user: User) -> set[str]:
         """The namespaces with a binding to a user or one of their groups."""

@@ -17,7 +17,16 @@ from pilothouse.flowcontrol._seats import Flow, Kinds, Level, Series, Ticket
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.flowcontrol.levels import Levels, on_loop
 from pilothouse.flowcontrol.metrics import FlowControlMetrics
-from pilothouse.flowcontrol.width import BYTES, WATCHERS, WRITES, Query, Widths, after_write, list_seats
+from pilothouse.flowcontrol.width import (
+    BYTES,
+    RULES_REVIEWS,
+    WATCHERS,
+    WRITES,
+    Query,
+    Widths,
+    after_write,
+    list_seats,
+)
 from pilothouse.lifecycle import Background
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
@@ -114,6 +123,9 @@ class FlowControl(Background):
         if watchers is None:
             return flow.enter(user, info, mutating=True, size=size)
         flow.series.watchers.observe(watchers)
+        if info.resource == RULES_REVIEWS:
+            seats = list_seats(self._widths.review_bytes(user), self._widest(flow))
+            return flow.enter(user, info, seats, mutating=True, size=size)
         if watchers < WATCHERS:  # PERF: most writes
             return flow.enter(user, info, mutating=True, size=size)
         seats, seconds = after_write(watchers, self._widest(flow))

@@ -9,7 +9,7 @@ sent. A write with many watchers keeps seats for a moment, for the events that i
 from collections.abc import Sequence
 from math import ceil
 
-from pilothouse.api.values.identity import RequestInfo
+from pilothouse.api.values.identity import RequestInfo, User
 from pilothouse.caches import Cache, CacheBudget, short, weight
 from pilothouse.process.patterns import pattern
 from pilothouse.registry.catalog import Catalog
@@ -28,10 +28,12 @@ EVENT = 0.005
 """Seconds that such a seat is kept."""
 
 WRITES = frozenset(("create", "update", "patch", "delete"))
+RULES_REVIEWS = "selfsubjectrulesreviews"
 NO_SEATS: tuple[int, float] = (0, 0.0)
 
 Query = dict[str, list[str]]
 
+_RULES_REVIEW = "rules review"
 _VALUE = pattern(r"(=|!=|==)[^,()]*|\([^()]*\)")
 _NAMED = pattern(r"(^|,)metadata\.name==?[^=,]")
 
@@ -96,6 +98,15 @@ class Widths:
         if self._learned[key] != size:
             self._learned.put(key, size)
             self._learned.put(_shape(resource, labels, fields), size)
+
+    def review_bytes(self, user: User) -> int:
+        """The bytes that a user's next SelfSubjectRulesReview will probably have; 0 before the first one."""
+        return self._learned[_RULES_REVIEW, short(user.name)] or 0
+
+    def learn_review(self, user: User, size: int) -> None:
+        """Take note of how long the answer to a SelfSubjectRulesReview is."""
+        if size > BYTES or self.review_bytes(user) > BYTES:  # PERF: nearly all take one seat
+            self._learned.put((_RULES_REVIEW, short(user.name)), size + 1)
 
     def watchers(self, info: RequestInfo) -> int | None:
         """How many watchers are told of a write, None if it causes no event."""

@@ -2,6 +2,7 @@
 binding, eviction, token, and the resources of which nothing is stored."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from pilothouse import errors
 from pilothouse.api import meta
@@ -134,7 +135,10 @@ async def _review(actions: Actions, scope: RequestScope, body: Object) -> Respon
     if resource.action in OF_HISTORY:
         return await _of_history(actions, scope, body)
     answer = await reviews.answer(resource.action, body, scope.ctx.user, actions.judges, work)
-    return await work.run(scope.verbs.responder.plain, scope.ctx, answer, 201)
+    response = await work.run(scope.verbs.responder.plain, scope.ctx, answer, 201)
+    if resource.action is Action.SELF_SUBJECT_RULES_REVIEW:
+        scope.verbs.widths.learn_review(scope.ctx.user, len(cast(bytes, response.body)))
+    return response
 
 
 POSTED: dict[Action, Callable[[Actions, RequestScope, Object], Awaitable[Response]]] = {
