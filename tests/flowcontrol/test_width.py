@@ -135,3 +135,37 @@ async def test_watchers_of_a_write(rig: Rig) -> None:
 def test_seats_after_a_write(watchers: int, widest: int, seats: int, seconds: float) -> None:
     found = after_write(watchers, widest)
     assert found[0] == seats and found[1] == pytest.approx(seconds)
+
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+async def test_a_rules_review_takes_seats_by_the_size_of_the_last_one(rig: Rig) -> None:
+    asks = {
+        "verbs": ["create"],
+        "apiGroups": ["authorization.k8s.io"],
+        "resources": ["selfsubjectrulesreviews"],
+    }
+    many = [{"verbs": ["get"], "apiGroups": [""], "resources": [f"things{n}"]} for n in range(5000)]
+    role = {"metadata": {"name": "many"}, "rules": [asks, *many]}
+    await rig.ok("POST", f"{RBAC}/clusterroles", role)
+    subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "many"}
+    binding = {"metadata": {"name": "many"}, "subjects": [subject], "roleRef": ref}
+    await rig.ok("POST", f"{RBAC}/clusterrolebindings", binding)
+    assert await review_seats(rig) == 1
+    assert await review_seats(rig) > 2
+    await rig.ok("PUT", f"{RBAC}/clusterroles/many", {**role, "rules": [asks]})
+    assert await review_seats(rig) > 2  # by the last one, which was long
+    assert await review_seats(rig) == 1
+
+
+async def review_seats(rig: Rig) -> int:
+    """The seats that a review of jane's takes."""
+    response = await rig.respond("POST", REVIEWS, {"spec": {"namespace": "default"}}, user="jane")
+    assert response.status == 201
+    ticket = response.on_done.args[0].flow  # type: ignore[union-attr]
+    seats: int = ticket.seats
+    response.on_done(1, None)  # type: ignore[misc]
+    return seats
