@@ -62,6 +62,8 @@ def test_the_present_tenant_gets_nothing_of_the_former_one(lives: Lives, name: s
     answers.append(lives.tenant.ask("GET", f"{secrets(lives)}?at={lives.at}"))
     for answer in answers:
         assert answer.status == 403 and "older than the namespace" in answer.body["message"]
+    collection = [lives.tenant.ask("DELETE", f"{secrets(lives)}?{exact}&dryRun=All")]
+    assert collection[0].status == 403 and "older than the namespace" in collection[0].body["message"]
     watched = lives.tenant.ask(
         "GET", f"{secrets(lives)}?watch=1&timeoutSeconds=1&resourceVersion={lives.before}"
     )
@@ -111,3 +113,14 @@ def test_undo_and_restore_stop_at_the_boundary(lives: Lives) -> None:
     for selector in ("", "a=b"):
         refused = lives.tenant.refused("restores", many | {"labelSelector": selector})
         assert refused.status == 403 and '"old"' not in str(refused.body)
+
+
+def test_the_past_of_a_namespace_that_is_gone_needs_the_right_in_all(lives: Lives) -> None:
+    admin, name = lives.history.admin, lives.history.namespace("gone")
+    made = admin.ok("POST", f"/api/v1/namespaces/{name}/secrets", {"metadata": {"name": "a"}})
+    admin.ok("DELETE", f"/api/v1/namespaces/{name}")
+    eventually(
+        lambda: admin.ask("GET", f"/api/v1/namespaces/{name}").status == 404, "the end of the namespace"
+    )
+    exact = f"resourceVersion={made['metadata']['resourceVersion']}&resourceVersionMatch=Exact"
+    assert len(lives.auditor.ok("GET", f"/api/v1/namespaces/{name}/secrets?{exact}")["items"]) == 1

@@ -69,6 +69,8 @@ class Rights:
 
     async def may_see(self, place: Place, revision: int) -> bool:
         """Whether the user may get an object as it was at a revision."""
+        if not self._known:
+            await self.tenancy.refresh()
         if not self.tenancy.covers(place.namespace, revision):
             place = place._replace(namespace="")
         found = self._known.get(place)

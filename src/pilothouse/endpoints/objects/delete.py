@@ -7,6 +7,7 @@ from pilothouse import errors
 from pilothouse.api import codec
 from pilothouse.api.types import schema, scheme
 from pilothouse.api.values.fields import Object
+from pilothouse.endpoints.objects import past
 from pilothouse.endpoints.objects.body import decode_on, media_of
 from pilothouse.endpoints.objects.scope import RequestScope, Verbs
 from pilothouse.endpoints.objects.selection import select
@@ -147,6 +148,8 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
             raise errors.BadRequest("Namespace parameter required.")
         raise refusals.method_not_allowed()
     query = select(verbs, ctx, resource)
+    if verbs.history is not None:
+        await past.check_list(verbs, ctx, query)
     options = await delete_options(ctx)
     _warn(ctx, resource, options)
     listing = await query.read()

@@ -81,11 +81,12 @@ async def check_list(verbs: Verbs, ctx: Context, query: Selection) -> None:
     if revision <= 0:
         return
     tenancy = Tenancy(verbs.catalog, verbs.store, verbs.authorizer)
+    await tenancy.refresh()
     if ctx.permitted is not None:  # rights in these namespaces are all that the user has
-        if all(tenancy.covers(name, revision) for name in ctx.permitted.namespaces.names):
+        if all(_reaches(tenancy, query, name, revision) for name in ctx.permitted.namespaces.names):
             return
         raise errors.Expired(TOO_OLD)
-    if tenancy.covers(ctx.info.namespace, revision):
+    if _reaches(tenancy, query, ctx.info.namespace, revision):
         return
     attributes = attributes_of(ctx)
     if await tenancy.may_read_all(attributes):
@@ -93,6 +94,16 @@ async def check_list(verbs: Verbs, ctx: Context, query: Selection) -> None:
     if watched or query.params.token:
         raise errors.Expired(TOO_OLD)
     raise tenancy.refusal(attributes)
+
+
+def _reaches(tenancy: Tenancy, query: Selection, namespace: str, revision: int) -> bool:
+    """Whether rights in a namespace reach back to where a list or a watch begins.
+
+    A watch of a namespace that is not there goes on: it would be refused at each attempt, after each list.
+    """
+    if query.params.watch and namespace and tenancy.created_at(namespace) is None:
+        return True
+    return tenancy.covers(namespace, revision)
 
 
 class Moment(NamedTuple):
@@ -126,6 +137,7 @@ async def value_at(verbs: Verbs, ctx: Context, resource: Resource, moment: Momen
     assert history is not None
     stored = resource.storage or resource
     tenancy, attributes = Tenancy(verbs.catalog, verbs.store, verbs.authorizer), attributes_of(ctx)
+    await tenancy.refresh()
     if not tenancy.covers(info.namespace, moment.revision) and not await tenancy.may_read_all(attributes):
         if moment.at_ms:  # a state by its time is judged by the revision of that time
             moment = Moment(await _revision_of(history, moment.at_ms), 0)

@@ -21,6 +21,11 @@ class Tenancy:
     def __init__(self, catalog: Catalog, store: Store, authorizer: Authorizer) -> None:
         self._catalog, self._store, self._authorizer = catalog, store, authorizer
 
+    async def refresh(self) -> None:
+        """Wait until the namespaces are known as they are now, where other servers write as well."""
+        if self._store.fresh is not None:
+            await self._store.fresh()
+
     def created_at(self, namespace: str) -> int | None:
         """The revision at which the present object of a namespace was created; None where that is unknown or
         there is none."""
@@ -44,12 +49,6 @@ class Tenancy:
         if not decision.allowed and decision.error:
             raise undecided(attributes.path, decision)
         return decision.allowed
-
-    async def check(self, attributes: AuthorizationAttributes, revision: int) -> None:
-        """Forbidden unless a request may read the state of a revision; the answer is the same whatever was
-        there."""
-        if not self.covers(attributes.namespace, revision) and not await self.may_read_all(attributes):
-            raise self.refusal(attributes)
 
     def refusal(self, attributes: AuthorizationAttributes) -> errors.StatusError:
         """The answer to who may not read the state before a namespace was created."""
