@@ -10,7 +10,7 @@ from eventually import aeventually
 pytestmark = pytest.mark.usefixtures("runner")
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-MERGE = {"content-type": "application/merge-patch+json"}
+MERGE: dict[str, Any] = {"content-type": "application/merge-patch+json"}
 
 
 async def user(rig: ClusterRig, name: str, *rules: Any) -> Identity:
@@ -60,7 +60,7 @@ async def test_a_copy_needs_get_and_copy_on_its_source(directory: pathlib.Path) 
             assert len(texts) == 1, "a missing source is told apart"
             generated = cluster_of("", copyOf="source") | {"metadata": {"generateName": "stolen-"}}
             assert (await rig.call("POST", CLUSTERS, generated, identity=who)).status == 403
-            as_user = {"impersonate-user": name}
+            as_user: dict[str, Any] = {"impersonate-user": name}
             body = cluster_of("stolen", copyOf="source")
             assert (await rig.call("POST", CLUSTERS, body, **as_user)).status == 403
         both = await user(rig, "both", on_source("get", "copy"))
