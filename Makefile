@@ -29,7 +29,7 @@ $(VENV)/.runs-$(MODE): $(SOURCES)
 	@echo "Installing Pilothouse into $(VENV): the compiled modules take a minute, once"
 	@$(PYTHON) -m venv $(VENV)
 	@rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) $(if $(wildcard $@),,$(BUILT))
-	@$(BIN)/python tools/install.py .
+	@$(BIN)/python tools/install.py '.[cli]'
 	@touch $@
 
 $(READY): $(SOURCES)

@@ -287,3 +287,10 @@ def test_a_command_that_needs_another_package(
         capsys.readouterr().err
         == "Error: pilothouse top needs another package: pip install 'pilothouse[cli]'\n"
     )
+    for form in ("json", "yaml"):  # no terminal's tables: the next thing that is missing is a server
+        assert cli.main(["top", "-o", form, "--kubeconfig", "/nonexistent"]) == 1
+        assert "/nonexistent" in capsys.readouterr().err
+    assert cli.main(["top", "--help"]) == 0
+    assert "pilothouse top [flags]" in capsys.readouterr().out
+    assert cli.main(["completion", "bash"]) == 0
+    assert "--interval" in capsys.readouterr().out

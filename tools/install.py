@@ -1,6 +1,6 @@
 """Installs the tree into the environment of this Python, and prints each step with its seconds.
 
-    .venv/bin/python tools/install.py . | '.[dev]'     (`make run`, `make test`)
+    .venv/bin/python tools/install.py '.[cli]' | '.[dev]'     (`make run`, `make test`)
 
 Three things are done at once: pip fetches the packages that the tree needs, pip builds the tree, and the
 descriptions of the built-in types are written. All that they print is kept in a file; the end of what has

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from pilothouse.api.values.fields import Object
-from pilothouse.commands import top
+from pilothouse.commands import top_screen
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.commands.readings import ClusterReadings, Reading, sheet
 from pilothouse.commands.samples import parse
@@ -66,7 +66,7 @@ def test_a_history_that_is_behind_is_told() -> None:
             for number, lag in enumerate(lags)
         }
         return "\n".join(
-            top._summary(sheet({key: one._replace(at=0.0) for key, one in found.items()}, found))
+            top_screen._summary(sheet({key: one._replace(at=0.0) for key, one in found.items()}, found))
         )
 
     assert "history IS BEHIND by 700 s" in lines(3.0, 700.0)

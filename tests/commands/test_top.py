@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pilothouse import cli
-from pilothouse.commands import readings, samples, top
+from pilothouse.commands import readings, samples, top_screen
 from pilothouse.commands.api import Api, ApiError
 from pilothouse.testing.server import InProcess
 
@@ -71,7 +71,7 @@ def test_requests_come_in_the_order_of_their_rates() -> None:
         'apiserver_request_total{resource="leases",group="coordination.k8s.io",verb="PUT",code="200"} 8\n'
         'apiserver_request_total{resource="nodes",verb="GET",code="200"} 0\n'
     )
-    table = top._requests(readings._resources(samples.scaled(now, 2.0)))
+    table = top_screen._requests(readings._resources(samples.scaled(now, 2.0)))
     assert [list(column.cells) for column in table.columns[:3]] == [
         ["leases.coordination.k8s.io", "pods"],
         ["PUT", "GET"],

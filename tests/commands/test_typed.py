@@ -12,7 +12,7 @@ import time
 import pytest
 
 from pilothouse.commands.api import Api
-from pilothouse.commands.top import TopView
+from pilothouse.commands.top_screen import TopView
 from pilothouse.testing.server import InProcess
 
 SECONDS = 60.0

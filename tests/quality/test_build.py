@@ -43,12 +43,12 @@ def test_a_missing_compiler_is_told_in_one_sentence(tmp_path: pathlib.Path) -> N
 
 
 def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
-    """`make run` installs nothing of an extra, and says first how long that takes."""
+    """`make run` installs what its commands use in a terminal and no other extra, and says first how long that takes."""
     said = made("run", f"VENV={tmp_path}", f"DATA={tmp_path}/data")
     installs = [
         line.removeprefix(f"{tmp_path}/bin/") for line in said if "pip" in line or "install.py" in line
     ]
-    assert installs == ["python tools/install.py ."]
+    assert installs == ["python tools/install.py '.[cli]'"]
     assert said[0].startswith(f'echo "Installing Pilothouse into {tmp_path}: the compiled modules take')
     assert said[-1] == f"{tmp_path}/bin/pilothouse serve --data-dir {tmp_path}/data"
 
@@ -63,7 +63,7 @@ def test_make_run_takes_a_port_and_flags(tmp_path: pathlib.Path) -> None:
 def test_make_ha_takes_the_build_of_make_run(tmp_path: pathlib.Path) -> None:
     """It adds the packages for etcd, and none for development."""
     said = made("ha", f"VENV={tmp_path}")
-    assert f"{tmp_path}/bin/python tools/install.py ." in said
+    assert f"{tmp_path}/bin/python tools/install.py '.[cli]'" in said
     assert any("'pilothouse[etcd]'" in line for line in said) and not any("[dev]" in line for line in said)
 
 

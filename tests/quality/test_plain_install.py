@@ -24,7 +24,7 @@ EXTRAS = {
     "outbound/konnectivity.py": "etcd",
     "commands/bench.py": "cli",
     "commands/progress.py": "cli",
-    "commands/top.py": "cli",
+    "commands/top_screen.py": "cli",
     "storage/encryption/kms/": "kms",
     "storage/encryption/": "secretbox",
     "tracing/": "tracing",
