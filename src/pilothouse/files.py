@@ -24,6 +24,20 @@ def said(error: BaseException) -> str:
     return str(error)
 
 
+def read_limited(path: pathlib.Path, most: int) -> bytes:
+    """The content of a regular file of at most so many bytes.
+
+    ValueError for a larger one, a pipe and a device; OSError for a directory and what cannot be read.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{path} is no regular file")
+        if status.st_size > most:
+            raise ValueError(f"{path} has more than {most} bytes")
+        return file.read(most)
+
+
 def write_file(path: pathlib.Path, data: bytes, mode: int = 0o600, *, sync: bool = True) -> None:
     """Write a file as a whole or not at all; its directory is made when missing. Without `sync` nothing waits
     for the disk, and the file may be empty after a failure of power."""

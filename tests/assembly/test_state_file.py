@@ -1,8 +1,13 @@
 """States in files: what is wrong with one is told, and what is in a data directory is not overwritten."""
 
+import contextlib
+import hashlib
 import io
+import os
 import pathlib
+import sqlite3
 import tarfile
+import tempfile
 
 import orjson
 import pytest
@@ -13,7 +18,7 @@ from pilothouse.configuration import options
 from pilothouse.pki import SOUND
 from pilothouse.storage.interface import KeyValue, Unavailable
 from pilothouse.storage.memory import MemoryStorage
-from pilothouse.storage.sqlite.file import DataDirectory
+from pilothouse.storage.sqlite.file import FORMAT, DataDirectory
 
 KEYS = {"ca.crt": b"cert", "ca.key": b"key", "sa.key": b"secret", "sa.pub": b"public", "sound.json": b"{}"}
 LEASE = 2_000_000_000_000
@@ -108,3 +113,99 @@ def _tar(members: dict[str, bytes]) -> bytes:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     return out.getvalue()
+
+
+def _hostile_database(sql: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "db"
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.executescript(sql)
+        content = path.read_bytes()
+    return content + hashlib.sha256(content).digest()
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+VIEWS = f"""
+    CREATE VIEW history AS
+        SELECT i AS id, 'k' AS key, 1 AS created, NULL AS prev, 0 AS expires, x'7b7d' AS value FROM ({ENDLESS});
+    CREATE VIEW meta AS SELECT 'cleaned' AS name, 1 AS number;
+    PRAGMA user_version = {FORMAT};
+"""
+
+
+@pytest.mark.parametrize("sql", [VIEWS, "CREATE TABLE a (b)", f"PRAGMA user_version = {FORMAT}"])
+def test_objects_that_are_no_store_are_refused_before_they_are_read(sql: str) -> None:
+    hostile = StateFile(_hostile_database(sql), {}, 0.0)
+    with pytest.raises(StateFileError, match="the objects cannot be read"):
+        hostile.pairs()
+
+
+def test_rows_of_other_types_are_refused(state: StateFile) -> None:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.deserialize(state.objects[:-32])
+        db.execute("UPDATE history SET created = 'x'")
+        content = db.serialize()
+    hostile = StateFile(content + hashlib.sha256(content).digest(), {}, 0.0)
+    with pytest.raises(StateFileError, match="cannot be read"):
+        hostile.pairs()
+
+
+TIMES = ("1e308", "-1", '"x"', "true")
+
+
+@pytest.mark.parametrize(
+    "about", ["[]", "1", "null", "[" * 100_000, *(f'{{"format": 1, "time": {one}}}' for one in TIMES)]
+)
+def test_what_is_said_of_a_state_is_checked(state: StateFile, tmp_path: pathlib.Path, about: str) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(_tar({"state.json": about.encode(), "objects": state.objects}))
+    with pytest.raises(StateFileError) as found:
+        StateFile.read(path)
+    assert "\n" not in str(found.value) and len(str(found.value)) < 500
+
+
+def _member(kind: bytes, name: str = "objects", link: str = "", size: int = 0) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, link, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _member(tarfile.SYMTYPE, "objects", "state.json") + _member(tarfile.SYMTYPE, "state.json", "objects"),
+        _member(tarfile.LNKTYPE, "objects", "objects"),
+        _member(tarfile.CHRTYPE),
+        _member(tarfile.FIFOTYPE),
+        _member(tarfile.DIRTYPE),
+        _member(tarfile.GNUTYPE_SPARSE, size=1 << 40),
+        b"".join(_member(tarfile.REGTYPE, f"n{i}") for i in range(1000)),
+        _member(tarfile.REGTYPE, "a\x1b[31m\nb") * 2,
+        b"".join(_member(tarfile.XHDTYPE, f"p{i}") for i in range(5000)),
+    ],
+    ids=["loop", "hard link", "device", "pipe", "directory", "sparse", "many", "twice", "headers"],
+)
+def test_archives_that_nobody_has_saved(tmp_path: pathlib.Path, data: bytes) -> None:
+    (tmp_path / "f").write_bytes(data + bytes(1024))
+    with pytest.raises(StateFileError, match="is no state") as found:
+        StateFile.read(tmp_path / "f")
+    assert "\n" not in str(found.value) and "\x1b" not in str(found.value)
+
+
+def test_a_sparse_member_takes_no_memory(tmp_path: pathlib.Path) -> None:
+    info = tarfile.TarInfo("objects")
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 40)}
+    info.size = 512
+    data = info.tobuf(tarfile.PAX_FORMAT) + b"1\n0\n0\n".ljust(512, b"\0")
+    (tmp_path / "f").write_bytes(data + bytes(1024))
+    with pytest.raises(StateFileError, match="is no state"):
+        StateFile.read(tmp_path / "f")
+
+
+def test_only_a_plain_file_of_a_bearable_size_is_opened(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(1 << 40)
+    for path in (tmp_path / "pipe", pathlib.Path("/dev/zero"), tmp_path / "huge"):
+        with pytest.raises(StateFileError, match="it is no state"):
+            StateFile.read(path)

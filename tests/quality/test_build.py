@@ -43,7 +43,7 @@ def test_a_missing_compiler_is_told_in_one_sentence(tmp_path: pathlib.Path) -> N
 
 
 def test_make_run_installs_what_running_needs(tmp_path: pathlib.Path) -> None:
-    """`make run` installs what tables in a terminal need, no other extra, and says first how long it takes."""
+    """`make run` installs what tables in a terminal need, and says first how long it takes."""
     said = made("run", f"VENV={tmp_path}", f"DATA={tmp_path}/data")
     installs = [
         line.removeprefix(f"{tmp_path}/bin/") for line in said if "pip" in line or "install.py" in line

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from pilothouse.files import write_file
+from pilothouse.files import read_limited, write_file
 from pilothouse.pki import SOUND
 from pilothouse.process.frozen import frozen
 from pilothouse.storage.interface import KeyValue, Unavailable
@@ -26,6 +26,12 @@ from pilothouse.storage.sqlite import snapshot
 from pilothouse.storage.sqlite.file import DataDirectory
 
 FORMAT = 1
+MOST_BYTES = 1 << 30
+"""Bytes of a state: its reader has all of it in memory."""
+MOST_MEMBERS = 64
+"""Files of a state: the objects, what is said about them, and the keys."""
+LATEST = 253_402_300_800.0
+"""The year 10000 in Unix seconds."""
 OBJECTS, KEYS, ABOUT = "objects", "keys/", "state.json"
 PUBLIC = 0o644
 PAIRS = ("ca", "admin", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client")
@@ -62,18 +68,19 @@ class StateFile:
     @classmethod
     def read(cls, path: Path) -> "StateFile":
         """The state in a file; StateFileError when it is none, or damaged; OSError when it cannot be read."""
-        members: dict[str, bytes] = {}
-        data = path.read_bytes()
         try:
-            with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-                for info in tar:
-                    file = tar.extractfile(info)
-                    members[info.name] = file.read() if file is not None else b""
+            data = read_limited(path, MOST_BYTES)
+        except ValueError as error:
+            raise StateFileError(f"{error}: it is no state") from None
+        try:
+            members = _members(data)
             about = orjson.loads(members[ABOUT])
             objects = members[OBJECTS]
-        except (tarfile.TarError, KeyError, ValueError) as error:
+            if not isinstance(about, dict):
+                raise ValueError(f"{ABOUT} is no object")
+        except (tarfile.TarError, KeyError, ValueError, OverflowError, RecursionError) as error:
             raise StateFileError(
-                f"{path} is no state that `pilothouse fork save` has written: {error}"
+                f"{path} is no state that `pilothouse fork save` has written: {_printable(str(error))}"
             ) from None
         if about.get("format") != FORMAT:
             raise StateFileError(
@@ -86,9 +93,12 @@ class StateFile:
         keys = {name.removeprefix(KEYS): data for name, data in members.items() if name.startswith(KEYS)}
         if unknown := keys.keys() - set(NAMES):
             raise StateFileError(
-                f"{path} has files that are no keys of a server: {', '.join(sorted(unknown))}"
+                f"{path} has files that are no keys of a server: {_printable(', '.join(sorted(unknown)))}"
             )
-        return cls(objects, keys, float(about.get("time", 0.0)))
+        time_of = about.get("time", 0.0)
+        if isinstance(time_of, bool) or not isinstance(time_of, int | float) or not 0 <= time_of < LATEST:
+            raise StateFileError(f"{path} has a time that is none: {_printable(repr(time_of))}")
+        return cls(objects, keys, float(time_of))
 
     @property
     def digest(self) -> str:
@@ -128,6 +138,27 @@ class StateFile:
     def load(self, storage: MemoryStorage) -> None:
         """Have a store that was not started begin with the objects."""
         storage.load(*self.pairs())
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    """The files of an archive by their names; ValueError for what `pack` never writes."""
+    members: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        for info in tar:
+            if len(members) >= MOST_MEMBERS:
+                raise ValueError(f"it has more than {MOST_MEMBERS} files")
+            if not info.isreg() or info.issparse():
+                raise ValueError(f"{info.name[:100]} is no plain file")
+            if info.name in members:
+                raise ValueError(f"{info.name[:100]} is in it twice")
+            file = tar.extractfile(info)
+            members[info.name] = file.read() if file is not None else b""
+    return members
+
+
+def _printable(text: str) -> str:
+    """The beginning of a text, in one line and with its control characters escaped."""
+    return text[:200].encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 _OWN = ("ca.key", "sa.key", "front-proxy-ca.key")

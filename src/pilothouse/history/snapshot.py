@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from pilothouse.gotext import quote
 from pilothouse.history.file import FILE, FORMAT, HistoryError, connect, drop
+from pilothouse.storage.sqlite.untrusted import restrict
 
 SUFFIX = ".history"
 
@@ -82,9 +84,15 @@ def restore(source: Path, directory: Path, newest: int) -> HistorySummary:
 def summary(path: Path) -> HistorySummary:
     """The summary of a history file. HistoryError when it is damaged or of another format."""
     with _opened(path) as db:
+        restrict(db, path.stat().st_size)
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version != FORMAT:
             raise HistoryError(f"{path} has format {version}, this version reads {FORMAT}")
+        for kind, name in db.execute("SELECT type, name FROM sqlite_master"):
+            if kind not in ("table", "index"):
+                raise HistoryError(
+                    f"{path} is no history: the {kind} {quote(str(name))} is not one of a history"
+                )
         (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if said != "ok":
             raise HistoryError(f"{path} is damaged: {said}")

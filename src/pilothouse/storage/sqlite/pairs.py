@@ -5,8 +5,10 @@ import sqlite3
 from collections.abc import Iterable
 
 from pilothouse.storage.interface import KeyValue
+from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.advance import advance
 from pilothouse.storage.sqlite.file import BITS, HEADS, DataDirectory, key_value, newest_id
+from pilothouse.storage.sqlite.untrusted import restrict
 
 
 def fill(data: DataDirectory, pairs: Iterable[KeyValue], revision: int) -> None:
@@ -28,8 +30,28 @@ def fill(data: DataDirectory, pairs: Iterable[KeyValue], revision: int) -> None:
 
 
 def read(database: bytes) -> tuple[list[KeyValue], int]:
-    """The pairs in the bytes of a database, and its revision; sqlite3.Error when it is damaged."""
+    """The pairs in the bytes of a database, and its revision.
+
+    The bytes may come from anybody: sqlite3.Error when they are damaged, or no store's.
+    """
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         db.deserialize(database)
+        restrict(db, len(database))
+        if found := next(check.definitions(db), ""):
+            raise sqlite3.DatabaseError(found)
         query = HEADS.replace("h.expires", "h.expires, h.value", 1)
-        return [key_value(row) for row in db.execute(query)], newest_id(db) >> BITS
+        return [_pair(row) for row in db.execute(query)], newest_id(db) >> BITS
+
+
+def _pair(row: tuple[object, ...]) -> KeyValue:
+    """The pair of a row; sqlite3.DatabaseError where a value has another type than a store writes."""
+    place, key, created, expires, value = row
+    if not (
+        isinstance(place, int)
+        and isinstance(key, str)
+        and isinstance(created, int)
+        and isinstance(expires, int)
+        and isinstance(value, bytes)
+    ):
+        raise sqlite3.DatabaseError("a row has values of other types than a store's")
+    return key_value((place, key, created, expires, value))

@@ -23,6 +23,7 @@ from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite import check
 from pilothouse.storage.sqlite.advance import advance, given_out
 from pilothouse.storage.sqlite.file import BITS, HEADS, DataDirectory, newest_id, read_meta
+from pilothouse.storage.sqlite.untrusted import restrict
 
 HASH = hashlib.sha256().digest_size
 """Bytes of the hash at the end of a snapshot."""
@@ -107,6 +108,8 @@ def verify(path: Path, progress: check.Progress = check.untold) -> SnapshotSumma
 def verify_hash(path: Path, progress: check.Progress = check.untold) -> str:
     """The SHA-256 at the end of a snapshot, of etcd's as well, in hexadecimal digits;
     SnapshotError when it is wrong."""
+    if not path.is_file():
+        raise SnapshotError("it is no regular file")
     size = path.stat().st_size - HASH
     if size <= 0:
         raise SnapshotError("the file is too short for a snapshot")
@@ -178,6 +181,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The database in a snapshot, read-only: SQLite does not look at the hash behind its last page."""
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
     with contextlib.closing(db):
+        restrict(db, path.stat().st_size)
         yield db
 
 
