@@ -127,7 +127,8 @@ def _hostile_database(sql: str) -> bytes:
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
 VIEWS = f"""
     CREATE VIEW history AS
-        SELECT i AS id, 'k' AS key, 1 AS created, NULL AS prev, 0 AS expires, x'7b7d' AS value FROM ({ENDLESS});
+        SELECT i AS id, 'k' AS key, 1 AS created, NULL AS prev, 0 AS expires, x'7b7d' AS value
+        FROM ({ENDLESS});
     CREATE VIEW meta AS SELECT 'cleaned' AS name, 1 AS number;
     PRAGMA user_version = {FORMAT};
 """
