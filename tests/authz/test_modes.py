@@ -10,6 +10,7 @@ from pilothouse.authz.abac import ABACAuthorizer, ABACPolicy
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.configuration import ConfiguredAuthorizer, WebhookConfiguration
 from pilothouse.authz.modes import Authorizers, entries_of
+from pilothouse.offload import INLINE_WORK
 
 ASK = AuthorizationAttributes(
     User("jane", groups=("dev",)), "get", is_resource=True, resource="pods", namespace="ns", name="p"
@@ -76,8 +77,8 @@ def test_indexes_are_kept_when_the_configuration_changes(readers: Any) -> None:
 
 
 def test_rules_of_all_authorizers_are_put_together(readers: Any) -> None:
-    rules = union(readers, "Node", "AlwaysAllow", "AlwaysDeny").rules_for(
-        User("system:node:n", groups=("system:nodes",)), "ns"
-    )
+    user = User("system:node:n", groups=("system:nodes",))
+    listing = union(readers, "Node", "AlwaysAllow", "AlwaysDeny").list_rules(user, "ns", INLINE_WORK)
+    rules = at_once(listing)
     assert rules.incomplete and rules.errors == ["node authorizer does not support user rule resolution"]
     assert rules.resource[0]["verbs"] == ["*"] and rules.non_resource

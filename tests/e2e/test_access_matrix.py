@@ -24,6 +24,7 @@ from eventually import eventually
 from harness import Stream
 
 from pilothouse.api.values.identity import ANONYMOUS
+from pilothouse.offload import INLINE_WORK
 from pilothouse.server.request import Request, Response
 from pilothouse.testing.server import InProcess
 
@@ -260,7 +261,7 @@ def _rules(cluster: Cluster, user: str, namespace: str) -> Rules:
     """The rules in the review; nobody lets the anonymous user ask, so the authorizer is asked."""
     if not user:
         authorizer = cluster.server._server.pipeline.stages.authorizer
-        rules = authorizer.rules_for(ANONYMOUS, namespace)
+        rules = cluster.server.run(authorizer.list_rules(ANONYMOUS, namespace, INLINE_WORK))
         return Rules(rules.resource, rules.non_resource)
     reviews = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     status = cluster.admin("POST", reviews, {"spec": {"namespace": namespace}}, user=user)["status"]

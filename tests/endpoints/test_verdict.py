@@ -138,13 +138,18 @@ async def test_what_changes_while_a_request_is_carried_out(runner: asyncio.Runne
         assert known(rig) == 1
 
 
-async def test_rights_that_are_taken_away_while_a_request_waits(rig: Rig) -> None:
+async def queue_readers(rig: Rig) -> None:
+    """Have jane read and write config maps, with a queue for what finds no seat."""
     await rig.ok("POST", f"{FLOWS}/prioritylevelconfigurations", queued())
     made = flow_schema()
     made["spec"]["priorityLevelConfiguration"]["name"] = "queued"
     await rig.ok("POST", f"{FLOWS}/flowschemas", made)
     await cluster_role(rig, "read", rule("*", "configmaps"))
     await bind(rig, "default")
+
+
+async def test_rights_that_are_taken_away_while_a_request_waits(rig: Rig) -> None:
+    await queue_readers(rig)
     await rig.ok("POST", CONFIG_MAPS, config_map("a"), user="jane")
     reading = rig.handle("GET", CONFIG_MAPS, user="jane")
     level = reading.on_done.args[0].flow.flow.level
@@ -179,12 +184,7 @@ class Decides:
 async def test_an_authorizer_that_changes_its_mind_while_a_request_waits(
     rig: Rig, decision: Decision, status: int, remembered: bool
 ) -> None:
-    await rig.ok("POST", f"{FLOWS}/prioritylevelconfigurations", queued())
-    made = flow_schema()
-    made["spec"]["priorityLevelConfiguration"]["name"] = "queued"
-    await rig.ok("POST", f"{FLOWS}/flowschemas", made)
-    await cluster_role(rig, "read", rule("*", "configmaps"))
-    await bind(rig, "default")
+    await queue_readers(rig)
     if remembered:
         await rig.ok("POST", CONFIG_MAPS, config_map("a"), user="jane")
     reading = rig.handle("GET", CONFIG_MAPS, user="jane")

@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from pilothouse.files import read_limited, write_file
+from pilothouse.gotext import quote
 from pilothouse.pki import SOUND
 from pilothouse.process.frozen import frozen
 from pilothouse.storage.interface import KeyValue, Unavailable
@@ -80,7 +81,7 @@ class StateFile:
                 raise ValueError(f"{ABOUT} is no object")
         except (tarfile.TarError, KeyError, ValueError, OverflowError, RecursionError) as error:
             raise StateFileError(
-                f"{path} is no state that `pilothouse fork save` has written: {_printable(str(error))}"
+                f"{path} is no state that `pilothouse fork save` has written: {error}"
             ) from None
         if about.get("format") != FORMAT:
             raise StateFileError(
@@ -93,11 +94,11 @@ class StateFile:
         keys = {name.removeprefix(KEYS): data for name, data in members.items() if name.startswith(KEYS)}
         if unknown := keys.keys() - set(NAMES):
             raise StateFileError(
-                f"{path} has files that are no keys of a server: {_printable(', '.join(sorted(unknown)))}"
+                f"{path} has files that are no keys of a server: {', '.join(map(quote, sorted(unknown)))}"
             )
         time_of = about.get("time", 0.0)
         if isinstance(time_of, bool) or not isinstance(time_of, int | float) or not 0 <= time_of < LATEST:
-            raise StateFileError(f"{path} has a time that is none: {_printable(repr(time_of))}")
+            raise StateFileError(f"{path} has a time that is none: {quote(repr(time_of))}")
         return cls(objects, keys, float(time_of))
 
     @property
@@ -148,17 +149,12 @@ def _members(data: bytes) -> dict[str, bytes]:
             if len(members) >= MOST_MEMBERS:
                 raise ValueError(f"it has more than {MOST_MEMBERS} files")
             if not info.isreg() or info.issparse():
-                raise ValueError(f"{info.name[:100]} is no plain file")
+                raise ValueError(f"{quote(info.name)} is no plain file")
             if info.name in members:
-                raise ValueError(f"{info.name[:100]} is in it twice")
+                raise ValueError(f"{quote(info.name)} is in it twice")
             file = tar.extractfile(info)
             members[info.name] = file.read() if file is not None else b""
     return members
-
-
-def _printable(text: str) -> str:
-    """The beginning of a text, in one line and with its control characters escaped."""
-    return text[:200].encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 _OWN = ("ca.key", "sa.key", "front-proxy-ca.key")

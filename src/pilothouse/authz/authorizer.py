@@ -162,17 +162,8 @@ class UnionAuthorizer:
                 found |= known(user)
         return found
 
-    def rules_for(self, user: User, namespace: str) -> SubjectRules:
-        """The rules of all authorizers that can list them."""
-        rules = SubjectRules()
-        for member in self.members:
-            resolve = getattr(member.authorizer, "rules_for", None)
-            if resolve is not None:
-                rules.add(resolve(user, namespace))
-        return rules
-
     async def list_rules(self, user: User, namespace: str, work: Work | Inline) -> SubjectRules:
-        """Like rules_for(); authorizers that have `list_rules` themselves do what takes long in `work`."""
+        """The rules of all authorizers that can list them; what takes long is done in `work`."""
         rules = SubjectRules()
         for member in self.members:
             resolve = getattr(member.authorizer, "rules_for", None)
@@ -182,6 +173,30 @@ class UnionAuthorizer:
             elif resolve is not None:
                 rules.add(resolve(user, namespace))
         return rules
+
+
+async def is_allowed(
+    authorizer: Authorizer,
+    user: User,
+    verb: str,
+    *,
+    group: str,
+    resource: str,
+    namespace: str = "",
+    name: str = "",
+) -> bool:
+    """Whether a user has a right that a request needs beside its own, as `escalate`, `bind` and `copy`."""
+    attributes = AuthorizationAttributes(
+        user,
+        verb,
+        is_resource=True,
+        group=group,
+        version="*",
+        resource=resource,
+        namespace=namespace,
+        name=name,
+    )
+    return (await authorizer.authorize(attributes)).allowed
 
 
 def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.StatusError:

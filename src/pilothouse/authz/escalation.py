@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from pilothouse import errors
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer
+from pilothouse.api.values.identity import User
+from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer, is_allowed
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 from pilothouse.authz.rbac import RBACAuthorizer
 from pilothouse.authz.rbac_index import GROUP, Rule
@@ -89,17 +89,9 @@ class Escalation:
     async def _may(
         self, user: User, verb: str, resource: str, namespace: str, name: str, *, group: str = GROUP
     ) -> bool:
-        attributes = AuthorizationAttributes(
-            user,
-            verb,
-            is_resource=True,
-            group=group,
-            version="*",
-            resource=resource,
-            namespace=namespace,
-            name=name,
+        return await is_allowed(
+            self.authorizer, user, verb, group=group, resource=resource, namespace=namespace, name=name
         )
-        return (await self.authorizer.authorize(attributes)).allowed
 
     def _missing_rights(self, user: User, resource: str, namespace: str, rules: Sequence[Rule]) -> str:
         """The text that lists what `user` lacks, "" when all is held."""

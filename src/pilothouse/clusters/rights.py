@@ -10,8 +10,7 @@ from typing import Any
 from pilothouse.admission.about import CREATE, WRITES, About
 from pilothouse.admission.chain import AdmissionPlugin
 from pilothouse.api.values.fields import Object
-from pilothouse.api.values.identity import AuthorizationAttributes
-from pilothouse.authz.authorizer import Authorizer
+from pilothouse.authz.authorizer import Authorizer, is_allowed
 from pilothouse.clusters.definition import GROUP, NAME, PLURAL, SOURCE_UID
 from pilothouse.gotext import quote
 from pilothouse.registry.admission import AdmissionAttributes
@@ -54,40 +53,22 @@ class ClusterRights(AdmissionPlugin):
         source, place = _member(a.obj, "copyOf"), _member(a.obj, "kubeconfigSecret")
         if source and source != _member(a.old, "copyOf"):
             for verb in COPY_VERBS:
-                if not await self._may(a, verb, GROUP, PLURAL, name=source):
+                if not await is_allowed(
+                    self._authorizer, a.user, verb, group=GROUP, resource=PLURAL, name=source
+                ):
                     raise a.refuse(
                         f"user {quote(a.user.name)} cannot copy the cluster {quote(source)}: a copy needs the"
                         f' verbs "get" and "copy" on resource "{PLURAL}" in API group "{GROUP}"'
                     )
         if place and place != _member(a.old, "kubeconfigSecret"):
             namespace = place["namespace"]
-            if not await self._may(a, "create", "", "secrets", namespace=namespace):
+            if not await is_allowed(
+                self._authorizer, a.user, "create", group="", resource="secrets", namespace=namespace
+            ):
                 raise a.refuse(
                     f"user {quote(a.user.name)} cannot have a kubeconfig in a Secret: it needs the verb"
                     f' "create" on resource "secrets" in API group "" in the namespace {quote(namespace)}'
                 )
-
-    async def _may(
-        self,
-        a: AdmissionAttributes,
-        verb: str,
-        group: str,
-        resource: str,
-        *,
-        namespace: str = "",
-        name: str = "",
-    ) -> bool:
-        asked = AuthorizationAttributes(
-            a.user,
-            verb,
-            is_resource=True,
-            group=group,
-            version="*",
-            resource=resource,
-            namespace=namespace,
-            name=name,
-        )
-        return (await self._authorizer.authorize(asked)).allowed
 
 
 def _member(obj: Object | None, name: str) -> Any:

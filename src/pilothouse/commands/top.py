@@ -54,22 +54,26 @@ def run(arguments: Sequence[str]) -> None:
     interval = values["interval"]
     try:
         sheets = _sheets(cluster, journals)
-        view = screen.TopView(values["rows"], wide=form == output.WIDE) if screen is not None else None
-        if screen is not None and view is not None and not values["once"] and sys.stdout.isatty():
-            screen.show_live(api, sheets, view, interval)
+        if screen is None:
+            print(output.document(_read_once(sheets, interval), form))
             return
-        next(sheets)
-        time.sleep(interval)
-        found = next(sheets)
-        if screen is not None and view is not None:
-            screen.show_once(api, found, view)
+        view = screen.TopView(values["rows"], wide=form == output.WIDE)
+        if values["once"] or not sys.stdout.isatty():
+            screen.show_once(api, _read_once(sheets, interval), view)
         else:
-            print(output.document(found, form))
+            screen.show_live(api, sheets, view, interval)
     except KeyboardInterrupt:
         return
     finally:
         cluster.close()
         journals.close()
+
+
+def _read_once(sheets: Iterator[Object], interval: float) -> Object:
+    """The sheet of two readings."""
+    next(sheets)
+    time.sleep(interval)
+    return next(sheets)
 
 
 def _load_screen() -> ModuleType:

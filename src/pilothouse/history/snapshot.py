@@ -84,7 +84,6 @@ def restore(source: Path, directory: Path, newest: int) -> HistorySummary:
 def summary(path: Path) -> HistorySummary:
     """The summary of a history file. HistoryError when it is damaged or of another format."""
     with _opened(path) as db:
-        restrict(db, path.stat().st_size)
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version != FORMAT:
             raise HistoryError(f"{path} has format {version}, this version reads {FORMAT}")
@@ -107,6 +106,7 @@ def summary(path: Path) -> HistorySummary:
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with contextlib.closing(connect(path, read_only=True)) as db:
+            restrict(db, path.stat().st_size)
             yield db
     except sqlite3.Error as error:
         raise HistoryError(f"{path} can not be read: {error}") from error

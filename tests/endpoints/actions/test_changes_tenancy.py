@@ -64,10 +64,14 @@ def test_the_present_tenant_gets_nothing_of_the_former_one(lives: Lives, name: s
         assert answer.status == 403 and "older than the namespace" in answer.body["message"]
     collection = [lives.tenant.ask("DELETE", f"{secrets(lives)}?{exact}&dryRun=All")]
     assert collection[0].status == 403 and "older than the namespace" in collection[0].body["message"]
-    watched = lives.tenant.ask(
-        "GET", f"{secrets(lives)}?watch=1&timeoutSeconds=1&resourceVersion={lives.before}"
-    )
-    assert watched.status == 410
+    since = f"timeoutSeconds=1&resourceVersion={lives.before}"
+    by_path = secrets(lives, name).replace("/api/v1/", "/api/v1/watch/")
+    for path in (
+        f"{secrets(lives)}?watch=1&{since}",
+        f"{by_path}?{since}",
+        f"{by_path.rpartition('/')[0]}?{since}",
+    ):
+        assert lives.tenant.ask("GET", path).status == 410
 
 
 def test_a_right_in_all_namespaces_reads_both_lives(lives: Lives) -> None:

@@ -28,7 +28,7 @@ class Judge:
         self.asked = attributes
         return Decision(attributes.verb == "get", denied=attributes.verb == "drop", reason="because")
 
-    def rules_for(self, user: Any, namespace: str) -> SubjectRules:
+    async def list_rules(self, user: Any, namespace: str, work: Any) -> SubjectRules:
         return SubjectRules([{"verbs": ["get"]}], [], True, ["a", "b"])
 
 

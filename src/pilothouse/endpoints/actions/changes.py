@@ -69,7 +69,7 @@ class Rights:
 
     async def may_see(self, place: Place, revision: int) -> bool:
         """Whether the user may get an object as it was at a revision."""
-        if not self._known:
+        if not self._known:  # once a request, before the first answer
             await self.tenancy.refresh()
         if not self.tenancy.covers(place.namespace, revision):
             place = place._replace(namespace="")

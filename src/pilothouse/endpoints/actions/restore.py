@@ -204,7 +204,7 @@ async def _planned(
         place, first, end = _span_of(record, namespace, name)
         if not await rights.may_see(place, revision):  # nor whether anything was there
             if named:
-                raise _hidden(rights, place, revision)
+                raise _refusal(rights, place, revision)
             scope.ctx.warn(f"{record.group_resource} are left out: you may not get all of them as they were")
             continue
         now = _present(store, record, first, end)
@@ -251,7 +251,7 @@ def _span_of(record: Resource, namespace: str, name: str) -> tuple[Place, str, s
     return Place(record.group_resource, inside, ""), first, first + LAST
 
 
-def _hidden(rights: Rights, place: Place, revision: int) -> errors.StatusError:
+def _refusal(rights: Rights, place: Place, revision: int) -> errors.StatusError:
     """The refusal of a restore; it is the same whatever was there."""
     reason = "what is restored can be read afterwards"
     return forbidden(

@@ -19,12 +19,9 @@ _GROUP = "authorization.k8s.io"
 
 
 class RuleLister(Authorizer, Protocol):
-    """An authorizer that can also list a user's rules.
+    """An authorizer that can also list a user's rules, in the work of a request."""
 
-    One that has `list_rules(user, namespace, work)` does it in the work of a request.
-    """
-
-    def rules_for(self, user: User, namespace: str) -> SubjectRules: ...
+    async def list_rules(self, user: User, namespace: str, work: Work | Inline) -> SubjectRules: ...
 
 
 @frozen
@@ -75,12 +72,8 @@ async def _self_subject_rules(obj: Object, user: User, judges: Judges, work: Wor
     asked = (obj.get("spec") or {}).get("namespace", "")
     if not asked:
         raise errors.BadRequest("no namespace on request")
-    in_work = getattr(judges.authorizer, "list_rules", None)
-    if in_work is not None:
-        rules = await in_work(user, asked, work)
-        await work.enter(rules.size)  # the answer is encoded where the rules were listed
-    else:
-        rules = judges.authorizer.rules_for(user, asked)
+    rules = await judges.authorizer.list_rules(user, asked, work)
+    await work.enter(rules.size)  # the answer is encoded where the rules were listed
     status: Object = {
         "resourceRules": rules.resource,
         "nonResourceRules": rules.non_resource,

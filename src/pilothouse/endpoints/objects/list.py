@@ -30,13 +30,13 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         query = await work.run(selection, verbs, ctx, resource, params)
     else:
         query = selection(verbs, ctx, resource, params)
-    if verbs.history is not None:
-        await past.check_list(verbs, ctx, query)
     include_object(ctx)
     if params.watch:
         if "watch" not in resource.verbs:
             raise refusals.method_not_allowed()
         return await watch.start(verbs, ctx, query)
+    if verbs.history is not None:
+        await past.check_list(verbs, ctx, query)
     listing = await query.read()
     if verbs.most_unpaged and not (params.limit > 0 or params.token or params.resource_version == "0"):
         _weigh(ctx, listing.entries, verbs.most_unpaged)

@@ -16,7 +16,7 @@ from pilothouse.api.values import selectors
 from pilothouse.api.values.fields import Object
 from pilothouse.endpoints.answers.left_out import LeftOut
 from pilothouse.endpoints.answers.response import include_object, needed, partial
-from pilothouse.endpoints.objects import websocket_watch
+from pilothouse.endpoints.objects import past, websocket_watch
 from pilothouse.endpoints.objects.scope import Verbs
 from pilothouse.endpoints.objects.selection import Selection, selection
 from pilothouse.endpoints.objects.watch_conversion import (
@@ -151,6 +151,8 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     params, resource = query.params, query.resource
     query.cache()
     revision = cached_version(params.resource_version)
+    if verbs.history is not None:
+        await past.check_list(verbs, ctx, query)
     encoder = encoder_of(verbs, ctx, resource)
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
     selected = (
